@@ -1,0 +1,1 @@
+"""What happened: payloads in, events out. Pure."""
