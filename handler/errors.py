@@ -8,8 +8,10 @@ UnmirrorError
 ├── UnsupportedMedia      415
 ├── NotConfigured         502  a setting or a credential is missing
 ├── ApiRefused            502  the API answered, and the answer is no
+│   └── RemovalRejected   502  remove-sources as a whole; a look at the session tells why
 └── ApiUnavailable        503  the API is away, or what it said cannot be relied on
     ├── ApiThrottled      503
+    ├── OutcomeUnknown    503  a change was sent and its answer was lost
     ├── BadReply          503  not the documented status, shape or size
     └── DeadlineExceeded  503
 
@@ -105,6 +107,13 @@ class ApiRefused(UnmirrorError):
         """What the cloud's support asks for; empty when the answer had none."""
 
 
+class RemovalRejected(ApiRefused):
+    """remove-sources was answered with a 4xx that is about its ids or its session, not about permission.
+
+    The API documents neither for what, nor whether one bad id rejects them all: look at the session.
+    """
+
+
 class ApiUnavailable(UnmirrorError):
     """The API could not be reached, failed, or left the outcome open."""
 
@@ -124,6 +133,10 @@ class ApiThrottled(ApiUnavailable):
     """The API's gateway is over its rate limit for us."""
 
     title, slug = "The VPC API throttles", "api-throttled"
+
+
+class OutcomeUnknown(ApiUnavailable):
+    """A change was sent and its answer was lost: it may or may not have happened. Look at the session."""
 
 
 class BadReply(ApiUnavailable):
