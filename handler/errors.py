@@ -9,6 +9,7 @@ UnmirrorError
 ├── NotConfigured         502  a setting or a credential is missing
 ├── ApiRefused            502  the API answered, and the answer is no
 │   └── RemovalRejected   502  remove-sources as a whole; a look at the session tells why
+├── StillExists           503  said to be deleted, and the API still shows it
 └── ApiUnavailable        503  the API is away, or what it said cannot be relied on
     ├── ApiThrottled      503
     ├── OutcomeUnknown    503  a change was sent and its answer was lost
@@ -30,8 +31,8 @@ class UnmirrorError(Exception):
 
     status: ClassVar[int] = 500
     """The HTTP status that tells a sender what happened."""
-    retry: ClassVar[bool] = False
-    """Whether the same delivery, sent again later, can end differently."""
+    retry: ClassVar[bool] = True
+    """Whether the same delivery, sent again later, can end differently; for a defect, once it is mended."""
     title: ClassVar[str] = "Internal error"
     """The RFC 9457 title: the same for every occurrence of the class."""
     slug: ClassVar[str] = "internal-error"
@@ -51,7 +52,7 @@ class Violation:
 class BadEvent(UnmirrorError):
     """The delivery can never be read, however often it is sent."""
 
-    status, title, slug = 400, "The event cannot be read", "bad-event"
+    status, retry, title, slug = 400, False, "The event cannot be read", "bad-event"
 
     def __init__(self, message: str, violations: tuple[Violation, ...] = (), envelope: str | None = None) -> None:
         super().__init__(message)
@@ -64,25 +65,25 @@ class BadEvent(UnmirrorError):
 class NotAdmitted(UnmirrorError):
     """The caller did not show that it may call. Never says which part was wrong."""
 
-    status, title, slug = 401, "Not admitted", "not-admitted"
+    status, retry, title, slug = 401, False, "Not admitted", "not-admitted"
 
 
 class NotAllowed(UnmirrorError):
     """The event is about a project or region that this function may not act in."""
 
-    status, title, slug = 403, "Not allowed here", "not-allowed"
+    status, retry, title, slug = 403, False, "Not allowed here", "not-allowed"
 
 
 class TooLarge(UnmirrorError):
     """The body is over the limit."""
 
-    status, title, slug = 413, "The body is too large", "too-large"
+    status, retry, title, slug = 413, False, "The body is too large", "too-large"
 
 
 class UnsupportedMedia(UnmirrorError):
     """The content type or content encoding is none that the function reads."""
 
-    status, title, slug = 415, "The media type is not supported", "unsupported-media"
+    status, retry, title, slug = 415, False, "The media type is not supported", "unsupported-media"
 
 
 class NotConfigured(UnmirrorError):
@@ -112,6 +113,12 @@ class RemovalRejected(ApiRefused):
 
     The API documents neither for what, nor whether one bad id rejects them all: look at the session.
     """
+
+
+class StillExists(UnmirrorError):
+    """An interface is said to be deleted, and the API still shows it: later it may be gone, or it was a lie."""
+
+    status, retry, title, slug = 503, True, "The interface still exists", "still-exists"
 
 
 class ApiUnavailable(UnmirrorError):

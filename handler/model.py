@@ -124,7 +124,7 @@ class Deadline:
     """The one budget of time of a delivery. Everything that waits is given what is left of it."""
 
     at: float
-    """On the same monotonic clock as `clock`, seconds; `math.inf` for none."""
+    """On the same monotonic clock as `clock`, seconds. Finite: whoever has no deadline takes a day."""
     clock: Callable[[], float]
 
     @classmethod

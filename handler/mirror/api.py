@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from handler.model import Deadline, Listing, Presence, SessionReply
@@ -38,3 +38,9 @@ class MirrorApi(Protocol):
 
     def find_interface(self, interface_id: str) -> Presence:
         """Ask for that one id; `exists` is False only after the VPC API's own 404."""
+
+    def list_interfaces(self, interface_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the ids that the list shows. What it does not show may exist all the same."""
+
+    def list_all_interfaces(self) -> Iterator[frozenset[str]]:
+        """Yield the ids of all interfaces that the list shows, page by page."""

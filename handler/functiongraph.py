@@ -1,0 +1,92 @@
+"""The edge for Huawei FunctionGraph's own runtime: `handler.functiongraph.handler`, with `initializer`.
+
+The platform is the caller, so there is no door here. It needs no web framework.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any, Protocol
+
+from handler import answers, events, telemetry
+from handler.errors import UnmirrorError
+from handler.report import Report, problem
+from handler.service import Service, utc_now
+from handler.settings import NAMES
+from handler.vpc.credentials import AccessKey
+from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
+
+MARGIN = 2.0
+"""Seconds of FunctionGraph's time that are left for the answer."""
+
+
+class Context(Protocol):
+    """What the runtime gives with each event. Source: FunctionGraph developer guide, Python, "context"."""
+
+    def getUserData(self, key: str) -> str | None: ...  # noqa: N802, D102 - the platform's name
+    def getSecurityAccessKey(self) -> str | None: ...  # noqa: N802, D102
+    def getSecuritySecretKey(self) -> str | None: ...  # noqa: N802, D102
+    def getSecurityToken(self) -> str | None: ...  # noqa: N802, D102
+    def getRemainingTimeInMilliSeconds(self) -> int: ...  # noqa: N802, D102
+
+
+def initializer(context: Context) -> None:
+    """Read the settings before the first event; raises NotConfigured that names every wrong one."""
+    telemetry.configure()
+    _service(_environment(context))
+
+
+def handler(event: object, context: Context) -> dict[str, Any]:
+    """Return the report of one event; raise exactly when sending it again can help.
+
+    `event` is the decoded JSON of any trigger. What can never be read is answered with problem details. Behind
+    an API gateway trigger the answer is the envelope that the gateway asks for, and nothing is raised.
+    """
+    initializer(context)
+    try:
+        report = _handle(event, context)
+    except UnmirrorError as refusal:
+        telemetry.refused(refusal)
+        if events.is_gateway_request(event):
+            return answers.for_gateway(answers.of_error(refusal))
+        if refusal.retry:
+            raise
+        return problem(refusal)
+    telemetry.delivered(report)
+    if events.is_gateway_request(event):
+        return answers.for_gateway(answers.of_report(report, utc_now()))
+    if report.error is not None and report.retry:
+        raise report.error
+    return report.to_json()
+
+
+def _handle(event: object, context: Context) -> Report:
+    payload = events.decode(event.encode() if isinstance(event, str) else event) if isinstance(event, (str, bytes)) else event
+    try:
+        return _service(_environment(context)).handle(
+            payload,
+            credentials=AccessKey.of(
+                context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
+            ),
+            seconds=context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN,
+        )
+    except UnmirrorError:
+        raise
+    except Exception as bug:
+        telemetry.defect(bug)
+        raise UnmirrorError("a defect in unmirror; its log has the place") from None
+
+
+def _environment(context: Context) -> tuple[tuple[str, str], ...]:
+    """Return the settings: user data, which event functions get from the context, over the environment."""
+    return tuple(
+        (name, value)
+        for name in (*NAMES, *CREDENTIAL_NAMES)
+        if (value := context.getUserData(name) or os.environ.get(name))
+    )
+
+
+@lru_cache(maxsize=1)
+def _service(environment: tuple[tuple[str, str], ...]) -> Service:
+    return Service.from_env(dict(environment))

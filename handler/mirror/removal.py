@@ -1,0 +1,174 @@
+"""Act: take confirmed interfaces out of a session, and prove by the API's own answer that they left.
+
+Group commit: removals on one session never overlap, since nothing documents what overlapping ones would do.
+Those that arrive while one is under way go together in the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from handler.errors import ApiUnavailable, DeadlineExceeded, OutcomeUnknown, RemovalRejected, UnmirrorError
+from handler.mirror.api import MirrorApi
+from handler.model import MirrorSession, SessionReply
+
+Fate: TypeAlias = Literal["detached", "already_absent"] | UnmirrorError
+"""What became of one interface: it left by our removal, it had left before, or why it did not."""
+
+Learn: TypeAlias = Callable[[str, str, MirrorSession | None], None]
+"""Told (project id, session id, session or None) after each answer that shows a session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One group that left a session together: an answer to every delivery that has an interface in it."""
+
+    fates: Mapping[str, Fate]
+    before: tuple[str, ...]
+    after: tuple[str, ...] | None
+    """The sources that the last answer showed; None when the session is gone or no answer showed it."""
+    request_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Interfaces that wait for one session's turn; whoever opened the group commits it for all."""
+
+    ids: dict[str, None] = field(default_factory=dict)
+    committed: threading.Event = field(default_factory=threading.Event)
+    removal: Removal | None = None
+    error: UnmirrorError | None = None
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The turn of one session."""
+
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    open: _Group | None = None
+    users: int = 0
+
+
+class Removals:
+    """Removes sources, one call to a session at a time, each for all that wait."""
+
+    def __init__(self, learn: Learn) -> None:
+        self._learn = learn
+        self._queues: dict[tuple[str, str], _Queue] = {}
+        self._lock = threading.Lock()
+
+    def remove(self, api: MirrorApi, session: MirrorSession, interface_ids: Iterable[str]) -> Removal:
+        """Return what became of the interfaces; the caller has confirmed that each is gone.
+
+        Never raises for what the API answers: that is in `fates`. Raises DeadlineExceeded to who waits too long.
+        """
+        key = (api.project_id, session.id)
+        with self._lock:
+            queue = self._queues.setdefault(key, _Queue())
+            queue.users += 1
+            opened = queue.open is None
+            group = queue.open = queue.open or _Group()
+            group.ids.update(dict.fromkeys(interface_ids))
+        try:
+            if opened:
+                return self._commit(queue, group, api, session)
+            return _joined(group, api)
+        finally:
+            with self._lock:
+                queue.users -= 1
+                if not queue.users:
+                    del self._queues[key]
+
+    def _commit(self, queue: _Queue, group: _Group, api: MirrorApi, session: MirrorSession) -> Removal:
+        group.error = UnmirrorError("a removal ended by a defect")
+        turn = False
+        try:
+            turn = queue.turn.acquire(timeout=api.deadline.remaining())
+            with self._lock:
+                queue.open = None  # from here on, who comes waits for the next group
+            if not turn:
+                raise DeadlineExceeded("no time left while waiting for another removal on the session")
+            removal = group.removal = _Attempt(api, session, self._learn).remove(tuple(group.ids))
+            group.error = None
+        except UnmirrorError as error:
+            group.error = error
+            raise
+        finally:
+            if turn:
+                queue.turn.release()
+            group.committed.set()
+        return removal
+
+
+def _joined(group: _Group, api: MirrorApi) -> Removal:
+    if not group.committed.wait(api.deadline.remaining()):
+        raise DeadlineExceeded("no time left while waiting for a removal on the session")
+    if group.error is not None:
+        raise copy(group.error) from group.error
+    assert group.removal is not None  # noqa: S101 - a committed group has one or the other
+    return group.removal
+
+
+class _Attempt:
+    """One group's way out of one session: together if the API lets them, one by one if it does not."""
+
+    def __init__(self, api: MirrorApi, session: MirrorSession, learn: Learn) -> None:
+        self._api = api
+        self._session = session
+        self._learn = learn
+        self._request_ids: list[str] = []
+        self._fates: dict[str, Fate] = {}
+        self._after: tuple[str, ...] | None = None
+
+    def remove(self, ids: tuple[str, ...]) -> Removal:
+        self._try(ids)
+        return Removal(self._fates, self._session.sources, self._after, tuple(self._request_ids))
+
+    def _try(self, ids: tuple[str, ...]) -> None:
+        try:
+            reply = self._api.remove_sources(self._session.id, ids)
+        except (OutcomeUnknown, RemovalRejected) as error:
+            self._note(error.request_id)
+            self._look_again(ids, error)
+        except UnmirrorError as error:
+            self._note(getattr(error, "request_id", ""))
+            self._fates.update(dict.fromkeys(ids, error))
+        else:
+            left = self._settle(reply, ids, "detached")
+            if left:  # the answer still lists some of them: an old one perhaps, so the session is asked itself
+                self._look_again(left, None)
+
+    def _look_again(self, ids: tuple[str, ...], doubt: OutcomeUnknown | RemovalRejected | None) -> None:
+        """Read the session to learn what the removal's answer did not tell."""
+        try:
+            reply = self._api.show_session(self._session.id)
+        except UnmirrorError as error:
+            self._fates.update(dict.fromkeys(ids, error))
+            return
+        absent: Fate = "already_absent" if isinstance(doubt, RemovalRejected) else "detached"
+        left = self._settle(reply, ids, absent)
+        if isinstance(doubt, RemovalRejected) and len(ids) > 1:
+            for id_ in left:  # one bad id may have held up all the others
+                self._try((id_,))
+        else:
+            why = doubt or ApiUnavailable("the API accepted the removal and still lists the interface")
+            self._fates.update(dict.fromkeys(left, why))
+
+    def _settle(self, reply: SessionReply, ids: tuple[str, ...], absent: Fate) -> tuple[str, ...]:
+        """Note the fate of each id that the reply shows absent; return those that it still lists."""
+        self._note(reply.request_id)
+        session = reply.session
+        self._learn(self._api.project_id, self._session.id, session)
+        self._after = None if session is None else session.sources
+        listed = () if session is None else tuple(id_ for id_ in ids if id_ in session.sources)
+        fate: Fate = "already_absent" if session is None else absent
+        self._fates.update(dict.fromkeys((id_ for id_ in ids if id_ not in listed), fate))
+        return listed
+
+    def _note(self, request_id: str) -> None:
+        if request_id:
+            self._request_ids.append(request_id)

@@ -1,0 +1,192 @@
+"""The report: what the function did with a delivery. `schemas/report.json` describes its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal, TypeAlias
+
+from handler.errors import UnmirrorError
+
+Outcome: TypeAlias = Literal[
+    "detached", "planned", "nothing_to_do", "ignored", "not_yet", "still_exists", "stopped", "partial", "failed"
+]
+
+DONE: frozenset[Outcome] = frozenset({"detached", "planned", "stopped"})
+"""Outcomes with something to tell: a CloudEvent sender gets the report for these."""
+IDLE: frozenset[Outcome] = frozenset({"nothing_to_do", "ignored", "not_yet"})
+"""Outcomes of a delivery that asked for nothing, or for what already was so."""
+
+_GRAVITY: tuple[Outcome, ...] = (
+    *("ignored", "nothing_to_do", "not_yet", "planned", "detached"),
+    *("stopped", "still_exists", "partial", "failed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Detachment:
+    """Interfaces that left one session together, or were to."""
+
+    session_id: str
+    session_name: str
+    interface_ids: tuple[str, ...]
+    status: Literal["detached", "already_absent", "planned", "failed"]
+    """`already_absent`: the session, or the interface in it, was gone before we asked. A success."""
+    request_ids: tuple[str, ...] = ()
+    sources_before: tuple[str, ...] | None = None
+    sources_after: tuple[str, ...] | None = None
+    """As the API's own answer showed it; None when the session itself is gone or nothing was asked."""
+    error: UnmirrorError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An interface that was not detached, and why."""
+
+    interface_id: str
+    why: Literal["not_mirrored", "still_exists", "unconfirmed", "protected"]
+    session_ids: tuple[str, ...] = ()
+    request_id: str = ""
+    """Of the answer that decided it."""
+    error: UnmirrorError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LostTarget:
+    """A session whose target is gone: it mirrors to nowhere. Reported, never touched."""
+
+    session_id: str
+    session_name: str
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one delivery, or of one part of it."""
+
+    delivery_id: str
+    envelope: str
+    outcome: Outcome
+    reason: str
+    """One line for people."""
+    project_id: str | None = None
+    dry_run: bool = False
+    detachments: tuple[Detachment, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    lost_targets: tuple[LostTarget, ...] = ()
+    snapshot_time: datetime | None = None
+    """The moment of the cloud's clock that the decision rests on."""
+    gone_request_ids: Mapping[str, str] = field(default_factory=dict)
+    """For each interface confirmed gone, the request id of the answer that said so."""
+    api_calls: int = 0
+    seconds: float = 0.0
+    error: UnmirrorError | None = None
+    """The worst of what went wrong, None when all went well; decides the status."""
+    parts: tuple[Report, ...] = ()
+    """The reports of a delivery that held several events, in its order."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that tells the sender the truth."""
+        return self.error.status if self.error else 200
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same delivery, sent again, can end differently."""
+        return self.error is not None and self.error.retry
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as `schemas/report.json` describes it."""
+        return {
+            "delivery_id": self.delivery_id,
+            "envelope": self.envelope,
+            "project_id": self.project_id,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "dry_run": self.dry_run,
+            "detachments": [_detachment(detachment) for detachment in self.detachments],
+            "kept": [_kept(kept) for kept in self.kept],
+            "lost_targets": [
+                {"session_id": lost.session_id, "session_name": lost.session_name, "target_id": lost.target_id}
+                for lost in self.lost_targets
+            ],
+            "snapshot_time": rfc3339(self.snapshot_time),
+            "gone": [{"interface_id": id_, "request_id": by} for id_, by in self.gone_request_ids.items()],
+            "api_calls": self.api_calls,
+            "seconds": round(self.seconds, 3),
+            "retry": self.retry,
+            "error": _problem(self.error),
+            "parts": [part.to_json() for part in self.parts],
+        }
+
+
+def gather(delivery_id: str, envelope: str, parts: Iterable[Report]) -> Report:
+    """Return the report of a delivery that held several events: the worst outcome, each part as it was."""
+    parts = tuple(parts)
+    worst = max(parts, key=lambda part: (part.status, _GRAVITY.index(part.outcome)))
+    projects = {part.project_id for part in parts}
+    some_done = any(part.outcome in DONE for part in parts)
+    return Report(
+        delivery_id=delivery_id,
+        envelope=envelope,
+        outcome="partial" if worst.error and some_done else worst.outcome,
+        reason=f"{len(parts)} events, at worst: {worst.reason}",
+        project_id=projects.pop() if len(projects) == 1 else None,
+        dry_run=worst.dry_run,
+        api_calls=sum(part.api_calls for part in parts),
+        error=worst.error,
+        parts=parts,
+    )
+
+
+def problem(error: UnmirrorError) -> dict[str, Any]:
+    """Return the RFC 9457 problem details of an error: one line, no value of any payload."""
+    details = {
+        "type": f"https://unmirror.io/problems/{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": str(error),
+    }
+    for member in ("code", "request_id", "envelope"):
+        if value := getattr(error, member, None):
+            details[member] = value
+    if violations := getattr(error, "violations", ()):
+        details["violations"] = [{"path": each.path, "rule": each.rule} for each in violations]
+    return details
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Return the moment in UTC as RFC 3339 with a Z, or None."""
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if moment else None
+
+
+def _problem(error: UnmirrorError | None) -> dict[str, Any] | None:
+    return problem(error) if error else None
+
+
+def _detachment(detachment: Detachment) -> dict[str, Any]:
+    return {
+        "session_id": detachment.session_id,
+        "session_name": detachment.session_name,
+        "interface_ids": list(detachment.interface_ids),
+        "status": detachment.status,
+        "request_ids": list(detachment.request_ids),
+        "sources_before": _ids(detachment.sources_before),
+        "sources_after": _ids(detachment.sources_after),
+        "error": _problem(detachment.error),
+    }
+
+
+def _ids(ids: tuple[str, ...] | None) -> list[str] | None:
+    return None if ids is None else list(ids)
+
+
+def _kept(kept: Kept) -> dict[str, Any]:
+    return {
+        "interface_id": kept.interface_id,
+        "why": kept.why,
+        "session_ids": list(kept.session_ids),
+        "request_id": kept.request_id,
+        "error": _problem(kept.error),
+    }

@@ -1,0 +1,142 @@
+"""One delivery in, one report out. The only place where the parts are wired."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from handler import events
+from handler.errors import NotAllowed, NotConfigured, UnmirrorError
+from handler.mirror.detach import Detach, Protected
+from handler.mirror.removal import Removals
+from handler.mirror.snapshot import Looks
+from handler.mirror.sweep import Sweep
+from handler.mirror.verification import Verifications
+from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
+from handler.report import Report, gather
+from handler.settings import Settings
+from handler.vpc.client import ProjectApi, VpcClient
+from handler.vpc.credentials import AccessKey, Credentials
+
+BATCH_WORKERS = 8
+"""Events of one delivery that are worked on at a time: enough for their removals to meet in one group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that deliveries share in a process."""
+
+    settings: Settings
+    detach: Detach
+    sweep: Sweep
+    client: VpcClient | None
+    """None while no endpoint is configured; what needs no call works all the same."""
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> Service:
+        """Wire the service from settings; raise NotConfigured that names every wrong one. Calls nothing."""
+        settings = Settings.from_env(environ)
+        looks = Looks(settings.snapshot_max_age, clock)
+        detach = Detach(
+            looks=looks,
+            verifications=Verifications(),
+            removals=Removals(looks.learn),
+            clock=clock,
+            pause=sleep,
+            protect=Protected(settings.protect),
+            dry_run=settings.dry_run,
+        )
+        client = None
+        if settings.endpoint:
+            client = VpcClient(settings.endpoint, Credentials.from_env(environ), sleep=sleep, random=draw)
+        return cls(settings, detach, Sweep(detach, settings.sweep_limit.allows), client, clock)
+
+    def handle(
+        self,
+        payload: object,
+        *,
+        credentials: AccessKey | None = None,
+        seconds: float | None = None,
+    ) -> Report:
+        """Do what the payload asks for and report it.
+
+        Raises BadEvent for a payload that cannot be read; every other trouble is in the report. `credentials`
+        are those that the platform gave with this delivery, `seconds` the time that it has left for it.
+        """
+        arrived = self.clock()
+        deadline = Deadline(arrived + min(self.settings.deadline, seconds or self.settings.deadline), self.clock)
+        reading = events.read(payload)
+
+        def part(event: Event) -> Report:
+            return self._handle(event, arrived, deadline, credentials)
+
+        if len(reading.events) == 1:
+            report = part(reading.events[0])
+        else:
+            with ThreadPoolExecutor(min(BATCH_WORKERS, len(reading.events))) as pool:
+                report = gather(reading.id, reading.envelope, pool.map(part, reading.events))
+        return replace(report, envelope=reading.envelope, seconds=self.clock() - arrived)
+
+    def _handle(
+        self, event: Event, arrived: float, deadline: Deadline, credentials: AccessKey | None
+    ) -> Report:
+        origin = event.origin
+        api: ProjectApi | None = None
+        try:
+            if isinstance(event, NothingForUs):
+                return _report(origin, event.outcome, event.reason)
+            api = self.api(self.project_of(origin), deadline, credentials)
+            report = self._act(event, api, arrived)
+        except UnmirrorError as error:
+            report = replace(_report(origin, "failed", str(error)), error=error, dry_run=self.settings.dry_run)
+        return replace(report, api_calls=api.calls if api else 0, project_id=api.project_id if api else None)
+
+    def _act(self, event: InterfacesDeleted | TargetDeleted | SweepDue, api: ProjectApi, arrived: float) -> Report:
+        match event:
+            case InterfacesDeleted():
+                return self.detach.interfaces(event, api, arrived)
+            case TargetDeleted():
+                return self.detach.target(event, api, arrived)
+            case SweepDue():
+                return self.sweep.project(event, api, arrived)
+
+    def project_of(self, origin: Origin) -> str:
+        """Return the project to act in; raise NotAllowed for one that is not ours, or for another region."""
+        settings = self.settings
+        if settings.missing:
+            raise NotConfigured("cannot act on any event before this is set: " + "; ".join(settings.missing))
+        if origin.region and settings.region and origin.region != settings.region:
+            raise NotAllowed("the event is about another region than UNMIRROR_REGION")
+        project_id = origin.project_id or settings.project_id
+        if project_id is None:
+            raise NotConfigured("the event names no project: set HUAWEICLOUD_SDK_PROJECT_ID")
+        if project_id not in settings.projects:
+            raise NotAllowed("the event's project is not among UNMIRROR_PROJECTS")
+        return project_id
+
+    def api(self, project_id: str, deadline: Deadline, credentials: AccessKey | None = None) -> ProjectApi:
+        """Return the VPC API for one project and one delivery."""
+        if self.client is None:
+            raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
+        return self.client.project(project_id, deadline, credentials)
+
+
+def _report(origin: Origin, outcome: str, reason: str) -> Report:
+    return Report(origin.id, origin.envelope, outcome, reason, project_id=origin.project_id)  # type: ignore[arg-type]
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, UTC."""
+    return datetime.now(timezone.utc)

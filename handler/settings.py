@@ -1,0 +1,202 @@
+"""Settings: read once from a mapping, every fault named at once, by its name and right form, never its value."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from handler.errors import NotConfigured
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLimit:
+    """How much one sweep may detach before it stops and asks."""
+
+    number: float
+    percent: bool = False
+
+    def allows(self, leaving: int, seen: int) -> bool:
+        """Tell whether a sweep that saw `seen` sources may detach `leaving` of them; up to ten always."""
+        return leaving <= max(10.0, seen * self.number / 100) if self.percent else leaving <= self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator decided. Secrets never show in the `repr`."""
+
+    region: str | None = None
+    endpoint: str | None = None
+    """The VPC API's base URL, without a trailing slash; None when neither region nor endpoint is set."""
+    project_id: str | None = None
+    """The project of events that name none."""
+    projects: frozenset[str] = frozenset()
+    """The projects that the function may act in."""
+    dry_run: bool = False
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    bearer_tokens: tuple[str, ...] = field(default=(), repr=False)
+    smn_topics: frozenset[str] = frozenset()
+    trust_platform: bool = False
+    """Whoever reaches the function was authenticated by the platform."""
+    deadline: float = 25.0
+    """Seconds that one delivery may take."""
+    snapshot_max_age: float = 300.0
+    """Seconds."""
+    sweep_limit: SweepLimit = SweepLimit(20, percent=True)
+    protect: tuple[str, ...] = ()
+    """Session ids, or globs of session names, that are never touched."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings; raise NotConfigured that names every wrong variable and its right form.
+
+        An empty variable counts as absent. `RUNTIME_PROJECT_ID` is FunctionGraph's own name for the project.
+        """
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for name, (attribute, read) in _READERS.items():
+            text = environ.get(name, "").strip()
+            if not text:
+                continue
+            try:
+                values.setdefault(attribute, read(text))
+            except ValueError as error:
+                faults.append(f"{name}: {error}")
+        if faults:
+            raise NotConfigured("wrong settings: " + "; ".join(faults))
+        if "region" in values:
+            values.setdefault("endpoint", f"https://vpc.{values['region']}.myhuaweicloud.com")
+        if "project_id" in values:
+            values.setdefault("projects", frozenset({values["project_id"]}))
+        elif len(values.get("projects", ())) == 1:
+            values["project_id"] = next(iter(values["projects"]))
+        return cls(**values)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What has to be set before a delivery can be acted on, in words."""
+        return tuple(
+            what
+            for what, there in (
+                ("UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT", self.endpoint),
+                ("HUAWEICLOUD_SDK_PROJECT_ID or UNMIRROR_PROJECTS", self.projects),
+            )
+            if not there
+        )
+
+
+def _matching(pattern: str, form: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(form)
+        return text
+
+    return read
+
+
+_project = _matching(r"[0-9A-Za-z_-]{1,64}", "a project id, letters and digits")
+
+
+def _projects(text: str) -> frozenset[str]:
+    return frozenset(_project(each.strip()) for each in text.split(",") if each.strip())
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return text == "1"
+
+
+def _endpoint(text: str) -> str:
+    form = "https://host[:port], or http:// on a loopback address"
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname or "", url.port
+    except ValueError as error:
+        raise ValueError(form) from error
+    if not host or url.path not in ("", "/") or url.query or url.fragment or "@" in url.netloc:
+        raise ValueError(form)
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
+        raise ValueError(form)
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _secrets(text: str) -> tuple[str, ...]:
+    for secret in text.split():
+        try:
+            encoded = secret.removeprefix("whsec_")
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except binascii.Error as error:
+            raise ValueError("whsec_ and base64, several separated by spaces") from error
+        if len(key) < 16:
+            raise ValueError("each secret needs at least 16 bytes, better 24 to 64")
+    return tuple(text.split())
+
+
+def _topics(text: str) -> frozenset[str]:
+    urn = _matching(r"urn:smn:[^:\s]+:[^:\s]+:[^:\s]+", "topic URNs (urn:smn:region:project:topic), separated by spaces or commas")
+    return frozenset(urn(each) for each in _words(text))
+
+
+def _trust(text: str) -> bool:
+    if text != "platform":
+        raise ValueError("platform, or not set at all")
+    return True
+
+
+def _seconds(most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        form = f"seconds, more than 0 and at most {most:g}"
+        try:
+            seconds = float(text)
+        except ValueError as error:
+            raise ValueError(form) from error
+        if not 0 < seconds <= most:
+            raise ValueError(form)
+        return seconds
+
+    return read
+
+
+def _limit(text: str) -> SweepLimit:
+    number = text.removesuffix("%").strip()
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,3})?", number):
+        raise ValueError("a count (50) or a percentage (20%)")
+    return SweepLimit(float(number), percent=text.endswith("%"))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+_READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "HUAWEICLOUD_SDK_PROJECT_ID": ("project_id", _project),
+    "RUNTIME_PROJECT_ID": ("project_id", _project),
+    "UNMIRROR_REGION": ("region", _matching(r"[a-z]{2}(-[a-z0-9]+)+", "a region such as eu-west-101")),
+    "UNMIRROR_VPC_ENDPOINT": ("endpoint", _endpoint),
+    "UNMIRROR_PROJECTS": ("projects", _projects),
+    "UNMIRROR_DRY_RUN": ("dry_run", _switch),
+    "UNMIRROR_WEBHOOK_SECRETS": ("webhook_secrets", _secrets),
+    "UNMIRROR_BEARER_TOKENS": ("bearer_tokens", lambda text: tuple(text.split())),
+    "UNMIRROR_SMN_TOPICS": ("smn_topics", _topics),
+    "UNMIRROR_TRUST": ("trust_platform", _trust),
+    "UNMIRROR_DEADLINE": ("deadline", _seconds(900)),
+    "UNMIRROR_SNAPSHOT_MAX_AGE": ("snapshot_max_age", _seconds(86_400)),
+    "UNMIRROR_SWEEP_LIMIT": ("sweep_limit", _limit),
+    "UNMIRROR_PROTECT": ("protect", _words),
+}
+
+NAMES = tuple(_READERS)
+"""The variables that are read."""

@@ -1,0 +1,89 @@
+"""Log lines: one JSON object a line on stdout, with a stable `event` name. No payload, no header, no secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import datetime, timezone
+from typing import Any
+
+from handler.errors import UnmirrorError
+from handler.report import Report, rfc3339
+
+log = logging.getLogger("unmirror")
+
+_LEVELS = {"still_exists": logging.WARNING, "stopped": logging.ERROR, "partial": logging.ERROR, "failed": logging.ERROR}
+
+
+class _JsonLine(logging.Formatter):
+    """One line of ASCII JSON, so that nothing in it can start another line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": rfc3339(datetime.fromtimestamp(record.created, timezone.utc)),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", "log"),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        return json.dumps(line, separators=(",", ":"), default=str)
+
+
+class _Stdout(logging.StreamHandler[Any]):
+    """Writes to what `sys.stdout` is when the line is written."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(_JsonLine())
+
+    @property
+    def stream(self) -> Any:
+        return sys.stdout
+
+    @stream.setter
+    def stream(self, _: Any) -> None:
+        raise AttributeError("always sys.stdout")
+
+
+def configure() -> None:
+    """Send our log lines to stdout; leave everybody else's logging alone. Once is enough."""
+    if not log.handlers:
+        log.addHandler(_Stdout())
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+
+def say(level: int, event: str, message: str, **fields: Any) -> None:
+    """Write one line: a stable event name, a sentence, and what a machine may want to search for."""
+    log.log(level, "%s", message, extra={"event": event, "fields": fields})
+
+
+def delivered(report: Report) -> None:
+    """Say what became of a delivery, and name the sessions that lost their target."""
+    level = _LEVELS.get(report.outcome, logging.INFO)
+    say(level, f"delivery.{report.outcome}", report.reason, report=report.to_json())
+    for part in report.parts or (report,):
+        for lost in part.lost_targets:
+            say(
+                logging.WARNING,
+                "session.target_lost",
+                "the session's target is gone: it mirrors to nowhere until it is given another",
+                delivery_id=part.delivery_id,
+                project_id=part.project_id,
+                session_id=lost.session_id,
+                target_id=lost.target_id,
+            )
+
+
+def refused(error: UnmirrorError) -> None:
+    """Say why a delivery was not read or not admitted."""
+    say(logging.WARNING, f"delivery.{error.slug}", str(error), status=error.status)
+
+
+def defect(error: BaseException) -> None:
+    """Say where a bug is: the kind of error and the places it went through, none of the values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    say(logging.CRITICAL, "defect", f"a defect: {type(error).__name__}", places=places)
