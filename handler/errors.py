@@ -126,9 +126,7 @@ class ApiUnavailable(UnmirrorError):
 
     status, retry, title, slug = 503, True, "The VPC API is unavailable", "api-unavailable"
 
-    def __init__(
-        self, message: str, *, code: str = "", request_id: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "", request_id: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.request_id = request_id

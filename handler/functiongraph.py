@@ -14,8 +14,8 @@ from handler.errors import UnmirrorError
 from handler.report import Report, problem
 from handler.service import Service, utc_now
 from handler.settings import NAMES
-from handler.vpc.credentials import AccessKey
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
+from handler.vpc.credentials import AccessKey
 
 MARGIN = 2.0
 """Seconds of FunctionGraph's time that are left for the answer."""
@@ -62,7 +62,9 @@ def handler(event: object, context: Context) -> dict[str, Any]:
 
 
 def _handle(event: object, context: Context) -> Report:
-    payload = events.decode(event.encode() if isinstance(event, str) else event) if isinstance(event, (str, bytes)) else event
+    payload = (
+        events.decode(event.encode() if isinstance(event, str) else event) if isinstance(event, (str, bytes)) else event
+    )
     try:
         return _service(_environment(context)).handle(
             payload,
@@ -73,7 +75,7 @@ def _handle(event: object, context: Context) -> Report:
         )
     except UnmirrorError:
         raise
-    except Exception as bug:
+    except Exception as bug:  # noqa: BLE001 - the last door: the runtime would print what a bug was raised with
         telemetry.defect(bug)
         raise UnmirrorError("a defect in unmirror; its log has the place") from None
 

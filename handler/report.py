@@ -10,7 +10,15 @@ from typing import Any, Literal, TypeAlias
 from handler.errors import UnmirrorError
 
 Outcome: TypeAlias = Literal[
-    "detached", "planned", "nothing_to_do", "ignored", "not_yet", "still_exists", "stopped", "partial", "failed"
+    "detached",
+    "planned",
+    "nothing_to_do",
+    "ignored",
+    "not_yet",
+    "still_exists",
+    "stopped",
+    "partial",
+    "failed",
 ]
 
 DONE: frozenset[Outcome] = frozenset({"detached", "planned", "stopped"})
@@ -108,7 +116,11 @@ class Report:
             "detachments": [_detachment(detachment) for detachment in self.detachments],
             "kept": [_kept(kept) for kept in self.kept],
             "lost_targets": [
-                {"session_id": lost.session_id, "session_name": lost.session_name, "target_id": lost.target_id}
+                {
+                    "session_id": lost.session_id,
+                    "session_name": lost.session_name,
+                    "target_id": lost.target_id,
+                }
                 for lost in self.lost_targets
             ],
             "snapshot_time": rfc3339(self.snapshot_time),

@@ -89,9 +89,7 @@ class Service:
                 report = gather(reading.id, reading.envelope, pool.map(part, reading.events))
         return replace(report, envelope=reading.envelope, seconds=self.clock() - arrived)
 
-    def _handle(
-        self, event: Event, arrived: float, deadline: Deadline, credentials: AccessKey | None
-    ) -> Report:
+    def _handle(self, event: Event, arrived: float, deadline: Deadline, credentials: AccessKey | None) -> Report:
         origin = event.origin
         api: ProjectApi | None = None
         try:

@@ -146,7 +146,10 @@ def _secrets(text: str) -> tuple[str, ...]:
 
 
 def _topics(text: str) -> frozenset[str]:
-    urn = _matching(r"urn:smn:[^:\s]+:[^:\s]+:[^:\s]+", "topic URNs (urn:smn:region:project:topic), separated by spaces or commas")
+    urn = _matching(
+        r"urn:smn:[^:\s]+:[^:\s]+:[^:\s]+",
+        "topic URNs (urn:smn:region:project:topic), separated by spaces or commas",
+    )
     return frozenset(urn(each) for each in _words(text))
 
 

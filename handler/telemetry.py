@@ -14,7 +14,12 @@ from handler.report import Report, rfc3339
 
 log = logging.getLogger("unmirror")
 
-_LEVELS = {"still_exists": logging.WARNING, "stopped": logging.ERROR, "partial": logging.ERROR, "failed": logging.ERROR}
+_LEVELS = {
+    "still_exists": logging.WARNING,
+    "stopped": logging.ERROR,
+    "partial": logging.ERROR,
+    "failed": logging.ERROR,
+}
 
 
 class _JsonLine(logging.Formatter):

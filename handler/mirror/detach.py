@@ -102,7 +102,11 @@ class Detach:
             detachments=detachments,
             kept=[*_kept_back(plan, known), *_not_mirrored(plan, known), *_spared(plan)],
             lost_targets=lost_targets(snapshot, [id_ for id_ in plan.targets if id_ in gone]),
-            gone={id_: presence.request_id for id_, presence in known.items() if isinstance(presence, Presence) and id_ in gone},
+            gone={
+                id_: presence.request_id
+                for id_, presence in known.items()
+                if isinstance(presence, Presence) and id_ in gone
+            },
             dry_run=self.dry_run,
         )
 
@@ -191,7 +195,9 @@ def conclude(
     )
 
 
-def _reason(outcome: Outcome, done: Sequence[Detachment], alive: Sequence[Kept], errors: Sequence[UnmirrorError]) -> str:
+def _reason(
+    outcome: Outcome, done: Sequence[Detachment], alive: Sequence[Kept], errors: Sequence[UnmirrorError]
+) -> str:
     interfaces = {id_ for each in done for id_ in each.interface_ids}
     left = f"{len(interfaces)} deleted interface(s) in {len({each.session_id for each in done})} session(s)"
     match outcome:

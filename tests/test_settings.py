@@ -1,0 +1,121 @@
+"""Settings: read once, every fault named at once by its variable and the right form, never by its value."""
+
+from __future__ import annotations
+
+import pytest
+
+from handler.errors import NotConfigured
+from handler.settings import NAMES, Settings, SweepLimit
+
+WRONG = {
+    "HUAWEICLOUD_SDK_PROJECT_ID": "a/b",
+    "RUNTIME_PROJECT_ID": "../x",
+    "UNMIRROR_REGION": "evil.example/",
+    "UNMIRROR_VPC_ENDPOINT": "http://vpc.example.com",
+    "UNMIRROR_PROJECTS": "one, t w o",
+    "UNMIRROR_DRY_RUN": "yes",
+    "UNMIRROR_WEBHOOK_SECRETS": "whsec_!!",
+    "UNMIRROR_SMN_TOPICS": "my-topic",
+    "UNMIRROR_TRUST": "everybody",
+    "UNMIRROR_DEADLINE": "-17",
+    "UNMIRROR_SNAPSHOT_MAX_AGE": "soon",
+    "UNMIRROR_SWEEP_LIMIT": "many%",
+}
+
+
+def test_every_wrong_setting_is_named_at_once_and_no_value_is_repeated() -> None:
+    with pytest.raises(NotConfigured) as caught:
+        Settings.from_env(WRONG)
+    message = str(caught.value)
+    assert [name for name in WRONG if f"{name}: " not in message] == []
+    assert [value for value in WRONG.values() if value in message] == []
+
+
+def test_nothing_set_is_no_fault_but_says_what_is_missing() -> None:
+    settings = Settings.from_env({})
+    assert settings.missing == (
+        "UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT",
+        "HUAWEICLOUD_SDK_PROJECT_ID or UNMIRROR_PROJECTS",
+    )
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    assert Settings.from_env(dict.fromkeys(NAMES, " ")) == Settings()
+
+
+def test_the_region_names_the_endpoint_unless_one_is_given() -> None:
+    region = {"UNMIRROR_REGION": "eu-west-101"}
+    assert Settings.from_env(region).endpoint == "https://vpc.eu-west-101.myhuaweicloud.com"
+    other = {**region, "UNMIRROR_VPC_ENDPOINT": "https://vpc.eu-west-101.myhuaweicloud.eu/"}
+    assert Settings.from_env(other).endpoint == "https://vpc.eu-west-101.myhuaweicloud.eu"
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8099", "http://[::1]:8099", "http://localhost:1"])
+def test_plain_http_is_for_loopback(endpoint: str) -> None:
+    assert Settings.from_env({"UNMIRROR_VPC_ENDPOINT": endpoint}).endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "https://user:pass@vpc.example.com",
+        "https://vpc.example.com/v3",
+        "https://vpc.example.com?x=1",
+        "https://vpc.example.com:port",
+        "https://[::1",
+        "ftp://127.0.0.1",
+        "vpc.example.com",
+    ],
+)
+def test_an_endpoint_is_a_host_and_nothing_else(endpoint: str) -> None:
+    with pytest.raises(NotConfigured, match="UNMIRROR_VPC_ENDPOINT"):
+        Settings.from_env({"UNMIRROR_VPC_ENDPOINT": endpoint})
+
+
+def test_the_projects_default_to_the_one_project_and_the_other_way_round() -> None:
+    assert Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": "a"}).projects == {"a"}
+    assert Settings.from_env({"RUNTIME_PROJECT_ID": "b"}).project_id == "b"
+    assert Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": "a", "RUNTIME_PROJECT_ID": "b"}).project_id == "a"
+    assert Settings.from_env({"UNMIRROR_PROJECTS": "a"}).project_id == "a"
+    several = Settings.from_env({"UNMIRROR_PROJECTS": "a, b,"})
+    assert (several.projects, several.project_id) == ({"a", "b"}, None)
+
+
+def test_secrets_never_show() -> None:
+    settings = Settings.from_env(
+        {
+            "UNMIRROR_BEARER_TOKENS": "marked-token another-marked-token",
+            "UNMIRROR_WEBHOOK_SECRETS": "whsec_bWFya2VkLXNlY3JldC0xMjM0NQ whsec_bWFya2VkLXNlY3JldC0xMjM0NTY=",
+        }
+    )
+    assert (len(settings.bearer_tokens), len(settings.webhook_secrets)) == (2, 2)
+    assert not any(secret in repr(settings) for secret in settings.bearer_tokens + settings.webhook_secrets)
+
+
+def test_a_short_webhook_secret_is_refused() -> None:
+    with pytest.raises(NotConfigured, match="at least 16 bytes"):
+        Settings.from_env({"UNMIRROR_WEBHOOK_SECRETS": "whsec_c2hvcnQ="})
+
+
+@pytest.mark.parametrize(
+    ("limit", "leaving", "seen", "allowed"),
+    [
+        ("20%", 10, 10, True),
+        ("20%", 11, 50, False),
+        ("20%", 40, 200, True),
+        ("20%", 41, 200, False),
+        ("5", 5, 1000, True),
+        ("5", 6, 1000, False),
+        ("0", 1, 1000, False),
+    ],
+)
+def test_a_sweep_limit_is_a_count_or_a_share_of_the_sources_seen(
+    limit: str, leaving: int, seen: int, allowed: bool
+) -> None:
+    assert Settings.from_env({"UNMIRROR_SWEEP_LIMIT": limit}).sweep_limit.allows(leaving, seen) is allowed
+
+
+def test_the_default_limit_is_a_fifth() -> None:
+    assert Settings().sweep_limit == SweepLimit(20, percent=True)
