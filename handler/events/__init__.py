@@ -1,1 +1,19 @@
-"""What happened: payloads in, events out. Pure."""
+"""What happened: from the JSON that a delivery brings to the events it stands for. Pure."""
+
+from handler.events.binding import from_http
+from handler.events.envelopes import is_gateway_request
+from handler.events.reading import MAX_EVENTS, MAX_INTERFACES, Reading, read
+from handler.events.schemas import identifier, validate
+from handler.events.strict import decode
+
+__all__ = [
+    "Reading",
+    "read",
+    "decode",
+    "from_http",
+    "validate",
+    "identifier",
+    "is_gateway_request",
+    "MAX_EVENTS",
+    "MAX_INTERFACES",
+]
