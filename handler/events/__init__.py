@@ -2,18 +2,22 @@
 
 from handler.events.binding import from_http
 from handler.events.envelopes import is_gateway_request
-from handler.events.reading import MAX_EVENTS, MAX_INTERFACES, Reading, read
+from handler.events.explanation import Explanation, explain
+from handler.events.reading import MAX_DEPTH, MAX_EVENTS, MAX_INTERFACES, Reading, read
 from handler.events.schemas import identifier, validate
 from handler.events.strict import decode
 
 __all__ = [
-    "Reading",
-    "read",
-    "decode",
-    "from_http",
-    "validate",
-    "identifier",
-    "is_gateway_request",
+    "MAX_DEPTH",
     "MAX_EVENTS",
     "MAX_INTERFACES",
+    "Explanation",
+    "Reading",
+    "decode",
+    "explain",
+    "from_http",
+    "identifier",
+    "is_gateway_request",
+    "read",
+    "validate",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 from handler.errors import BadEvent, Violation
 from handler.events import schemas
-from handler.events.envelopes import ENVELOPES, Envelope, Part, below, decoded, recognise
+from handler.events.envelopes import recognise
+from handler.events.readers import Part, below, decoded
 from handler.events.strict import check
 from handler.model import Event, InterfacesDeleted, NothingForUs, Origin
 
@@ -64,22 +64,34 @@ class Walk:
     def _part(self, value: object, origin: Origin, at: str, depth: int) -> list[Event]:
         if depth > MAX_DEPTH:
             raise _TooMuch(f"a delivery holds at most {MAX_DEPTH} envelopes within each other")
-        if isinstance(value, (str, bytes)):
-            return self._part(decoded(value, at[1:]), origin, at, depth + 1)
-        envelope = the_envelope(value, at)
-        _once(self.passed, envelope.name)
-        if broken := schemas.validate(envelope.name, value, at):
-            raise BadEvent(f"not a valid {envelope.name}: {_words(broken)}", broken, envelope.name)
-        origin = replace(origin, envelope=envelope.name)
-        said = _said(envelope, value, origin, at)
+        try:
+            if isinstance(value, (str, bytes)):
+                said: list[Event | Part] = [Part("", decoded(value, ""), origin)]
+            else:
+                said = self._opened(value, origin)
+        except BadEvent as error:
+            raise below(at[1:], error) from error
         self.room -= max(len(said) - 1, 0)
         if self.room < 0:
             raise _TooMuch(f"a delivery holds at most {MAX_EVENTS} events")
-        if any(isinstance(item, Part) for item in said):
-            _once(self.carriers, envelope.name)
         if len(said) == 1 and isinstance(part := said[0], Part):
             return self._part(part.value, part.origin, at + part.path, depth + 1)
-        return self._parts(said, at, depth) or [NothingForUs(origin, "ignored", "an empty batch")]
+        return self._parts(said, at, depth)
+
+    def _opened(self, value: object, origin: Origin) -> list[Event | Part]:
+        """Recognise, validate and read one envelope; the paths of its BadEvent start at the value."""
+        envelope = recognise(value)
+        _once(self.passed, envelope.name)
+        if broken := schemas.validate(envelope.name, value):
+            raise BadEvent(f"not a valid {envelope.name}", broken, envelope.name)
+        origin = replace(origin, envelope=envelope.name)
+        try:
+            said = list(envelope.read(value, origin))
+        except BadEvent as error:
+            raise BadEvent(str(error), error.violations, envelope.name) from error
+        if any(isinstance(item, Part) for item in said):
+            _once(self.carriers, envelope.name)
+        return said or [NothingForUs(origin, "ignored", "an empty batch")]
 
     def _parts(self, said: list[Event | Part], at: str, depth: int) -> list[Event]:
         events: list[Event] = []
@@ -94,7 +106,7 @@ class Walk:
                 raise
             except BadEvent as error:
                 unread.append(error)
-                events.append(NothingForUs(item.origin, "ignored", f"{at}{item.path} cannot be read: {error}"))
+                events.append(NothingForUs(item.origin, "ignored", f"{at}{item.path} cannot be read: {_why(error)}"))
         if unread and len(unread) == len(said):
             raise _all_of(unread)
         return events
@@ -103,43 +115,8 @@ class Walk:
 class _TooMuch(BadEvent):
     """Over a limit of the delivery as a whole, so that none of its parts is read."""
 
-
-def the_envelope(value: object, at: str) -> Envelope:
-    """Return the one envelope that the value is; raise BadEvent when there is none, or more than one."""
-    found = recognise(value)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = " and ".join(envelope.name for envelope in found)
-        raise BadEvent(f"ambiguous: it has the marks of {names}", (Violation(at, f"one envelope, not {names}"),))
-    if not isinstance(value, dict):
-        raise BadEvent("an event is a JSON object", (Violation(at, "type: object"),))
-    near = nearest(value)
-    if not near:
-        raise BadEvent("no envelope that is known", (Violation(at, "the marks of a known envelope"),))
-    missed = tuple(Violation(at, f"{envelope.name} {rule}") for envelope in near for rule in envelope.missed(value))
-    names = ", ".join(envelope.name for envelope in near)
-    raise BadEvent(f"no envelope that is known; the nearest: {names}", tuple(sorted(missed)))
-
-
-def nearest(value: dict[str, object]) -> tuple[Envelope, ...]:
-    """Return the up to three envelopes whose schemas share most members with the value; none when none does."""
-
-    def shared(envelope: Envelope) -> int:
-        return len(schemas.schema(envelope.name).get("properties", {}).keys() & value.keys())
-
-    near = sorted(
-        (envelope for envelope in ENVELOPES if shared(envelope)),
-        key=lambda envelope: (len(envelope.missed(value)), -shared(envelope)),
-    )
-    return tuple(near[:3])
-
-
-def _said(envelope: Envelope, value: Any, origin: Origin, at: str) -> list[Event | Part]:
-    try:
-        return list(envelope.read(value, origin))
-    except BadEvent as error:
-        raise below(at[1:], BadEvent(str(error), error.violations, envelope.name)) from error
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule, (Violation("$", rule),))
 
 
 def _all_of(unread: list[BadEvent]) -> BadEvent:
@@ -155,8 +132,8 @@ def _named(event: Event) -> Event:
     return replace(event, origin=replace(event.origin, id=f"{event.origin.envelope}-{digest}"))
 
 
-def _words(violations: tuple[Violation, ...]) -> str:
-    return "; ".join(f"{violation.path} {violation.rule}" for violation in violations[:3])
+def _why(error: BadEvent) -> str:
+    return "; ".join((str(error), *(f"{violation.path} {violation.rule}" for violation in error.violations[:3])))
 
 
 def _once(names: list[str], name: str) -> None:

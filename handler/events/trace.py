@@ -137,6 +137,9 @@ def _key(*names: str) -> tuple[str, ...]:
 
 _OPERATIONS = {_key(row.service, row.resource_type, row.name): row for row in OPERATIONS}
 
+SERVICES = frozenset(row.service.lower() for row in OPERATIONS)
+"""The services that the operations belong to, in lower case."""
+
 _ERROR_KEYS = ("error", "errors", "error_code", "error_msg", "errorCode", "fail_reason", "NeutronError", "badRequest")
 _VPC_CODE = re.compile(r"[A-Za-z]+\.[0-9]+")
 _UNDER_WAY = ("INIT", "RUNNING", "PENDING")

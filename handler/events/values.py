@@ -49,7 +49,7 @@ def time(value: object) -> datetime | None:
         return None
 
 
-def urn_parts(urn: object) -> dict[str, str]:
+def urn_parts(urn: object) -> dict[str, Any]:
     """Return `region` and `project_id` of a topic's or function's URN; nothing for what is none."""
     match = _URN.fullmatch(urn) if isinstance(urn, str) else None
     return {"region": match[1], "project_id": match[2]} if match else {}
