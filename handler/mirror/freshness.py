@@ -61,6 +61,12 @@ def serves(seen: Dated, need: Need, now: float, max_age: float) -> bool:
 T = TypeVar("T", bound=Dated)
 
 
+def _outcome(passing: T | UnmirrorError) -> T:
+    if isinstance(passing, UnmirrorError):
+        raise copy(passing) from passing
+    return passing
+
+
 @dataclass(slots=True)
 class _Project(Generic[T]):
     """The looks at one project. They are numbered; at most one runs and one more is waited for."""
@@ -69,27 +75,40 @@ class _Project(Generic[T]):
     latest: T | None = None
     begun: int = 0
     ended: int = 0
-    error: UnmirrorError | None = None
-    """What the last one that ended ended with."""
+    passing: T | UnmirrorError | None = None
+    """What the last one that ended ended with, where that is only for those who waited for it."""
+    changes: list[Callable[[T], T]] = field(default_factory=list)
+    """What became known while the one that runs was under way: it may have seen the time before."""
     users: int = 0
 
 
 class Shared(Generic[T]):
-    """The last look at each project, taken when needed and shared by all who can use it."""
+    """The last look at each project, taken when needed and shared by all who can use it.
 
-    def __init__(self, what: str, max_age: float, clock: Callable[[], float], most: int = MOST_PROJECTS) -> None:
+    What does not last (`lasts` says so) answers those who waited for it, like an error, and nobody later.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        max_age: float,
+        clock: Callable[[], float],
+        most: int = MOST_PROJECTS,
+        lasts: Callable[[T], bool] = lambda _: True,
+    ) -> None:
         self._what = what
         self._max_age = max_age
         self._clock = clock
         self._most = most
+        self._lasts = lasts
         self._projects: OrderedDict[str, _Project[T]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, project_id: str, need: Need, deadline: Deadline, take: Callable[[], T]) -> T:
         """Return what serves the need: from memory, from another's look, or from `take`.
 
-        A look that fails raises to those who waited for it, to nobody else; who waits too long gets
-        DeadlineExceeded.
+        A look that fails raises to those who waited for it, to nobody else; one that ran out of its taker's time
+        tells them nothing, and the next takes another. Who waits too long gets DeadlineExceeded.
         """
         with self._project(project_id) as project:
             with project.turn:
@@ -97,35 +116,45 @@ class Shared(Generic[T]):
                 while True:
                     if project.latest is not None and serves(project.latest, need, self._clock(), self._max_age):
                         return project.latest
-                    if project.ended >= mine and project.error is not None:
-                        raise copy(project.error) from project.error
+                    if project.ended >= mine and project.passing is not None:
+                        return _outcome(project.passing)
                     if project.begun == project.ended:
                         project.begun += 1
+                        project.changes.clear()
                         break
                     if not project.turn.wait(deadline.require(self._what)):
                         raise DeadlineExceeded(f"no time left while waiting for {self._what}")
             return self._take(project, take)
 
     def amend(self, project_id: str, change: Callable[[T], T]) -> None:
-        """Replace the last look at a project by what is known since; nothing where there was none."""
+        """Change the last look at a project by what is known since, and the one that is under way once it ends."""
         with self._project(project_id) as project, project.turn:
             if project.latest is not None:
                 project.latest = change(project.latest)
+            if project.begun != project.ended:
+                project.changes.append(change)
 
     def _take(self, project: _Project[T], take: Callable[[], T]) -> T:
-        error: UnmirrorError | None = UnmirrorError(f"{self._what} ended by a defect")
         seen: T | None = None
+        error: UnmirrorError | None = UnmirrorError(f"{self._what} ended by a defect")
         try:
             seen = take()
+        except DeadlineExceeded:
             error = None
+            raise
         except UnmirrorError as known:
             error = known
             raise
         finally:
             with project.turn:
                 project.ended += 1
-                project.error = error
-                project.latest = project.latest if seen is None else seen
+                project.passing = error
+                if seen is not None:
+                    for change in project.changes:
+                        seen = change(seen)
+                    lasts = self._lasts(seen)
+                    project.passing = None if lasts else seen
+                    project.latest = seen if lasts else project.latest
                 project.turn.notify_all()
         return seen
 

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from handler.errors import ApiUnavailable, DeadlineExceeded, OutcomeUnknown, RemovalRejected, UnmirrorError
 from handler.mirror.api import MirrorApi
+from handler.mirror.ledger import Ledger
 from handler.model import MirrorSession, SessionReply
 
 Fate: TypeAlias = Literal["detached", "already_absent"] | UnmirrorError
@@ -57,6 +58,8 @@ class Removals:
     """Removes sources, one call to a session at a time, each for all that wait."""
 
     def __init__(self, learn: Learn) -> None:
+        self.ledger = Ledger()
+        """Entered (project id, session id, interface id) for each source that left by our removal."""
         self._learn = learn
         self._queues: dict[tuple[str, str], _Queue] = {}
         self._lock = threading.Lock()
@@ -67,6 +70,7 @@ class Removals:
         Never raises for what the API answers: that is in `fates`. Raises DeadlineExceeded to who waits too long.
         """
         key = (api.project_id, session.id)
+        interface_ids = tuple(interface_ids)
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             queue.users += 1
@@ -74,14 +78,15 @@ class Removals:
             group = queue.open = queue.open or _Group()
             group.ids.update(dict.fromkeys(interface_ids))
         try:
-            if opened:
-                return self._commit(queue, group, api, session)
-            return _joined(group, api)
+            removal = self._commit(queue, group, api, session) if opened else _joined(group, api)
         finally:
             with self._lock:
                 queue.users -= 1
                 if not queue.users:
                     del self._queues[key]
+        if removal is None or (not opened and api.deadline.remaining() and _ran_out(removal, interface_ids)):
+            return self.remove(api, session, interface_ids)  # it was the time of who committed that was up, not ours
+        return removal
 
     def _commit(self, queue: _Queue, group: _Group, api: MirrorApi, session: MirrorSession) -> Removal:
         group.error = UnmirrorError("a removal ended by a defect")
@@ -94,6 +99,9 @@ class Removals:
                 raise DeadlineExceeded("no time left while waiting for another removal on the session")
             removal = group.removal = _Attempt(api, session, self._learn).remove(tuple(group.ids))
             group.error = None
+            for id_, fate in removal.fates.items():
+                if fate == "detached":
+                    self.ledger.enter((api.project_id, session.id, id_), api.deadline.clock())
         except UnmirrorError as error:
             group.error = error
             raise
@@ -104,13 +112,20 @@ class Removals:
         return removal
 
 
-def _joined(group: _Group, api: MirrorApi) -> Removal:
-    if not group.committed.wait(api.deadline.remaining()):
+def _joined(group: _Group, api: MirrorApi) -> Removal | None:
+    """Return what became of the group, None if its turn never came; raise what ended it, or when our time is up."""
+    if not group.committed.wait(api.deadline.require("a removal from a session")):
         raise DeadlineExceeded("no time left while waiting for a removal on the session")
+    if isinstance(group.error, DeadlineExceeded):
+        return None
     if group.error is not None:
         raise copy(group.error) from group.error
     assert group.removal is not None  # noqa: S101 - a committed group has one or the other
     return group.removal
+
+
+def _ran_out(removal: Removal, interface_ids: Iterable[str]) -> bool:
+    return any(isinstance(removal.fates[id_], DeadlineExceeded) for id_ in interface_ids)
 
 
 class _Attempt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -48,6 +48,10 @@ class Snapshot:
         """Return the session as last seen, None when it is gone or unknown."""
         return self.changed[session_id] if session_id in self.changed else self.sessions.get(session_id)
 
+    def current(self) -> list[MirrorSession]:
+        """Return the sessions as last seen."""
+        return self._now(self.sessions.values())
+
     def holding(self, interface_id: str) -> tuple[MirrorSession, ...]:
         """Return the sessions that list the interface as a source."""
         return tuple(s for s in self._now(self.by_source.get(interface_id, ())) if interface_id in s.sources)
@@ -57,10 +61,16 @@ class Snapshot:
         return tuple(self._now(self.by_target.get(target_id, ())))
 
     def with_session(self, session_id: str, session: MirrorSession | None) -> Snapshot:
-        """Return the snapshot after an answer showed the session with these sources, or gone."""
+        """Return the snapshot after an answer showed the session with these sources, or gone.
+
+        Only the sources are taken from it: the API's own example of that answer has an empty target.
+        """
+        known = self.session(session_id)
+        if session is not None and known is not None:
+            session = replace(known, sources=session.sources)
         return replace(self, changed={**self.changed, session_id: session})
 
-    def _now(self, listed: tuple[MirrorSession, ...]) -> list[MirrorSession]:
+    def _now(self, listed: Iterable[MirrorSession]) -> list[MirrorSession]:
         return [now for each in listed if (now := self.session(each.id)) is not None]
 
 
@@ -68,6 +78,7 @@ class Looks:
     """The snapshots of this process: taken when needed, shared by all who can use them."""
 
     def __init__(self, max_age: float, clock: Callable[[], float]) -> None:
+        self.max_age = max_age
         self._shared = Shared[Snapshot]("a look at the sessions", max_age, clock)
 
     def look(self, api: MirrorApi, need: Need) -> Snapshot:

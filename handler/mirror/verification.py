@@ -40,7 +40,7 @@ class Verifications:
             first = question is None
             if question is None:
                 question = self._asked[key] = _Question()
-        return self._first(key, question, api) if first else self._joined(question, api)
+        return self._first(key, question, api) if first else self._joined(key, question, api)
 
     def _first(self, key: tuple[str, str], question: _Question, api: MirrorApi) -> Presence:
         question.error = UnmirrorError("a verification ended by a defect")
@@ -60,9 +60,11 @@ class Verifications:
             question.answered.set()
         return presence
 
-    def _joined(self, question: _Question, api: MirrorApi) -> Presence:
+    def _joined(self, key: tuple[str, str], question: _Question, api: MirrorApi) -> Presence:
         if not question.answered.wait(api.deadline.require("the verification of an interface")):
             raise DeadlineExceeded("no time left while waiting for the verification of an interface")
+        if isinstance(question.error, DeadlineExceeded):
+            return self.ask(api, key[1])  # that was the other's deadline; `require` ends this at ours
         if question.error is not None:
             raise copy(question.error) from question.error
         assert question.presence is not None  # noqa: S101 - an answered question has one or the other
