@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
@@ -53,7 +53,8 @@ class Kept:
     """An interface that was not detached, and why."""
 
     interface_id: str
-    why: Literal["not_mirrored", "still_exists", "unconfirmed", "protected"]
+    why: Literal["not_mirrored", "still_exists", "unconfirmed", "protected", "put_back"]
+    """`put_back`: gone, and put into the session again each time that we took it out; we no longer do."""
     session_ids: tuple[str, ...] = ()
     request_id: str = ""
     """Of the answer that decided it."""
@@ -67,6 +68,73 @@ class LostTarget:
     session_id: str
     session_name: str
     target_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """A gone interface that somebody put back into a session after we had removed it."""
+
+    session_id: str
+    interface_id: str
+    removals: int
+    """Ours before this one, as far as this process remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCount:
+    """How many sessions, and which: the first hundred by id."""
+
+    count: int
+    session_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, session_ids: Iterable[str]) -> SessionCount:
+        """Count distinct sessions."""
+        distinct = sorted(set(session_ids))
+        return cls(len(distinct), tuple(distinct[:100]))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFigures:
+    """What a sweep saw and did, counted. In a dry run what it would do."""
+
+    sessions: int
+    """All of the project, of any source type."""
+    sources: int
+    """Distinct interfaces that are a source of a session."""
+    listed: int
+    """Of the sources and targets, those that the lists showed: they exist."""
+    hidden: int
+    """Those that the lists do not show and that exist all the same: the lists show less than there is."""
+    gone: int
+    """Sources that the API confirmed gone."""
+    detached: int
+    """Distinct interfaces that left a session by this sweep."""
+    protected: int
+    """Gone sources that a protected session keeps; `kept` names them."""
+    unknown: int
+    """Sources and targets of which nothing could be learned; `kept` names the first hundred and says why."""
+    found_by_sweep: int
+    """Of the detached, those that no event of this process had named: events that were lost or are late."""
+    places_freed: int
+    """Places in sessions: an interface may have had several."""
+    emptied: SessionCount
+    """Enabled, and left mirroring nothing by this sweep."""
+    near_quota: SessionCount
+    """With nine or more sources left, where ten is the default quota."""
+    orphaned: int
+    """Sessions whose target interface is gone; `lost_targets` names them."""
+    put_back: tuple[PutBack, ...]
+    pages: int
+    """Pages read of the list of all interfaces."""
+    batches: int
+    """Look-ups in the list by id."""
+    asked: int
+    """Interfaces asked for one by one."""
+    complete: bool
+    """Whether everything was looked at; False when time ran out, something failed or it was stopped."""
+    stop: Literal["limit", "blind"] | None
+    """The safety limit that it met; a dry run shows its plan all the same over the `limit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +159,8 @@ class Report:
     seconds: float = 0.0
     error: UnmirrorError | None = None
     """The worst of what went wrong, None when all went well; decides the status."""
+    sweep: SweepFigures | None = None
+    """None when the delivery asked for no sweep, or the sweep could not begin."""
     parts: tuple[Report, ...] = ()
     """The reports of a delivery that held several events, in its order."""
 
@@ -129,6 +199,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "retry": self.retry,
             "error": _problem(self.error),
+            "sweep": _figures(self.sweep) if self.sweep else None,
             "parts": [part.to_json() for part in self.parts],
         }
 
@@ -202,3 +273,16 @@ def _kept(kept: Kept) -> dict[str, Any]:
         "request_id": kept.request_id,
         "error": _problem(kept.error),
     }
+
+
+def _figures(figures: SweepFigures) -> dict[str, Any]:
+    return {
+        **asdict(figures),
+        "emptied": _session_count(figures.emptied),
+        "near_quota": _session_count(figures.near_quota),
+        "put_back": [asdict(each) for each in figures.put_back],
+    }
+
+
+def _session_count(sessions: SessionCount) -> dict[str, Any]:
+    return {"count": sessions.count, "session_ids": list(sessions.session_ids)}

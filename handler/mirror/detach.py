@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import groupby
 
 from handler.errors import StillExists, UnmirrorError
 from handler.mirror.api import MirrorApi
 from handler.mirror.freshness import Need
+from handler.mirror.ledger import Ledger
 from handler.mirror.removal import Fate, Removal, Removals
 from handler.mirror.snapshot import Looks, Snapshot
 from handler.mirror.verification import Verifications
@@ -83,9 +84,13 @@ class Detach:
     """Waits that many seconds."""
     protect: Protected = Protected()
     dry_run: bool = False
+    told: Ledger = field(default_factory=Ledger)
+    """Entered (project id, interface id) for each interface that an event named."""
 
     def interfaces(self, event: InterfacesDeleted, api: MirrorApi, arrived: float) -> Report:
         """Detach the event's interfaces; raise what kept the look from being taken."""
+        for id_ in event.interface_ids:
+            self.told.enter((api.project_id, id_), self.clock())
         snapshot = self.looks.look(api, Need(arrived, event.origin.time))
         plan = Plan.of(snapshot, event.interface_ids, self.protect)
         known = self._verify(plan.suspects, api)
@@ -124,7 +129,7 @@ class Detach:
         try:
             removal = self.removals.remove(api, session, gone)
         except UnmirrorError as error:
-            return [Detachment(session.id, session.name, tuple(gone), "failed", (), session.sources, None, error)]
+            return [failed(session, gone, error)]
         return _detachments(session, gone, removal)
 
     def _verify(self, suspects: Collection[str], api: MirrorApi) -> dict[str, Presence | UnmirrorError]:
@@ -143,6 +148,11 @@ class Detach:
             return self.verifications.ask(api, interface_id)
         except UnmirrorError as error:
             return error
+
+
+def failed(session: MirrorSession, gone: Sequence[str], error: UnmirrorError) -> Detachment:
+    """Return that nothing was asked, and why."""
+    return Detachment(session.id, session.name, tuple(gone), "failed", (), session.sources, None, error)
 
 
 def lost_targets(snapshot: Snapshot, target_ids: Iterable[str]) -> list[LostTarget]:
