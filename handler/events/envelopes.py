@@ -98,8 +98,9 @@ def nearest(value: Mapping[str, object]) -> tuple[Envelope, ...]:
     def shared(envelope: Envelope) -> int:
         return len(schemas.schema(envelope.name)["properties"].keys() & value.keys())
 
-    alike = [(-shared(envelope), len(envelope.missed(value)), envelope.name, envelope) for envelope in ENVELOPES]
-    return tuple(envelope for overlap, *_, envelope in sorted(alike, key=lambda rank: rank[:3])[:NEAREST] if overlap)
+    ranked = sorted(ENVELOPES, key=lambda envelope: (-shared(envelope), len(envelope.missed(value))))
+    most = shared(ranked[0])
+    return tuple(envelope for envelope in ranked[:NEAREST] if shared(envelope) * 2 > most)
 
 
 def is_gateway_request(value: object) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import BadEvent, Violation
-from handler.events.envelopes import nearest
+from handler.events.envelopes import ENVELOPES, nearest
 from handler.events.reading import Walk
 from handler.events.schemas import identifier
 from handler.model import Event, InterfacesDeleted, NothingForUs, SweepDue, TargetDeleted
@@ -82,7 +82,7 @@ def explain(payload: object) -> Explanation:
 
 
 def _nearest(payload: object) -> tuple[Nearest, ...]:
-    if not isinstance(payload, dict):
+    if not isinstance(payload, dict) or any(envelope.bears(payload) for envelope in ENVELOPES):
         return ()
     return tuple(Nearest(envelope.name, envelope.missed(payload)) for envelope in nearest(payload))
 

@@ -260,7 +260,7 @@ def decoded(value: object, path: str) -> object:
     if not isinstance(value, (str, bytes)):
         return value
     try:
-        return decode(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value)
+        return decode(value)
     except BadEvent as error:
         raise below(path, error) from error
 

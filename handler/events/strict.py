@@ -19,12 +19,14 @@ _MAX_INTEGER_BITS = 14_000  # about 4,300 digits: what Python itself turns into 
 _TOKEN = re.compile(r'"(?:[^"\\]+|\\.?)*"?|[][{}]', re.DOTALL)
 
 
-def decode(body: bytes) -> object:
-    """Return the value of a JSON text in UTF-8, with or without a byte order mark (RFC 8259, §8.1).
+def decode(body: bytes | str) -> object:
+    """Return the value of a JSON text, in UTF-8 if it is bytes, with or without a byte order mark (RFC 8259, §8.1).
 
     Raises BadEvent for what is not JSON, and for what JSON libraries disagree about: duplicate keys, NaN and
     Infinity, lone surrogates, integers of thousands of digits, nesting deeper than MAX_NESTING.
     """
+    if isinstance(body, str):
+        body = body.encode("utf-8", "surrogatepass")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -64,7 +64,7 @@ def unfolded(value: object) -> dict[str, Any]:
     """Return an object that may come as JSON text; an empty one for whatever is not an object."""
     if isinstance(value, str) and value[:1] == "{":
         try:
-            value = decode(value.encode("utf-8", "surrogatepass"))
+            value = decode(value)
         except BadEvent:
             return {}
     return value if isinstance(value, dict) else {}
