@@ -139,15 +139,18 @@ class Clearing:
             if self.gone and not self.alive:
                 self.stop = "blind"
                 return
-        leaving = {id_ for ids in self._leaving.values() for id_ in ids}
-        if self._terms.allows(len(leaving), len(self.sources)):
+        leaving = dict.fromkeys(id_ for ids in self._leaving.values() for id_ in ids)
+        if self._within(len(leaving)):
             return
 
         def over() -> bool:
-            return not self._terms.allows(len(self.gone & leaving), len(self.sources))
+            return not self._within(len(self.gone)) and not self._within(len(self.gone & leaving.keys()))
 
         self._confirm(leaving, lambda: not self._terms.detach.dry_run and over())
         self.stop = "limit" if over() else None
+
+    def _within(self, leaving: int) -> bool:
+        return self._terms.allows(leaving, len(self.sources))
 
     def _confirm(self, interface_ids: Collection[str], enough: Callable[[], bool] = lambda: False) -> None:
         """Ask for each of them once, until it is enough."""
