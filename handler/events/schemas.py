@@ -12,8 +12,6 @@ from handler.events.strict import decode
 
 # jsonschema takes longer to import than the rest of the function together. Only what validates pays for it.
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
     from referencing import Resource
@@ -43,10 +41,7 @@ def identifier(name: str) -> str:
 @cache
 def schema(name: str) -> dict[str, Any]:
     """Return a schema by its name. It is shared: do not change it."""
-    value = decode((_folder() / f"{name}.json").read_bytes())
-    if not isinstance(value, dict):
-        raise TypeError(f"schemas/{name}.json is no object")
-    return value
+    return cast(dict[str, Any], decode((_folder() / f"{name}.json").read_bytes()))
 
 
 def names() -> tuple[str, ...]:
@@ -55,7 +50,7 @@ def names() -> tuple[str, ...]:
 
 
 @cache
-def _folder() -> Traversable:
+def _folder() -> Any:  # a Traversable, whose type has moved between the Python versions
     from importlib import resources
     from pathlib import Path
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found]  # has no wheels for every platform: installed by hand, see above
+import atheris  # has no wheels for every platform: installed by hand, see above
 
 with atheris.instrument_imports(include=["handler", "jsonschema", "json"]):
     from handler import events
@@ -46,10 +46,7 @@ def one_input(data: bytes) -> None:
     """Read one input; whatever is raised beyond the project's own errors is a finding."""
     way, body = (data[0], data[1:]) if data else (0, b"")
     try:
-        if way < 128:
-            payload = events.from_http(HEADERS[way % len(HEADERS)], body)
-        else:
-            payload = carried(way, body)
+        payload = events.from_http(HEADERS[way % len(HEADERS)], body) if way < 128 else carried(way, body)
         json.dumps(events.explain(payload).to_json())
         events.read(payload)
     except (BadEvent, UnsupportedMedia):

@@ -72,6 +72,9 @@ def test_a_notification_of_smn_is_read_and_a_change_of_its_subscription_is_not(e
     assert isinstance(events.read(example("smn-http")).events[0], InterfacesDeleted)
     (event,) = events.read(example("smn-http", type="SubscriptionConfirmation", message="visit the URL")).events
     assert isinstance(event, NothingForUs)
+    with pytest.raises(BadEvent) as refused:
+        events.read(example("smn-http", type="Other"))
+    assert refused.value.violations[0].rule.startswith("enum: Notification, SubscriptionConfirmation")
 
 
 def test_a_queue_s_messages_may_be_texts_objects_or_texts_of_texts(trace: Any) -> None:

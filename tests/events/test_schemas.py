@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,29 @@ def test_nothing_is_ever_fetched() -> None:
 
     with pytest.raises(NoSuchResource):
         _retrieve("https://example.com/trace.json")
+
+
+def test_the_schemas_are_read_from_a_zip_and_their_library_only_when_needed(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    with zipfile.ZipFile(tmp_path / "function.zip", "w") as archive:
+        for file in (root / "handler").rglob("*.py"):
+            archive.write(file, file.relative_to(root))
+        for file in (root / "schemas").glob("*.json"):
+            archive.write(file, Path("handler", "schemas", file.name))
+    code = """
+import sys
+from handler import events
+assert events.__file__.startswith(sys.path[0]), events.__file__
+assert "jsonschema" not in sys.modules
+reading = events.read({"trigger_type": "TIMER"})
+assert "jsonschema" in sys.modules
+print(reading.envelope)
+"""
+    starting = f"import sys; sys.path.insert(0, {str(tmp_path / 'function.zip')!r})"
+    ran = subprocess.run(  # noqa: S603 - our own interpreter, our own code
+        [sys.executable, "-c", starting + code], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "timer\n"), ran.stderr
 
 
 # --- the README ----------------------------------------------------------------------------------------------
