@@ -51,7 +51,7 @@ def read_trace(trace: dict[str, Any], origin: Origin) -> Iterator[Event]:
     )
     operation = _OPERATIONS.get(_key(trace["service_type"], trace["resource_type"], trace["trace_name"]))
     if operation is None:
-        yield NothingForUs(origin, "ignored", "a trace of an operation that deletes no interface and no mirror target")
+        yield NothingForUs(origin, "ignored", f"{_name(trace)} deletes no interface and no mirror target")
     elif _failed(trace, response):
         yield NothingForUs(origin, "ignored", f"{operation} failed")
     elif _requested(response):
@@ -129,6 +129,14 @@ OPERATIONS = (
     Operation("ELB", "loadbalancer", "deleteLoadbalancer", _target, ("resource_id", "response.loadbalancer.id")),
 )
 """All operations that are acted upon. One more is one more row; names are compared without regard to case."""
+
+
+def _name(trace: dict[str, Any]) -> str:
+    """Return the operation's name if it is one: it goes into logs."""
+    return trace["trace_name"] if _NAME.fullmatch(trace["trace_name"]) else "an operation without a name"
+
+
+_NAME = re.compile(r"[A-Za-z][0-9A-Za-z_.-]{0,63}")  # as the API reference has it
 
 
 def _key(*names: str) -> tuple[str, ...]:

@@ -53,7 +53,14 @@ def test_an_operation_that_deletes_nothing_is_ignored(trace: Any) -> None:
     for names in [("VPC", "ports", "updatePort"), ("VPC", "vpc", "deletePort"), ("ECS", "ecs", "createServer")]:
         event = only(trace(**dict(zip(("service_type", "resource_type", "trace_name"), names, strict=True))))
         assert isinstance(event, NothingForUs)
-        assert event.outcome == "ignored"
+        assert (event.outcome, event.reason) == ("ignored", f"{names[2]} deletes no interface and no mirror target")
+
+
+@pytest.mark.parametrize("name", ["", "two words", "line\nbreak", "x" * 65, "<b>"])
+def test_a_name_that_no_operation_has_is_not_repeated(trace: Any, name: str) -> None:
+    event = only(trace(trace_name=name))
+    assert isinstance(event, NothingForUs)
+    assert event.reason.startswith("an operation without a name")
 
 
 def test_the_empty_template_of_the_trigger_is_ignored(example: Any) -> None:
