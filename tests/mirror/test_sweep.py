@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from handler.errors import ApiRefused, ApiUnavailable, BadReply, DeadlineExceeded, RemovalRejected
-from handler.mirror.clearing import GIVE_UP_AFTER, Progress
+from handler.mirror.clearing import BLIND_AFTER, GIVE_UP_AFTER, Progress
 from handler.mirror.detach import Detach, Protected
 from handler.mirror.ledger import SETTLED
 from handler.mirror.lookup import BATCH, MOST_UNLISTED
@@ -124,8 +124,10 @@ def test_elastic_ips_are_not_judged(world: World) -> None:
     """Sources of a session of type eip are no interfaces: no port API knows them."""
     world.cloud.add("s1", ["eip-1", "eip-2"], alive=[], type="eip")
     world.cloud.add("s2", ["a"])
-    assert world.sweep().outcome == "nothing_to_do"
+    report = world.sweep()
+    assert (report.outcome, report.sweep and report.sweep.sources) == ("nothing_to_do", 1)
     assert world.cloud.sessions["s1"].sources == ("eip-1", "eip-2")
+    assert not world.cloud.asked("find_interface")
 
 
 def test_an_interface_that_an_event_had_named_does_not_count_as_lost(world: World) -> None:
@@ -342,6 +344,33 @@ def test_any_interface_of_the_project_shows_that_the_credentials_see(world: Worl
     assert world.sweep().outcome == "detached"
 
 
+def test_a_target_that_can_be_found_shows_that_the_credentials_see(cloud: Cloud) -> None:
+    """No list shows anything, and all sources of a small project really are gone."""
+    world = World(cloud, SweepLimit(100, percent=True))
+    cloud.add("s1", ids("dead", 2 * BLIND_AFTER), alive=[])
+    cloud.unlisted = {"the-target"}
+    assert world.sweep().outcome == "detached"
+    assert cloud.sessions["s1"].sources == ()
+
+
+def test_gone_targets_do_not_count_towards_the_limit(cloud: Cloud) -> None:
+    """Only what would leave a session does."""
+    world = World(cloud, SweepLimit(1), in_flight=1)
+    cloud.add("s1", ["dead", "alive"], alive=["alive"], target_id="dead-target-1")
+    cloud.add("s2", ["alive"], target_id="dead-target-2")
+    cloud.unlisted = {"the-target", "alive"}
+    assert world.sweep().outcome == "detached"
+    assert cloud.sessions["s1"].sources == ("alive",)
+
+
+def test_who_is_stopped_by_a_limit_is_not_told_to_send_again(world: World) -> None:
+    """Whatever else went wrong: the same delivery would be stopped again."""
+    world.cloud.add("s1", ids("dead", 30), alive=[])
+    world.cloud.next("find_interface", ApiUnavailable("away"))
+    report = world.sweep()
+    assert (report.outcome, report.status, report.retry) == ("stopped", 200, False)
+
+
 def test_protected_sessions_keep_their_gone_sources_and_are_named(cloud: Cloud) -> None:
     world = World(cloud, SweepLimit(20, percent=True), protect=("name of prod*",))
     cloud.add("prod-1", ["dead", "only-there", "a"], alive=["a"])
@@ -370,6 +399,7 @@ def test_a_dead_id_that_is_put_back_is_removed_three_times_again_and_then_only_r
         assert report.sweep
         seen.append((report.outcome, *((each.session_id, each.removals) for each in report.sweep.put_back)))
         assert report.sweep.found_by_sweep == 0
+        assert bool(report.kept) is (report.outcome == "nothing_to_do")
         if report.outcome == "nothing_to_do":
             world.cloud.sessions["s1"] = replace(world.cloud.sessions["s1"], sources=("a",))  # its writer gives in
     assert seen == [
@@ -565,6 +595,35 @@ def test_what_an_interrupted_sweep_saw_is_forgotten_with_age(world: World) -> No
     assert world.cloud.asked("list_all_interfaces")
 
 
+def test_a_resumed_sweep_is_as_old_as_what_it_went_on_from(world: World) -> None:
+    """It must not answer for what was deleted after the first one saw it, however new its sessions are."""
+    fill(world.cloud)
+    event = SweepDue(Origin("due", "timer", time=world.cloud.clock.cloud), "a timer")
+    world.cloud.latency = 1.0
+    assert world.sweep(20, event).outcome == "partial"
+    world.cloud.delete("a0-00000")
+    world.cloud.clock.pass_(60)
+    later = SweepDue(Origin("server", "cts", time=world.cloud.clock.cloud), "a server was deleted")
+    world.told("somebody-elses")  # a new look at the sessions
+    assert world.sweep(1000, event).outcome == "detached"
+    assert "a0-00000" in world.cloud.sessions["s0"].sources
+    assert world.sweep(1000, later).outcome == "detached"
+    assert "a0-00000" not in world.cloud.sessions["s0"].sources
+
+
+def test_a_resumed_sweep_ages_from_what_it_went_on_from(world: World) -> None:
+    fill(world.cloud)
+    event = SweepDue(Origin("due", "timer", time=world.cloud.clock.cloud), "a timer")
+    world.cloud.latency = 1.0
+    assert world.sweep(20, event).outcome == "partial"
+    world.cloud.latency = 0.0
+    world.told("somebody-elses")
+    assert world.sweep(1000, event).outcome == "detached"
+    world.cloud.calls.clear()
+    assert world.sweep(1000, event, pause=MAX_AGE - 100).outcome == "nothing_to_do"
+    assert world.cloud.asked("list_all_interfaces")
+
+
 @pytest.mark.parametrize("seconds", range(1, 30, 2))
 def test_whenever_time_runs_out_the_report_tells_what_was_done(world: World, seconds: int) -> None:
     fill(world.cloud, 12)
@@ -586,10 +645,22 @@ def test_whenever_time_runs_out_the_report_tells_what_was_done(world: World, sec
 def test_never_more_calls_in_flight_than_agreed(cloud: Cloud) -> None:
     world = World(cloud, SweepLimit(100, percent=True), in_flight=3)
     fill(cloud)
-    all_there = threading.Barrier(3)
-    cloud.next("find_interface", *[lambda: all_there.wait(10)] * 3)
+    cloud.next("find_interface", *[lambda: threading.Event().wait(0.03)] * 9)  # long enough for all to be there
     assert world.sweep().outcome == "detached"
     assert cloud.most_in_flight == 3
+
+
+def test_a_living_suspect_asked_for_by_two_at_once_counts_once(cloud: Cloud) -> None:
+    world = World(cloud, SweepLimit(20, percent=True), in_flight=2)
+    for number in range(2):
+        cloud.add(f"s{number}", ["hidden", *ids(f"a{number}", 3)])
+    cloud.unlisted = {"hidden"}
+    hold = Hold()
+    cloud.next("find_interface", hold)
+    api = cloud.api(noticed=lambda: hold.go_on.set() if hold.reached.is_set() else None)  # the second to ask does
+    report = world.use.project(SweepDue(Origin("due", "timer"), "a timer"), api, cloud.clock())
+    assert report.sweep
+    assert report.sweep.hidden == 1
 
 
 def test_the_progress_ends_where_it_should(world: World) -> None:
