@@ -60,7 +60,9 @@ class Service:
         )
         client = None
         if settings.endpoint:
-            client = VpcClient(settings.endpoint, Credentials.from_env(environ), sleep=sleep, random=draw)
+            client = VpcClient(
+                settings.endpoint, Credentials.from_env(environ), environ=environ, sleep=sleep, draw=draw
+            )
         return cls(settings, detach, Sweep(detach, settings.sweep_limit.allows), client, clock)
 
     def handle(

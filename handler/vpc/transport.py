@@ -1,0 +1,124 @@
+"""One request, one answer read whole: pooled, bounded in time and size, nothing followed and nothing remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+from handler.errors import ApiUnavailable, BadReply, DeadlineExceeded, OutcomeUnknown
+from handler.model import Deadline
+from handler.vpc.replies import Reply
+
+CONNECT_SECONDS = 3.05
+READ_SECONDS = 10.0
+"""Between two arrivals of data; the deadline bounds the whole."""
+
+MAX_BODY = 64 * 1024 * 1024
+"""Bytes. A page of 2,000 sessions is about 2 MiB."""
+
+_CHUNK = 256 * 1024
+
+
+class Transport:
+    """A pool of connections to one endpoint, for all threads of a process.
+
+    `requests`' adapter without its session: no cookies, no `.netrc`, no redirects, and the environment is asked for
+    proxies and certificates once, not at every call.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        environ: Mapping[str, str],
+        *,
+        pool_size: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.endpoint = endpoint
+        self.host = urlsplit(endpoint).netloc
+        self._clock = clock
+        self._adapter = HTTPAdapter(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
+        self._proxies = requests.utils.get_environ_proxies(endpoint, no_proxy=environ.get("no_proxy"))
+        authorities = (environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
+        self._verify: str | bool = next((each for each in authorities if each), True)
+
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Reply:
+        """Send once. `target` is path and query as signed.
+
+        Raises ApiUnavailable when the request surely never arrived, OutcomeUnknown when the answer was lost,
+        BadReply when it is cut off or too large, DeadlineExceeded when no time is left to begin.
+        """
+        left = deadline.require("a call of the VPC API")
+        request = requests.PreparedRequest()
+        request.method, request.url, request.body = method, self.endpoint + target, body or None
+        request.headers = CaseInsensitiveDict(headers)
+        if body:
+            request.headers["Content-Length"] = str(len(body))
+        began = self._clock()
+        try:
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=(min(CONNECT_SECONDS, left), min(READ_SECONDS, left)),
+                verify=self._verify,
+                proxies=self._proxies,
+            )
+        except (
+            requests.exceptions.ConnectTimeout,
+            requests.exceptions.SSLError,
+            requests.exceptions.ProxyError,
+        ) as error:
+            raise ApiUnavailable(f"the VPC API cannot be reached: {type(error).__name__}") from error
+        except requests.RequestException as error:
+            if _never_sent(error):
+                raise ApiUnavailable("the VPC API cannot be reached: check UNMIRROR_REGION or the endpoint") from error
+            raise OutcomeUnknown(f"the VPC API's answer was lost: {type(error).__name__}") from error
+        try:
+            content = self._read(response, deadline)
+        finally:
+            response.close()
+        sent_headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, sent_headers, content, self._clock() - began)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._adapter.close()
+
+    def _read(self, response: requests.Response, deadline: Deadline) -> bytes:
+        raw: urllib3.HTTPResponse = response.raw
+        chunks, size = [], 0
+        try:
+            while chunk := raw.read1(_CHUNK, decode_content=True):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_BODY:
+                    raise BadReply(f"the VPC API's answer is over {MAX_BODY} bytes")
+                _shrink_timeout(raw, deadline.require("reading the VPC API's answer"))
+        except DeadlineExceeded as error:
+            raise OutcomeUnknown("no time was left to read the VPC API's answer") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise OutcomeUnknown(f"the VPC API's answer broke off: {type(error).__name__}") from error
+        promised = raw.headers.get("Content-Length", "")
+        if promised.isdigit() and "Content-Encoding" not in raw.headers and int(promised) != size:
+            raise OutcomeUnknown("the VPC API's answer broke off")
+        return b"".join(chunks)
+
+
+def _shrink_timeout(raw: urllib3.HTTPResponse, left: float) -> None:
+    """Let an answer that drips byte by byte meet the deadline."""
+    sock = getattr(raw.connection, "sock", None)
+    if sock is not None:
+        sock.settimeout(min(READ_SECONDS, left))
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Tell whether no connection came about."""
+    reason = error.args[0] if error.args else None
+    reason = getattr(reason, "reason", reason)
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
