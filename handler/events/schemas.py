@@ -23,14 +23,13 @@ MAX_VIOLATIONS = 100
 """A list of ten thousand wrong ids needs no ten thousand complaints."""
 
 
-def validate(name: str, value: object, at: str = "$") -> tuple[Violation, ...]:
+def validate(name: str, value: object) -> tuple[Violation, ...]:
     """Return every rule of the schema that the value breaks, sorted; none when it is valid.
 
-    `at` is the JSON path of the value in what the sender sent. A violation names paths and rules, and never
-    a value, nor a property name that the schemas do not have themselves.
+    A violation names its path and the rule, and never a value, nor a property name that no schema has.
     """
     errors = islice(_validator(name).iter_errors(value), MAX_VIOLATIONS)
-    return tuple(sorted({violation for error in errors for violation in _violations(error, at)}))
+    return tuple(sorted({violation for error in errors for violation in _violations(error)}))
 
 
 def identifier(name: str) -> str:
@@ -66,6 +65,7 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(schema(name), registry=Registry(retrieve=_retrieve))  # type: ignore[call-arg]
 
 
+@cache
 def _retrieve(uri: str) -> Resource[Any]:
     from referencing import Resource
     from referencing.exceptions import NoSuchResource
@@ -76,8 +76,8 @@ def _retrieve(uri: str) -> Resource[Any]:
     return Resource.from_contents(schema(name))
 
 
-def _violations(error: ValidationError, at: str) -> Iterator[Violation]:
-    path = at + "".join(_step(step) for step in error.absolute_path)
+def _violations(error: ValidationError) -> Iterator[Violation]:
+    path = "".join(("$", *map(_step, error.absolute_path)))
     keyword, asked, value = str(error.validator), cast(object, error.validator_value), cast(Any, error.instance)
     if keyword == "required" and isinstance(asked, list):
         yield from (Violation(path, f"required: {name}") for name in asked if name not in value)
