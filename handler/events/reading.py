@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from handler.errors import BadEvent, Violation
@@ -88,7 +89,7 @@ class Walk:
         try:
             said = list(envelope.read(value, origin))
         except BadEvent as error:
-            raise BadEvent(str(error), error.violations, envelope.name) from error
+            raise BadEvent(str(error), _bounded(error.violations), envelope.name) from error
         if any(isinstance(item, Part) for item in said):
             _once(self.carriers, envelope.name)
         return said or [NothingForUs(origin, "ignored", "an empty batch")]
@@ -120,8 +121,12 @@ class _TooMuch(BadEvent):
 
 
 def _all_of(unread: list[BadEvent]) -> BadEvent:
-    violations = sorted({violation for error in unread for violation in error.violations})
-    return BadEvent(f"none of its {len(unread)} parts can be read", tuple(violations[: schemas.MAX_VIOLATIONS]))
+    violations = _bounded(violation for error in unread for violation in error.violations)
+    return BadEvent(f"none of its {len(unread)} parts can be read", violations)
+
+
+def _bounded(violations: Iterable[Violation]) -> tuple[Violation, ...]:
+    return tuple(sorted(set(violations))[: schemas.MAX_VIOLATIONS])
 
 
 def _named(event: Event) -> Event:
