@@ -64,6 +64,7 @@ class Sweep:
             "a sweep", detach.looks.max_age, detach.clock, lasts=lambda swept: swept.report.error is None
         )
         self._unfinished: dict[str, _Seen] = {}
+        self._last: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def project(self, event: SweepDue, api: MirrorApi, arrived: float) -> Report:
@@ -76,8 +77,16 @@ class Sweep:
         swept = self._shared.get(api.project_id, need, api.deadline, lambda: self._sweep(event, api, need))
         return replace(swept.report, delivery_id=event.origin.id, envelope=event.origin.envelope)
 
+    def in_turn(self, project_ids: Iterable[str]) -> list[str]:
+        """Return the projects in the order to sweep them in: one delivery's time may not be enough for all.
+
+        First those that this process never swept, then those it began to sweep longest ago.
+        """
+        return sorted(project_ids, key=lambda project_id: (self._last.get(project_id, float("-inf")), project_id))
+
     def _sweep(self, event: SweepDue, api: MirrorApi, need: Need) -> Swept:
         terms = self._terms
+        self._last[api.project_id] = terms.detach.clock()
         terms.tell(Progress("look"))
         snapshot = terms.detach.looks.look(api, need)
         seen = self._resume(api.project_id, need)

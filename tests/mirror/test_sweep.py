@@ -25,7 +25,7 @@ from handler.mirror.verification import Verifications
 from handler.model import InterfacesDeleted, Origin, SweepDue
 from handler.report import Report
 from handler.settings import SweepLimit
-from tests.mirror.cloud import Clock, Cloud, Hold
+from tests.mirror.cloud import PROJECT, Clock, Cloud, Hold
 
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "schemas" / "report.json").read_text("utf-8")))
 MAX_AGE = 300.0
@@ -457,6 +457,12 @@ def test_a_hundred_deleted_servers_cost_two_sweeps(world: World) -> None:
         reports = [first.result(), *(each.result() for each in rest)]
     assert [report.delivery_id for report in reports] == [event.origin.id for event in events]
     assert len(world.cloud.asked("list_sessions")) == 2
+
+
+def test_projects_take_turns_so_that_none_is_always_too_late(world: World) -> None:
+    assert world.use.in_turn({"b", PROJECT, "a"}) == [PROJECT, "a", "b"]
+    world.sweep()
+    assert world.use.in_turn({"b", PROJECT, "a"}) == ["a", "b", PROJECT]
 
 
 # --- trouble -------------------------------------------------------------------------------------------
