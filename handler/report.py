@@ -204,7 +204,7 @@ class Report:
         }
 
 
-def gather(delivery_id: str, envelope: str, parts: Iterable[Report]) -> Report:
+def gather(delivery_id: str, envelope: str, parts: Iterable[Report], what: str = "events") -> Report:
     """Return the report of a delivery that held several events: the worst outcome, each part as it was."""
     parts = tuple(parts)
     worst = max(parts, key=lambda part: (part.status, _GRAVITY.index(part.outcome)))
@@ -214,7 +214,7 @@ def gather(delivery_id: str, envelope: str, parts: Iterable[Report]) -> Report:
         delivery_id=delivery_id,
         envelope=envelope,
         outcome="partial" if worst.error and some_done else worst.outcome,
-        reason=f"{len(parts)} events, at worst: {worst.reason}",
+        reason=f"{len(parts)} {what}, at worst: {worst.reason}",
         project_id=projects.pop() if len(projects) == 1 else None,
         dry_run=worst.dry_run,
         api_calls=sum(part.api_calls for part in parts),

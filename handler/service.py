@@ -93,6 +93,12 @@ class Service:
 
     def _handle(self, event: Event, arrived: float, deadline: Deadline, credentials: AccessKey | None) -> Report:
         origin = event.origin
+        if isinstance(event, SweepDue) and origin.project_id is None and len(self.settings.projects) > 1:
+            # one after another: each gets the pace that the API allows, and what fails in one stops no other
+            projects = self.sweep.in_turn(self.settings.projects)
+            each = (replace(event, origin=replace(origin, project_id=project_id)) for project_id in projects)
+            parts = [self._handle(one, arrived, deadline, credentials) for one in each]
+            return gather(origin.id, origin.envelope, parts, what="projects")
         api: ProjectApi | None = None
         try:
             if isinstance(event, NothingForUs):

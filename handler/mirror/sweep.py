@@ -86,9 +86,9 @@ class Sweep:
 
     def _sweep(self, event: SweepDue, api: MirrorApi, need: Need) -> Swept:
         terms = self._terms
-        self._last[api.project_id] = terms.detach.clock()
         terms.tell(Progress("look"))
         snapshot = terms.detach.looks.look(api, need)
+        self._last[api.project_id] = terms.detach.clock()
         seen = self._resume(api.project_id, need)
         taken_at = min(snapshot.taken_at, seen.taken_at) if seen else snapshot.taken_at
         began = min(snapshot.began, seen.began) if seen else snapshot.began
