@@ -17,6 +17,7 @@ import re
 import threading
 import time
 import uuid
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -110,6 +111,7 @@ class Cloud:
         self._text: dict[str, str] = {}
         self._order: dict[str, tuple[list[str], dict[str, int]]] = {}
         self._uses: dict[str, int] = {}
+        self._port_order: dict[str, list[str]] = {}
 
     def new_id(self) -> str:
         """Return a UUID, the same for the same seed."""
@@ -120,12 +122,14 @@ class Cloud:
         with self._lock:
             id_ = port_id or self.new_id()
             self._ports.setdefault(project_id, {})[id_] = {"id": id_, "name": name, "device_id": device_id}
+            self._port_order.pop(project_id, None)
             return id_
 
     def delete_port(self, port_id: str, *, detach: bool = False) -> bool:
         """Delete an interface; False when there is none. `detach`: take it out of its sessions, too."""
         with self._lock:
             found = any(ports.pop(port_id, None) is not None for ports in self._ports.values())
+            self._port_order.clear()
             if found and detach:
                 for project_id, sessions in self._sessions.items():
                     for session_id, session in sessions.items():
@@ -224,6 +228,14 @@ class Cloud:
         """Return the ids of a project's interfaces, in the order of their creation."""
         with self._lock:
             return list(self._ports.get(project_id, {}))
+
+    def port_order(self, project_id: str) -> list[str]:
+        """Return a project's interfaces as they are listed."""
+        with self._lock:
+            order = self._port_order.get(project_id)
+            if order is None:
+                order = self._port_order[project_id] = sorted(self._ports.get(project_id, {}))
+            return order
 
     def session_text(self, project_id: str, session_id: str) -> str:
         """Return a session's JSON, made once until it changes."""
@@ -416,21 +428,22 @@ class Api:
 
     def list_ports(self, request: _Request) -> _Answer:
         """Answer with one page of interfaces, in the shape of the version."""
-        hidden = self.behaviour.hidden_from_lists
-        ids = [id_ for id_ in sorted(self.cloud.ports(request.project_id)) if id_ not in hidden]
-        asked = request.all("id")
-        if asked and self.behaviour.honours_id_filter:
-            if self.behaviour.unknown_id_in_filter == "404" and set(asked) - set(ids):
+        project_id, hidden = request.project_id, self.behaviour.hidden_from_lists
+        asked = set(request.all("id")) if self.behaviour.honours_id_filter else set()
+        if asked:
+            ids = sorted(id_ for id_ in asked - hidden if self.cloud.port(project_id, id_))
+            if self.behaviour.unknown_id_in_filter == "404" and len(ids) < len(asked):
                 raise self._port_refusal(request)
-            ids = [id_ for id_ in ids if id_ in set(asked)]
+        else:
+            ids = [id_ for id_ in self.cloud.port_order(project_id) if id_ not in hidden]
         marker, limit = request.first("marker"), self._limit(request)
-        rest = [id_ for id_ in ids if id_ > marker]
-        page = rest[:limit]
+        start = bisect_right(ids, marker)
+        page, more = ids[start : start + limit], len(ids) > start + limit
         body: dict[str, Any] = {"ports": [self._port(request, id_) for id_ in page]}
         if request.version == "v3":
             body |= {"request_id": request.request_id, "page_info": {"current_count": len(page)}}
             body["page_info"]["previous_marker"] = page[0] if page else ""
-            if len(rest) > limit:
+            if more:
                 body["page_info"]["next_marker"] = page[-1]
         return _Answer(body=json.dumps(body).encode())
 
