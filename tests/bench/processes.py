@@ -1,0 +1,159 @@
+"""Real processes to measure: the emulated cloud, and functions served by functions-framework."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+
+ROOT = Path(__file__).parents[2]
+PEERS = ROOT / "tests" / "bench" / "peers"
+FUNCTIONS = {
+    "unmirror": ROOT / "handler" / "main.py",
+    "P": PEERS / "sdk.py",
+    "F": PEERS / "ok.py",
+    "F+": PEERS / "ok_imports.py",
+}
+
+
+@dataclass(frozen=True)
+class CloudProcess:
+    """The emulator's process."""
+
+    process: subprocess.Popen[str]
+    url: str
+    gone: list[str]
+
+    def state(self) -> dict[str, Any]:
+        """Return the call counts, and how many places the deleted interfaces still take."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        state: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return state
+
+
+@contextmanager
+def cloud(sessions: int, deleted: int, shape: str) -> Iterator[CloudProcess]:
+    """Run an emulated cloud."""
+    command = [sys.executable, "-m", "tests.bench.cloud", str(sessions), str(deleted), shape]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        try:
+            told = json.loads(process.stdout.readline())
+            yield CloudProcess(process, told["url"], told["gone"])
+        finally:
+            process.kill()
+
+
+@dataclass(frozen=True)
+class FunctionProcess:
+    """A function's process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    started: float
+    """Monotonic seconds, before the process was made."""
+
+    def resident(self) -> float:
+        """Return the resident memory of the processes that serve, MiB."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in children)
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def function(
+    name: str, endpoint: str, environ: Mapping[str, str] | None = None, wait: bool = True
+) -> Iterator[FunctionProcess]:
+    """Serve a function; with `wait`, yield it when it answers."""
+    port = _free_port()
+    settings = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "UNMIRROR_VPC_ENDPOINT": endpoint,
+        "UNMIRROR_TRUST": "platform",
+        "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
+        "HUAWEICLOUD_SDK_SK": SECRET_KEY,
+        "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,
+        **(environ or {}),
+    }
+    command = [sys.executable, "-m", "functions_framework", "--source", str(FUNCTIONS[name]), "--target", "on_event"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    started = time.monotonic()
+    process = subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    served = FunctionProcess(process, f"http://127.0.0.1:{port}/", started)
+    try:
+        if wait:
+            listening(served)
+        yield served
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def listening(served: FunctionProcess, seconds: float = 30) -> None:
+    """Return when the function's port takes connections."""
+    port = int(served.url.rsplit(":", 1)[1].rstrip("/"))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.002)
+        else:
+            return
+    raise TimeoutError("the function did not start")
+
+
+def event(interface_id: str, seconds_ago: float = 10) -> dict[str, Any]:
+    """Return the CTS event of a deletion that was recorded some seconds ago (constructed)."""
+    moment = int((time.time() - seconds_ago) * 1000)
+    return {
+        "cts": {
+            "time": moment,
+            "record_time": moment,
+            "service_type": "VPC",
+            "resource_type": "ports",
+            "trace_name": "deletePort",
+            "trace_type": "ApiCall",
+            "trace_rating": "normal",
+            "trace_id": f"trace-{interface_id}",
+            "resource_id": interface_id,
+            "project_id": PROJECT_ID,
+            "request": "",
+            "response": "",
+            "code": 204,
+            "user": {"name": "bench"},
+        }
+    }
+
+
+def post(url: str, interface_id: str, seconds_ago: float = 10) -> requests.Response:
+    """Send one event."""
+    return requests.post(url, json=event(interface_id, seconds_ago), timeout=120)
+
+
+def get(url: str) -> requests.Response:
+    """Ask whether it is there."""
+    return requests.get(url, timeout=120)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
