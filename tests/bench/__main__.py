@@ -39,7 +39,14 @@ class Row:
     def __str__(self) -> str:
         met = self.value >= self.goal if self.at_least else self.value <= self.goal
         sign = "≥" if self.at_least else "≤"
-        cells = (self.measure, self.ours, self.peer, f"{self.value:.2f}", f"{sign} {self.goal:g}", "yes" if met else "no")
+        cells = (
+            self.measure,
+            self.ours,
+            self.peer,
+            f"{self.value:.2f}",
+            f"{sign} {self.goal:g}",
+            "yes" if met else "no",
+        )
         return f"| {' | '.join(cells)} |"
 
 

@@ -54,7 +54,7 @@ class Size:
 def seed(size: Size) -> tuple[Cloud, int]:
     """Return a region, and the calls that a sweep of it cannot do without."""
     cloud = Cloud()
-    drawn = random.Random(1)  # noqa: S311 - the same region each time
+    drawn = random.Random(1)
     numbers = range(size.sessions * SOURCES)
     gone = set(drawn.sample(numbers, int(len(numbers) * size.gone)))
     ports = affected = 0
@@ -164,7 +164,7 @@ def measure(title: str, size: Size, in_flight: int) -> None:
 def measure_peer(size: Size, whole: int) -> None:
     """Let the peer sweep a smaller region, print what it took and what the whole would take."""
     with region(size) as (url, _, count):
-        reply = subprocess.run(  # noqa: S603 - our own script
+        reply = subprocess.run(
             [sys.executable, str(PEER)],
             env={**os.environ, **environ(url)},
             check=True,
