@@ -44,26 +44,22 @@ class Admission:
         if scheme.lower() != "bearer":
             return False
         # Digests of one length: neither the time nor a non-ASCII token tells anything.
-        given = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
-        accepted = [sha256(each.encode()).digest() for each in self.settings.bearer_tokens]
+        given = sha256(
+            token.strip().encode("latin-1", "replace")
+        ).digest()  # the bytes that were sent, as WSGI has them
+        accepted = [sha256(each.encode("utf-8", "surrogateescape")).digest() for each in self.settings.bearer_tokens]
         return any([hmac.compare_digest(given, each) for each in accepted])  # noqa: C419 - all of them, every time
 
     def _is_signed(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Verify as https://www.standardwebhooks.com asks: id, timestamp and body, five minutes' tolerance."""
         if not self.settings.webhook_secrets or "webhook-signature" not in headers:
             return False
-        from standardwebhooks.webhooks import (
-            Webhook,
-            WebhookVerificationError,
-        )  # only senders of webhooks pay for it
+        from standardwebhooks.webhooks import Webhook, WebhookVerificationError  # only who takes webhooks pays for it
 
         for secret in self.settings.webhook_secrets:
             try:
                 Webhook(secret).verify(body, dict(headers), json_parse=False)
-            except (
-                WebhookVerificationError,
-                ValueError,
-            ):  # a malformed signature or body is a bare ValueError
+            except (WebhookVerificationError, ValueError):  # a malformed signature or body is a bare ValueError
                 continue
             return True
         return False

@@ -59,9 +59,9 @@ def of_report(report: Report, now: datetime, *, as_cloudevent: bool = False) -> 
     )
 
 
-def of_error(error: UnmirrorError) -> Answer:
+def of_error(error: UnmirrorError, headers: Mapping[str, str] | None = None) -> Answer:
     """Answer with RFC 9457 problem details."""
-    headers = _retry_after(error)
+    headers = {**_retry_after(error), **(headers or {})}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return _json(error.status, problem(error), headers, "application/problem+json")

@@ -4,6 +4,7 @@ UnmirrorError
 ├── BadEvent              400  not JSON, no known envelope, or against its schema
 ├── NotAdmitted           401
 ├── NotAllowed            403  another project or region than the configured ones
+├── MethodNotAllowed      405
 ├── TooLarge              413
 ├── UnsupportedMedia      415
 ├── NotConfigured         502  a setting or a credential is missing
@@ -72,6 +73,12 @@ class NotAllowed(UnmirrorError):
     """The event is about a project or region that this function may not act in."""
 
     status, retry, title, slug = 403, False, "Not allowed here", "not-allowed"
+
+
+class MethodNotAllowed(UnmirrorError):
+    """An HTTP method that the function does not know."""
+
+    status, retry, title, slug = 405, False, "The method is not allowed", "method-not-allowed"
 
 
 class TooLarge(UnmirrorError):

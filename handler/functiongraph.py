@@ -43,31 +43,29 @@ def handler(event: object, context: Context) -> dict[str, Any]:
     `event` is the decoded JSON of any trigger. What can never be read is answered with problem details. Behind
     an API gateway trigger the answer is the envelope that the gateway asks for, and nothing is raised.
     """
-    initializer(context)
+    telemetry.configure()
+    to_gateway = events.is_gateway_request(event)
     try:
         report = _handle(event, context)
     except UnmirrorError as refusal:
         telemetry.refused(refusal)
-        if events.is_gateway_request(event):
+        if to_gateway:
             return answers.for_gateway(answers.of_error(refusal))
         if refusal.retry:
-            raise
+            raise refusal from None  # the runtime prints what is chained, and that may quote a URL
         return problem(refusal)
     telemetry.delivered(report)
-    if events.is_gateway_request(event):
+    if to_gateway:
         return answers.for_gateway(answers.of_report(report, utc_now()))
     if report.error is not None and report.retry:
-        raise report.error
+        raise report.error from None
     return report.to_json()
 
 
 def _handle(event: object, context: Context) -> Report:
-    payload = (
-        events.decode(event.encode() if isinstance(event, str) else event) if isinstance(event, (str, bytes)) else event
-    )
     try:
         return _service(_environment(context)).handle(
-            payload,
+            events.decode(event) if isinstance(event, (str, bytes)) else event,
             credentials=AccessKey.of(
                 context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
             ),
@@ -76,8 +74,7 @@ def _handle(event: object, context: Context) -> Report:
     except UnmirrorError:
         raise
     except Exception as bug:  # noqa: BLE001 - the last door: the runtime would print what a bug was raised with
-        telemetry.defect(bug)
-        raise UnmirrorError("a defect in unmirror; its log has the place") from None
+        raise telemetry.defect(bug) from None
 
 
 def _environment(context: Context) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from math import inf
 
 from handler import events
 from handler.errors import NotAllowed, NotConfigured, UnmirrorError
@@ -17,7 +18,7 @@ from handler.mirror.snapshot import Looks
 from handler.mirror.sweep import Sweep
 from handler.mirror.verification import Verifications
 from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
-from handler.report import Report, gather
+from handler.report import Outcome, Report, gather
 from handler.settings import Settings
 from handler.vpc.client import ProjectApi, VpcClient
 from handler.vpc.credentials import AccessKey, Credentials
@@ -70,7 +71,7 @@ class Service:
         payload: object,
         *,
         credentials: AccessKey | None = None,
-        seconds: float | None = None,
+        seconds: float = inf,
     ) -> Report:
         """Do what the payload asks for and report it.
 
@@ -78,7 +79,7 @@ class Service:
         are those that the platform gave with this delivery, `seconds` the time that it has left for it.
         """
         arrived = self.clock()
-        deadline = Deadline(arrived + min(self.settings.deadline, seconds or self.settings.deadline), self.clock)
+        deadline = Deadline(arrived + min(self.settings.deadline, seconds), self.clock)
         reading = events.read(payload)
 
         def part(event: Event) -> Report:
@@ -139,8 +140,8 @@ class Service:
         return self.client.project(project_id, deadline, credentials)
 
 
-def _report(origin: Origin, outcome: str, reason: str) -> Report:
-    return Report(origin.id, origin.envelope, outcome, reason, project_id=origin.project_id)  # type: ignore[arg-type]
+def _report(origin: Origin, outcome: Outcome, reason: str) -> Report:
+    return Report(origin.id, origin.envelope, outcome, reason)
 
 
 def utc_now() -> datetime:

@@ -87,8 +87,17 @@ def refused(error: UnmirrorError) -> None:
     say(logging.WARNING, f"delivery.{error.slug}", str(error), status=error.status)
 
 
-def defect(error: BaseException) -> None:
-    """Say where a bug is: the kind of error and the places it went through, none of the values."""
+def refused_to_start(fault: UnmirrorError) -> None:
+    """Say in one line which settings are wrong."""
+    say(logging.CRITICAL, "start.refused", str(fault))
+
+
+def defect(error: BaseException) -> UnmirrorError:
+    """Say where a bug is: the kind of error and the places it went through, none of the values.
+
+    Returns the error to answer with.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
     say(logging.CRITICAL, "defect", f"a defect: {type(error).__name__}", places=places)
+    return UnmirrorError("a defect in unmirror; its log has the place")

@@ -1,0 +1,73 @@
+"""What all tests share: no network but loopback, no settings from outside, and the function in a tenant."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+
+from handler.cli.tenant import ACCESS_KEY, SECRET_KEY, Tenant, seed
+from handler.vpc.emulator import Cloud, Emulator
+from tests.function import Function, settings_for
+
+NewFunction: TypeAlias = Callable[..., Function]
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for another machine fails by itself, wherever it runs."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not ipaddress.ip_address(address[0]).is_loopback:
+            raise AssertionError(f"a test reached for another machine: {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of whoever runs the tests decides nothing, and what the framework writes there does not stay."""
+    monkeypatch.setenv("FUNCTION_SIGNATURE_TYPE", "http")
+    for name in [name for name in os.environ if name.startswith(("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    """A company with 30 interfaces and 8 sessions; `api-3` is in three of them."""
+    return seed()
+
+
+@pytest.fixture
+def cloud(tenant: Tenant) -> Cloud:
+    """The region in which the tenant lives."""
+    return tenant.cloud
+
+
+@pytest.fixture
+def emulator(cloud: Cloud) -> Iterator[Emulator]:
+    """The VPC API, served over a real socket; it checks signatures."""
+    with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}) as serving:
+        yield serving
+
+
+@pytest.fixture
+def new_function(emulator: Emulator) -> NewFunction:
+    """Return a function that makes one for the tenant; settings by name, and an empty one is absent."""
+
+    def make(target: Any = "on_event", source: str = "tests/at_once.py", **settings: str) -> Function:
+        return Function(settings_for(emulator, **settings), target=target, source=source)
+
+    return make
+
+
+@pytest.fixture
+def function(new_function: NewFunction) -> Function:
+    """The HTTP function, which trusts its platform."""
+    return new_function()

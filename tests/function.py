@@ -1,0 +1,134 @@
+"""The function as its callers see it: through functions-framework, with every answer checked for its shape."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from unittest.mock import patch
+
+import functions_framework
+
+from handler import events
+from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.vpc.emulator import Emulator
+
+PROBLEM = {"type", "title", "status", "detail"}
+PROBLEM_MAY_HAVE = PROBLEM | {"code", "request_id", "envelope", "violations"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        assert "outcome" in self.json, self.json
+        return dict(self.json)
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        assert self.headers["Content-Type"] == "application/problem+json"
+        return dict(self.json)
+
+
+class Function:
+    """One process's function. Its settings are environment variables, given when it is made."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        *,
+        target: Literal["on_event", "on_cloud_event"] = "on_event",
+        source: str = "tests/at_once.py",
+    ) -> None:
+        signature = "http" if target == "on_event" else "cloudevent"
+        with patch.dict(os.environ, settings):
+            self._client = functions_framework.create_app(target, source, signature).test_client()
+
+    def post(
+        self,
+        body: object = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        path: str = "/",
+        chunked: bool = False,
+        method: str = "POST",
+    ) -> Answer:
+        """Send bytes as they are, and any other value as JSON; `chunked`: without a Content-Length."""
+        headers = dict(headers or {})
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        if chunked:
+            length: dict[str, Any] = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+        else:
+            length = {}
+        response = self._client.open(path, method=method, data=body, headers=headers, environ_overrides=length)
+        answer = Answer(response.status_code, dict(response.headers), response.data)
+        check(answer)
+        return answer
+
+    def get(self, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+        return self.post(b"", headers, path=path, method=method)
+
+
+def settings_for(emulator: Emulator, **settings: str) -> dict[str, str]:
+    """Return settings for a function in the emulated tenant; one that is empty counts as absent."""
+    return {
+        "UNMIRROR_VPC_ENDPOINT": emulator.url,
+        "UNMIRROR_TRUST": "platform",
+        "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
+        "HUAWEICLOUD_SDK_SK": SECRET_KEY,
+        "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,
+        "NO_PROXY": "*",
+        **settings,
+    }
+
+
+def check(answer: Answer) -> None:
+    """Fail unless the answer has the shape of one of its kinds."""
+    if not answer.body:
+        assert answer.status == 204 or "Content-Length" in answer.headers
+        return
+    assert answer.body.isascii()
+    assert b"\n" not in answer.body
+    value = answer.json
+    if answer.headers["Content-Type"] == "application/problem+json":
+        _check_problem(value, answer.status)
+        return
+    assert answer.headers["Content-Type"] == "application/json"
+    if "outcome" in value:
+        check_report(value, answer.status)
+    elif "statusCode" in value:
+        assert set(value) == {"statusCode", "headers", "body", "isBase64Encoded"}
+        assert (answer.status, value["isBase64Encoded"]) == (200, False)
+        check(Answer(value["statusCode"], value["headers"], value["body"].encode()))
+    else:
+        assert set(value) == {"name", "version", "ready", "missing"}
+
+
+def check_report(report: dict[str, Any], status: int = 0) -> None:
+    """Fail unless the report is as its schema says, and says what the status says."""
+    assert events.validate("report", report) == ()
+    if status:
+        assert status == (report["error"]["status"] if report["error"] else 200)
+
+
+def _check_problem(problem: dict[str, Any], status: int) -> None:
+    assert PROBLEM <= set(problem) <= PROBLEM_MAY_HAVE
+    assert problem["status"] == status >= 400
+    assert problem["type"].startswith("https://unmirror.io/problems/")
+    assert problem["title"]
+    assert problem["detail"]
+    assert all(set(violation) == {"path", "rule"} for violation in problem.get("violations", []))
