@@ -294,7 +294,7 @@ class ProjectApi:
             client.guard.accepted(key)
         if what == "throttled":
             pace.throttled(sent_at, reply.retry_after(client.now()) or 0.0)
-        elif what is None:
+        elif what in (None, "gone"):
             pace.went_well()
         return reply
 

@@ -18,8 +18,10 @@ Source: API signing guide, https://support.huaweicloud.com/eu/nl-nl/devg-apisign
 """
 
 SLOW_DOWN = 0.75
-SPEED_UP = 0.5
-"""Calls a second, for each call that succeeds."""
+WINDOW = 1.0
+"""Seconds: the gateway counts in windows, so once one call is over the limit, all of its window are, at any pace."""
+SPEED_UP = 0.1
+"""Calls a second, for each call that is let through."""
 UNLIMITED = 500.0
 """Calls a second; a pace that has recovered to it is none."""
 
@@ -50,11 +52,11 @@ class Pace:
         return turn
 
     def throttled(self, sent_at: float, retry_after: float) -> None:
-        """Slow down, once for all the calls that were under way together."""
+        """Slow down, once for all the calls of one window."""
         with self._lock:
             now = self._clock()
             self._next = max(self._next, now + retry_after)
-            if sent_at < self._slowed_at:
+            if sent_at < self._slowed_at + WINDOW:
                 return
             self._slowed_at = now
             recent = sum(1 for each in self._sent if now - each <= 1)
