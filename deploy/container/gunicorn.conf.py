@@ -1,0 +1,19 @@
+"""How the image serves: one worker with many threads. More load is more instances, which the platform starts."""
+
+import os
+
+wsgi_app = 'functions_framework:create_app("on_event", "/app/main.py", "http")'
+bind = f"0.0.0.0:{os.environ.get('PORT') or 8000}"
+
+workers = 1  # the looks and removals that deliveries share are shared within a process
+worker_class = "gthread"
+threads = int(os.environ.get("THREADS") or 32)  # a delivery that waits for a shared look costs a thread and no call
+
+timeout = 0  # each delivery has its own deadline; a worker is not killed for a slow cloud
+graceful_timeout = int(os.environ.get("GRACE") or 8)  # within the 10 s that the shortest platform gives
+keepalive = 75  # longer than the 60 s of the usual front, so that it never writes to a connection we are closing
+
+worker_tmp_dir = "/tmp"  # noqa: S108 - the only place that may be written
+control_socket_disable = True  # nobody asks it, and it wants a home to write to
+errorlog = "-"
+loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "warning"
