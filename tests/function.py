@@ -55,6 +55,7 @@ class Function:
         signature = "http" if target == "on_event" else "cloudevent"
         with patch.dict(os.environ, settings):
             self._client = functions_framework.create_app(target, source, signature).test_client()
+        self._framework_says = b"OK" if target == "on_cloud_event" else None
 
     def post(
         self,
@@ -76,7 +77,8 @@ class Function:
             length = {}
         response = self._client.open(path, method=method, data=body, headers=headers, environ_overrides=length)
         answer = Answer(response.status_code, dict(response.headers), response.data)
-        check(answer)
+        if answer.body != self._framework_says:
+            check(answer)
         return answer
 
     def get(self, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:

@@ -543,15 +543,21 @@ def test_invoke_always_answers_with_the_report(function: Function, tenant: Tenan
     assert (answer.status, answer.report["outcome"]) == (200, "nothing_to_do")
 
 
-def keys(ak: str = "TEMPORARY", sk: str = "temporary-secret", token: str = "temporary-token") -> dict[str, str]:
-    return {"X-CFF-Security-Access-Key": ak, "X-CFF-Security-Secret-Key": sk, "X-CFF-Security-Token": token}
+TEMPORARY = ("TEMPORARY", "temporary-secret", "temporary-token")
+
+
+def keys(*three: str) -> dict[str, str]:
+    """Return the headers in which FunctionGraph gives an image its keys."""
+    return dict(
+        zip(("X-CFF-Security-Access-Key", "X-CFF-Security-Secret-Key", "X-CFF-Security-Token"), three, strict=True)
+    )
 
 
 def test_the_platform_s_keys_are_used_before_others(function: Function, tenant: Tenant, emulator: Emulator) -> None:
     assert emulator.door is not None
-    emulator.door.keys["TEMPORARY"] = ("temporary-secret", "temporary-token")
-    assert function.post(deleted(delete(tenant)), keys(), path="/invoke").report["outcome"] == "detached"
-    assert {call.access_key for call in emulator.calls} == {"TEMPORARY"}
+    emulator.door.keys[TEMPORARY[0]] = TEMPORARY[1:]
+    assert function.post(deleted(delete(tenant)), keys(*TEMPORARY), path="/invoke").report["outcome"] == "detached"
+    assert {call.access_key for call in emulator.calls} == {TEMPORARY[0]}
 
 
 def test_keys_that_are_the_text_null_are_none(function: Function, tenant: Tenant, emulator: Emulator) -> None:
@@ -564,7 +570,7 @@ def test_keys_in_headers_are_nothing_where_anybody_can_set_headers(
     new_function: NewFunction, tenant: Tenant, emulator: Emulator
 ) -> None:
     function = new_function(UNMIRROR_TRUST="", UNMIRROR_BEARER_TOKENS="marked-token")
-    headers = {**keys(), "Authorization": "Bearer marked-token"}
+    headers = {**keys(*TEMPORARY), "Authorization": "Bearer marked-token"}
     assert function.post(deleted(delete(tenant)), headers, path="/invoke").report["outcome"] == "detached"
     assert {call.access_key for call in emulator.calls} == {ACCESS_KEY}
 
