@@ -152,7 +152,8 @@ def measure(title: str, size: Size, in_flight: int) -> None:
     good = calls - statuses[429]
     print(f"{title}: {size.sessions} sessions, {size.sessions * SOURCES} sources, {size.gone:.0%} gone")
     print(f"  {outcome} ({status}): {reason}; gone sources left: {left}")
-    print(f"  {took:.1f} s (goal 30), {cpu:.1f} s of CPU, {memory:.0f} MiB resident (goal 300)")
+    goal = "" if size.rate else " (goal 30)"
+    print(f"  {took:.1f} s{goal}, {cpu:.1f} s of CPU, {memory:.0f} MiB resident (goal 300)")
     print(
         f"  {calls} calls, {calls / arithmetic:.3f} x the arithmetic's {arithmetic} (goal 1.05); {api_calls} reported"
     )
