@@ -354,27 +354,19 @@ class Api:
 
     def create_session(self, request: _Request) -> _Answer:
         """Create a session."""
-        asked = request.session_body()
-        required = ("name", "priority", "traffic_mirror_filter_id", "traffic_mirror_sources")
+        asked, sources = request.session_body(), self._asked_sources(request)
+        required = ("name", "priority", "traffic_mirror_filter_id", "traffic_mirror_target_id")
         if missing := [name for name in required if name not in asked]:
             raise _Refusal(400, "VPC.0001", f"missing: {missing}")
-        self._check_quotas([], asked["traffic_mirror_sources"])
-        plain = {
-            key.removeprefix("traffic_mirror_"): value
-            for key, value in asked.items()
-            if key in ("traffic_mirror_sources", "traffic_mirror_target_id", "traffic_mirror_target_type")
-        }
-        more = {key: value for key, value in asked.items() if key.removeprefix("traffic_mirror_") not in plain}
-        more["enabled"] = str(asked.get("enabled", False)).lower() == "true"
-        id_ = self.cloud.add_session(request.project_id, **plain, **more)
+        self._check_new(request, str(asked.get("type", "eni")), [], sources)
+        id_ = self.cloud.add_session(request.project_id, sources=sources, **_typed({"enabled": False, **asked}))
         answer = self._session_answer(request, self.cloud.session(request.project_id, id_) or {})
         return replace(answer, status=201)
 
     def update_session(self, request: _Request) -> _Answer:
         """Change a session, but not its sources."""
         session = self._session(request)
-        changes = {key: value for key, value in request.session_body().items() if key != "traffic_mirror_sources"}
-        self.cloud.update_session(request.project_id, session["id"], changes)
+        self.cloud.update_session(request.project_id, session["id"], _typed(request.session_body()))
         return self.show_session(request)
 
     def delete_session(self, request: _Request) -> _Answer:
@@ -387,10 +379,7 @@ class Api:
         session, asked = self._session(request), self._asked_sources(request)
         have = session["traffic_mirror_sources"]
         new = [id_ for id_ in asked if id_ not in have]
-        for id_ in new:
-            if session["type"] == "eni" and self.cloud.port(request.project_id, id_) is None:
-                raise _Refusal(404, "VPC.2502", "Port not found")
-        self._check_quotas(have, new)
+        self._check_new(request, session["type"], have, new)
         self.cloud.set_sources(request.project_id, session["id"], have + new)
         return self._session_answer(request, self._session(request), asked)
 
@@ -420,7 +409,9 @@ class Api:
         body = {"request_id": request.request_id, "traffic_mirror_session": session}
         return _Answer(body=json.dumps(body).encode(), ids=tuple(ids))
 
-    def _check_quotas(self, have: list[str], new: list[str]) -> None:
+    def _check_new(self, request: _Request, type_: str, have: list[str], new: list[str]) -> None:
+        if type_ == "eni" and any(self.cloud.port(request.project_id, id_) is None for id_ in new):
+            raise _Refusal(404, "VPC.2502", "Port not found")
         if len(have) + len(new) > SOURCES_A_SESSION or any(self.cloud.uses(id_) >= SESSIONS_A_SOURCE for id_ in new):
             raise _Refusal(409, "VPC.2804", "Quota exceeded for resources: ['traffic_mirror_session']")
 
@@ -485,6 +476,23 @@ class Api:
         if not asked.isdigit() or int(asked) > MAX_PAGE:
             raise _Refusal(400, "VPC.0003", "limit is invalid")
         return min(int(asked) or MAX_PAGE, self.page_cap)
+
+
+_TEXTS = ("name", "description", "type", *(f"traffic_mirror_{n}" for n in ("filter_id", "target_id", "target_type")))
+_NUMBERS = ("virtual_network_id", "packet_length", "priority")
+
+
+def _typed(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that a request may set, as answers show them: it may give numbers and switches as text."""
+    typed = {name: asked[name] for name in (*_TEXTS, *_NUMBERS, "enabled") if name in asked}
+    for name in _NUMBERS:
+        if name in typed:
+            if not str(typed[name]).isdigit():
+                raise _Refusal(400, "VPC.0001", f"{name} is invalid")
+            typed[name] = int(typed[name])
+    if "enabled" in typed:
+        typed["enabled"] = str(typed["enabled"]).lower() == "true"
+    return typed
 
 
 _SESSIONS = r"/v3/(?P<project>[^/]+)/vpc/traffic-mirror-sessions"
@@ -654,7 +662,7 @@ class Emulator:
             self._thread.join(10)
 
     def clear_faults(self) -> None:
-        """End all faults and let go of what hangs."""
+        """End all faults, and let go of what hangs or drips."""
         self.faults.clear()
         self._loop.call_soon_threadsafe(self._released.set)
         self._loop.call_soon_threadsafe(self._released.clear)
@@ -760,7 +768,7 @@ class Emulator:
             return response
         for at in range(len(answer.body)):
             await response.write(answer.body[at : at + 1])
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05 if fault in self.faults else 0)
         return response
 
     def _note(self, call: Call) -> None:

@@ -83,11 +83,7 @@ class Reply:
     @property
     def date(self) -> datetime | None:
         """The cloud's clock when it answered, UTC."""
-        try:
-            date = parsedate_to_datetime(self.headers.get("date", ""))
-        except (ValueError, TypeError, IndexError):
-            return None
-        return date.replace(tzinfo=timezone.utc) if date.tzinfo is None else date.astimezone(timezone.utc)
+        return _moment(self.headers.get("date", ""))
 
     @property
     def request_id(self) -> str:
@@ -105,15 +101,10 @@ class Reply:
     def retry_after(self, now: datetime) -> float | None:
         """Return the seconds that the API asks to wait, from either form of the header."""
         text = self.headers.get("retry-after", "").strip()
-        if re.fullmatch(r"\d{1,9}", text):
+        if re.fullmatch(r"[0-9]{1,9}", text):
             return float(text)
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError):
-            return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
-        return max(0.0, (moment - (self.date or now)).total_seconds())
+        moment = _moment(text)
+        return None if moment is None else max(0.0, (moment - (self.date or now)).total_seconds())
 
 
 def meaning(operation: Operation, status: int, code: str) -> Meaning:
@@ -122,6 +113,15 @@ def meaning(operation: Operation, status: int, code: str) -> Meaning:
         if of_operation.fullmatch(operation) and of_status.fullmatch(str(status)) and of_code.fullmatch(code):
             return found
     return "unreadable"
+
+
+def _moment(text: str) -> datetime | None:
+    """Read an HTTP date, in UTC."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _code(body: object) -> str:

@@ -1,0 +1,199 @@
+"""What answers mean: each row of the table by itself, and the shapes in which codes, ids and waits come."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.vpc.replies import Meaning, Operation, Reply, meaning
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+
+def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "code", "expected"),
+    [
+        # the five meanings of a 404
+        ("find_interface", 404, "APIGW.0101", "not_published"),
+        ("list_sessions", 404, "APIGW.0101", "not_published"),
+        ("show_session", 404, "APIG.0101", "not_published"),
+        ("next_sessions", 404, "VPC.2801", "marker_vanished"),
+        ("show_session", 404, "VPC.2803", "gone"),
+        ("find_interface", 404, "VPC.2502", "gone"),
+        ("find_interface", 404, "PortNotFound", "gone"),
+        ("find_interface", 404, "VPC.2204", "refused"),
+        # and what a 404 is not
+        ("find_interface", 404, "", "unreadable"),
+        ("find_interface", 404, "404", "unreadable"),
+        ("find_interface", 404, "APIGW.0103", "unreadable"),
+        ("show_session", 404, "", "unreadable"),
+        ("show_session", 404, "VPC.2204", "refused"),
+        ("list_sessions", 404, "VPC.2801", "unreadable"),
+        ("list_interfaces", 404, "VPC.2502", "gone"),
+        ("list_interfaces", 404, "VPC.2204", "refused"),
+        ("remove_sources", 404, "VPC.2803", "rejected"),
+        ("remove_sources", 404, "", "unreadable"),
+        # a page
+        ("next_sessions", 400, "VPC.2801", "marker_vanished"),
+        ("list_sessions", 400, "VPC.2801", "refused"),
+        # a removal that is not accepted as a whole
+        ("remove_sources", 400, "VPC.2802", "rejected"),
+        ("remove_sources", 409, "VPC.2802", "rejected"),
+        ("remove_sources", 409, "VPC.0103", "again"),
+        ("remove_sources", 400, "APIGW.0201", "refused"),
+        ("remove_sources", 400, "VPC.0007", "refused"),
+        # who may
+        ("list_sessions", 401, "APIGW.0301", "unauthenticated"),
+        ("list_sessions", 401, "APIGW.0307", "unauthenticated"),
+        ("list_sessions", 401, "VPC.0008", "unauthenticated"),
+        ("list_sessions", 401, "", "unauthenticated"),
+        ("list_sessions", 401, "VPC.0005", "refused"),
+        ("list_sessions", 401, "VPC.0009", "refused"),
+        ("list_sessions", 403, "VPC.2201", "refused"),
+        ("remove_sources", 403, "", "refused"),
+        ("remove_sources", 403, "APIGW.0302", "refused"),
+        ("show_session", 400, "VPC.0007", "refused"),
+        # too much, and trouble that may pass
+        ("list_sessions", 429, "APIGW.0308", "throttled"),
+        ("list_sessions", 429, "", "throttled"),
+        ("list_sessions", 403, "APIG.0308", "throttled"),
+        ("list_sessions", 408, "", "again"),
+        ("list_sessions", 500, "VPC.2502", "again"),
+        ("find_interface", 500, "VPC.2502", "again"),
+        ("list_sessions", 502, "", "again"),
+        ("list_sessions", 503, "APIGW.0613", "again"),
+        ("list_sessions", 504, "APIGW.0201", "again"),
+        # what cannot be asked for so
+        ("list_sessions", 405, "APIGW.0501", "refused"),
+        ("list_interfaces", 414, "APIGW.0201", "refused"),
+        ("remove_sources", 413, "APIGW.0201", "refused"),
+        # what the API does not document
+        ("list_sessions", 302, "", "unreadable"),
+        ("list_sessions", 204, "", "unreadable"),
+        ("remove_sources", 202, "", "unreadable"),
+        ("list_sessions", 418, "VPC.0001", "unreadable"),
+        ("list_sessions", 400, "", "unreadable"),
+    ],
+)
+def test_what_an_answer_means(operation: Operation, status: int, code: str, expected: Meaning) -> None:
+    assert meaning(operation, status, code) == expected
+
+
+@given(
+    st.sampled_from(OPERATIONS),
+    st.integers(100, 599),
+    st.from_regex(r"(VPC|APIGW|APIG|IAM)\.[0-9]{4}", fullmatch=True) | st.text(max_size=12),
+)
+def test_gone_is_never_concluded_from_anything_but_the_vpc_apis_own_404(
+    operation: Operation, status: int, code: str
+) -> None:
+    found = meaning(operation, status, code)
+    assert found in get_args(Meaning)
+    if found == "gone":
+        assert status == 404
+        assert code == "PortNotFound" or (code.startswith("VPC.") and code != "VPC.2204")
+        assert operation in ("show_session", "find_interface", "list_interfaces")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error_code": "VPC.2803", "error_msg": "no such session", "request_id": "r"}, "VPC.2803"),
+        ({"errorCode": "VPC.2803", "errorMsg": "no such session"}, "VPC.2803"),
+        ({"code": "VPC.2502", "message": "Port not found"}, "VPC.2502"),
+        ({"NeutronError": {"type": "PortNotFound", "message": "none", "detail": ""}}, "PortNotFound"),
+        ({"error": {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}}, "401"),
+        ({"error_msg": "throttled", "error_code": "APIGW.0308", "request_id": "r"}, "APIGW.0308"),
+        ({"error_code": "VPC.2201", "encoded_authorization_message": "x"}, "VPC.2201"),
+        ({"error_code": "a code with spaces"}, ""),
+        ({"error_code": "x" * 65}, ""),
+        ({"error_code": True}, ""),
+        ({"error_code": None, "code": "VPC.0002"}, "VPC.0002"),
+        ({"NeutronError": "text"}, ""),
+        (["VPC.2502"], ""),
+        ("VPC.2502", ""),
+        (None, ""),
+        (b"<html>VPC.2502</html>", ""),
+        (b"", ""),
+        (b"[" * 100_000, ""),
+    ],
+)
+def test_the_code_is_found_in_every_shape_of_an_error(body: object, code: str) -> None:
+    assert reply(body=body).code == code
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "expected"),
+    [
+        ("from-header", {"request_id": "from-body"}, "from-header"),
+        (None, {"request_id": "from-body"}, "from-body"),
+        (None, {"request_id": 7}, ""),
+        (None, [], ""),
+        (None, b"<html>", ""),
+        ("a\r\nb<script>", {}, "abscript"),
+        ("x" * 500, {}, "x" * 128),
+    ],
+)
+def test_the_request_id_is_of_the_header_or_else_of_the_body(header: str | None, body: object, expected: str) -> None:
+    headers = {} if header is None else {"x_request_id": header}
+    assert reply(200, body, **headers).request_id == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("Fri, 01 May 2026 12:00:30 GMT", 30.0),
+        ("Fri, 01 May 2026 11:00:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("9999999999", None),
+        ("\u0663", None),
+    ],
+)
+def test_the_wait_that_is_asked_for_comes_in_seconds_or_as_a_moment(text: str, seconds: float | None) -> None:
+    assert reply(retry_after=text).retry_after(NOW) == seconds
+
+
+def test_a_moment_to_wait_for_is_read_by_the_clouds_clock_not_ours() -> None:
+    late = reply(date="Fri, 01 May 2026 13:00:00 GMT", retry_after="Fri, 01 May 2026 13:00:10 GMT")
+    assert late.retry_after(NOW) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Fri, 01 May 2026 12:00:00 GMT", NOW),
+        ("Fri, 01 May 2026 14:00:00 +0200", NOW),
+        ("Fri, 01 May 2026 12:00:00 -0000", NOW),
+        ("yesterday", None),
+        ("", None),
+        ("Fri, 99 May 2026 12:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+    ],
+)
+def test_the_clouds_clock_is_read_in_utc_or_not_at_all(text: str, expected: datetime | None) -> None:
+    assert reply(date=text).date == expected
+
+
+@given(st.text(max_size=60))
+def test_no_header_raises(text: str) -> None:
+    odd = reply(date=text, retry_after=text, x_request_id=text)
+    assert odd.date is None or odd.date.tzinfo is timezone.utc
+    assert (odd.retry_after(NOW) or 0.0) >= 0.0
+    assert len(odd.request_id) <= 128
