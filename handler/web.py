@@ -128,7 +128,7 @@ def _body(request: flask.Request) -> bytes:
     """Read the body, but never keep more than the limit: the framework itself knows none."""
     body = bytearray()
     try:
-        while chunk := request.stream.read(MAX_BODY + 1 - len(body)):
+        while len(body) <= MAX_BODY and (chunk := request.stream.read(MAX_BODY + 1 - len(body))):
             body += chunk
         if len(body) > MAX_BODY:
             _pass_over(request)

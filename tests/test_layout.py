@@ -1,0 +1,168 @@
+"""What is shipped and how it starts: the layers, the wheel, and the function as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from handler import __version__
+from handler.cli.tenant import Tenant
+from handler.events import schemas
+from handler.vpc.emulator import Emulator
+from tests.function import Answer, check, settings_for
+from tests.test_on_event import delete, deleted
+
+ROOT = Path(__file__).parents[1]
+FRAMEWORK = [sys.executable, "-m", "functions_framework", "--source", "handler/main.py", "--host", "127.0.0.1"]
+
+
+def run(*command: str, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, **{"cwd": ROOT, **more})  # type: ignore[call-overload,no-any-return]  # noqa: S603
+
+
+def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
+    """Return the environment of a process: ours, which has no settings of the function's, with these."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), **settings}
+
+
+# --- what is shipped -----------------------------------------------------------------------------------------
+
+
+def test_each_module_imports_only_from_the_layers_below_its_own() -> None:
+    linted = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_the_wheel_holds_every_schema_and_works_where_it_is_installed(tmp_path: Path) -> None:
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "target"
+    pip = ("-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check")
+    installed = run(sys.executable, *pip, "--target", str(target), str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    assert sorted(file.stem for file in (target / "handler" / "schemas").glob("*.json")) == list(schemas.names())
+    assert {entry.name for entry in target.iterdir()} <= {"handler", "bin", f"unmirror-{__version__}.dist-info"}
+    use = """if True:
+        import json, handler.functiongraph
+        from handler import events
+        from handler.events import schemas
+        valid = [events.validate(name, example) == () for name in schemas.names()
+                 for example in schemas.schema(name)["examples"]]
+        print(json.dumps([handler.__file__, schemas.names(), all(valid), len(valid)]))
+    """
+    used = run(sys.executable, "-c", use, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(target)})
+    assert used.returncode == 0, used.stderr
+    place, names, valid, many = json.loads(used.stdout)
+    assert Path(place).is_relative_to(target)
+    assert (tuple(names), valid) == (schemas.names(), True)
+    assert many > len(names)
+
+
+# --- how it starts and ends -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def process(settings: Mapping[str, str], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start the function as its users do; yield the process and the URL once it answers.
+
+    The framework cannot be given a listening socket, so a port that another takes meanwhile is tried again.
+    """
+    for _ in range(5):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        with (tmp_path / "log").open("wb") as log:
+            command = [*FRAMEWORK, "--target", "on_event", "--port", port]
+            child = subprocess.Popen(  # noqa: S603 - ours
+                command, cwd=ROOT, env=environment(tmp_path, **settings), stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            if answers(child, url := f"http://127.0.0.1:{port}/"):
+                yield child, url
+                return
+        finally:
+            child.kill()
+            child.wait(10)
+    pytest.fail((tmp_path / "log").read_text())
+
+
+def answers(child: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until the function answers; False when it ended instead."""
+    end = time.monotonic() + 20
+    while child.poll() is None and time.monotonic() < end:
+        try:
+            return bool(requests.get(url, timeout=5).json()["name"] == "unmirror")
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    return False
+
+
+def test_the_function_serves_as_a_process_and_ends_when_it_is_told_to(
+    tenant: Tenant, emulator: Emulator, tmp_path: Path
+) -> None:
+    """It is told while a delivery is under way, which is done to its end."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    async def hold(operation: str) -> None:
+        if operation == "remove_sources":
+            reached.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+
+    emulator.hold = hold
+    received: list[requests.Response] = []
+    with process(settings_for(emulator), tmp_path) as (child, url):
+        event = deleted(delete(tenant))
+        sender = threading.Thread(target=lambda: received.append(requests.post(url, json=event, timeout=20)))
+        sender.start()
+        assert reached.wait(10)
+        child.send_signal(signal.SIGTERM)
+        go_on.set()
+        sender.join(20)
+        assert child.wait(20) == 0
+    (response,) = received
+    answer = Answer(response.status_code, response.headers, response.content)
+    check(answer)
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["delivery.detached"]
+
+
+def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
+    tenant: Tenant, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The sender, who is still writing, gets to read why; and so does the next one on the connection."""
+    large = b" " * (3 * 1024 * 1024)
+    with process(settings_for(emulator), tmp_path) as (_, url), requests.Session() as session:
+        kind = {"Content-Type": "application/json"}
+        assert session.post(url, data=large, headers=kind, timeout=20).status_code == 413
+        chunks = (large[at : at + 65_536] for at in range(0, len(large), 65_536))
+        assert session.post(url, data=chunks, headers=kind, timeout=20).status_code == 413
+        assert session.put(url, data=large, timeout=20).status_code == 405
+        assert session.post(url, json=deleted(delete(tenant)), timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize("target", ["on_event", "on_cloud_event"])
+def test_wrong_settings_end_the_start_with_one_line_that_names_them_all(tmp_path: Path, target: str) -> None:
+    wrong = {"UNMIRROR_REGION": "marked!", "UNMIRROR_DRY_RUN": "marked", "UNMIRROR_WEBHOOK_SECRETS": "marked"}
+    ended = run(*FRAMEWORK, "--target", target, "--port", "0", env=environment(tmp_path, **wrong))
+    assert ended.returncode == 3
+    (line,) = (ended.stdout + ended.stderr).splitlines()
+    said = json.loads(line)
+    assert (said["level"], said["event"]) == ("critical", "start.refused")
+    assert all(name in said["message"] for name in wrong)
+    assert "marked" not in line
