@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,12 @@ MAX_BODY = 256 * 1024
 """Bytes; also what FunctionGraph hands on for an asynchronous invocation."""
 
 MOST_PASSED_OVER = 32 * MAX_BODY
-"""Bytes of a body that is too large which are read and dropped: who is still writing does not read the answer."""
+"""Bytes."""
 
 ALLOWED = "GET, HEAD, OPTIONS, POST"
+
+_BREAKS = (ClientDisconnected, OSError)
+"""What reading raises when a body ends too early, or is not framed as HTTP asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ class WebEdge:
 
     def on_event(self, request: flask.Request) -> flask.Response:
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
-        return _response(_guarded(lambda: self._answer(request)))
+        answer = _guarded(lambda: self._answer(request))
+        _pass_over(request)
+        return _response(answer)
 
     def on_cloud_event(self, event: CloudEvent) -> None:
         """Take one CloudEvent that the framework has parsed; raise when it was not done, with the status that says why.
@@ -130,18 +136,19 @@ def _body(request: flask.Request) -> bytes:
     try:
         while len(body) <= MAX_BODY and (chunk := request.stream.read(MAX_BODY + 1 - len(body))):
             body += chunk
-        if len(body) > MAX_BODY:
-            _pass_over(request)
-            raise TooLarge(f"the body is over {MAX_BODY} bytes")
-    except (ClientDisconnected, OSError):  # the server's own errors of a body that is not framed as HTTP asks
+    except _BREAKS:
         raise BadEvent("the body broke off") from None
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"the body is over {MAX_BODY} bytes")
     return bytes(body)
 
 
 def _pass_over(request: flask.Request) -> None:
+    """Drop what is left of the body, up to a limit: who is still writing does not read the answer."""
     left = MOST_PASSED_OVER
-    while left > 0 and (chunk := request.stream.read(MAX_BODY)):
-        left -= len(chunk)
+    with suppress(*_BREAKS):
+        while left > 0 and (chunk := request.stream.read(MAX_BODY)):
+            left -= len(chunk)
 
 
 def _handshake(request: flask.Request) -> Answer:

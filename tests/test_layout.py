@@ -145,7 +145,7 @@ def test_the_function_serves_as_a_process_and_ends_when_it_is_told_to(
 def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
     tenant: Tenant, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """The sender, who is still writing, gets to read why; and so does the next one on the connection."""
+    """The sender, who is still writing, gets to read why, and can go on with the connection."""
     large = b" " * (3 * 1024 * 1024)
     with process(settings_for(emulator), tmp_path) as (_, url), requests.Session() as session:
         kind = {"Content-Type": "application/json"}
