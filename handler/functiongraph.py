@@ -52,13 +52,13 @@ def handler(event: object, context: Context) -> dict[str, Any]:
         if to_gateway:
             return answers.for_gateway(answers.of_error(refusal))
         if refusal.retry:
-            raise refusal from None  # the runtime prints what is chained, and that may quote a URL
+            raise
         return problem(refusal)
     telemetry.delivered(report)
     if to_gateway:
         return answers.for_gateway(answers.of_report(report, utc_now()))
     if report.error is not None and report.retry:
-        raise report.error from None
+        raise report.error from None  # the runtime prints what is chained, and that may quote a URL
     return report.to_json()
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from handler.errors import UnmirrorError
-from handler.report import Report, rfc3339
+from handler.report import Report, problem, rfc3339
 
 log = logging.getLogger("unmirror")
 
@@ -36,26 +36,23 @@ class _JsonLine(logging.Formatter):
         return json.dumps(line, separators=(",", ":"), default=str)
 
 
-class _Stdout(logging.StreamHandler[Any]):
+class _Stdout(logging.Handler):
     """Writes to what `sys.stdout` is when the line is written."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-        self.setFormatter(_JsonLine())
-
-    @property
-    def stream(self) -> Any:
-        return sys.stdout
-
-    @stream.setter
-    def stream(self, _: Any) -> None:
-        raise AttributeError("always sys.stdout")
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stdout.write(f"{self.format(record)}\n")
+            sys.stdout.flush()
+        except (OSError, ValueError):  # nobody reads it, or it is closed: no reason to fail a delivery
+            self.handleError(record)
 
 
 def configure() -> None:
     """Send our log lines to stdout; leave everybody else's logging alone. Once is enough."""
     if not log.handlers:
-        log.addHandler(_Stdout())
+        stdout = _Stdout()
+        stdout.setFormatter(_JsonLine())
+        log.addHandler(stdout)
         log.setLevel(logging.INFO)
         log.propagate = False
 
@@ -83,8 +80,8 @@ def delivered(report: Report) -> None:
 
 
 def refused(error: UnmirrorError) -> None:
-    """Say why a delivery was not read or not admitted."""
-    say(logging.WARNING, f"delivery.{error.slug}", str(error), status=error.status)
+    """Say why a delivery was not read or not admitted: the places and the rules, none of the values."""
+    say(logging.WARNING, f"delivery.{error.slug}", str(error), problem=problem(error))
 
 
 def refused_to_start(fault: UnmirrorError) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from unittest.mock import patch
 
 import functions_framework
@@ -75,14 +75,22 @@ class Function:
             length: dict[str, Any] = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
         else:
             length = {}
-        response = self._client.open(path, method=method, data=body, headers=headers, environ_overrides=length)
+        return self._open(path, method=method, data=body, headers=headers, environ_overrides=length)
+
+    def get(self, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+        return self.post(b"", headers, path=path, method=method)
+
+    def stream(self, body: IO[bytes], length: int | None = None) -> Answer:
+        """Send JSON from a stream, with or without a Content-Length."""
+        overrides = {"wsgi.input": body, "wsgi.input_terminated": length is None, "CONTENT_LENGTH": str(length or "")}
+        return self._open("/", method="POST", content_type="application/json", environ_overrides=overrides)
+
+    def _open(self, path: str, **request: Any) -> Answer:
+        response = self._client.open(path, **request)
         answer = Answer(response.status_code, dict(response.headers), response.data)
         if answer.body != self._framework_says:
             check(answer)
         return answer
-
-    def get(self, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
-        return self.post(b"", headers, path=path, method=method)
 
 
 def settings_for(emulator: Emulator, **settings: str) -> dict[str, str]:

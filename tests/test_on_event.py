@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -415,6 +416,55 @@ def test_another_region_is_refused(new_function: NewFunction, tenant: Tenant, em
     assert function.post({**told, "region": "eu-west-101"}).report["outcome"] == "detached"
 
 
+def test_without_an_endpoint_or_a_project_a_deletion_is_sent_again_until_they_are_set(
+    new_function: NewFunction, tenant: Tenant
+) -> None:
+    function = new_function(UNMIRROR_VPC_ENDPOINT="", HUAWEICLOUD_SDK_PROJECT_ID="")
+    answer = function.post(deleted(delete(tenant)))
+    assert (answer.status, answer.problem["type"]) == (502, "https://unmirror.io/problems/not-configured")
+    assert "UNMIRROR_REGION" in answer.problem["detail"]
+    assert "HUAWEICLOUD_SDK_PROJECT_ID" in answer.problem["detail"]
+    nothing_for_us = {"cts": trace("", trace_name="createPort")}
+    assert function.post(nothing_for_us).report["outcome"] == "ignored"  # which needs neither
+
+
+# --- what names no interface -----------------------------------------------------------------------------------
+
+
+def test_a_deleted_server_becomes_a_sweep_of_its_project(function: Function, tenant: Tenant) -> None:
+    before, gone = sources(tenant), [delete(tenant, name) for name in ("web-1", "db-2")]
+    members = {"service_type": "ECS", "resource_type": "ecs", "trace_name": "deleteServer"}
+    answer = function.post({"cts": trace(tenant.cloud.new_id(), **members)})
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert answer.report["sweep"]["detached"] == 2
+    assert sources(tenant) == without(before, *gone)
+
+
+def test_a_timer_sweeps_every_project(new_function: NewFunction, tenant: Tenant) -> None:
+    function = new_function(UNMIRROR_PROJECTS=f"another,{PROJECT_ID}", HUAWEICLOUD_SDK_PROJECT_ID="")
+    before, gone = sources(tenant), delete(tenant)
+    timer = {"version": "v1.0", "time": "2026-01-02T03:04:05+08:00", "trigger_type": "TIMER", "trigger_name": "nightly"}
+    answer = function.post(timer, path="/invoke")
+    assert (answer.status, answer.report["outcome"], answer.report["project_id"]) == (200, "detached", None)
+    assert {part["project_id"]: part["outcome"] for part in answer.report["parts"]} == {
+        "another": "nothing_to_do",
+        PROJECT_ID: "detached",
+    }
+    assert sources(tenant) == without(before, gone)
+
+
+def test_a_deleted_load_balancer_is_reported_where_it_was_a_target(
+    function: Function, tenant: Tenant, emulator: Emulator
+) -> None:
+    balancer = tenant.cloud.new_id()
+    session = tenant.cloud.add_session(PROJECT_ID, name="to-balancer", target_id=balancer, target_type="elb")
+    members = {"service_type": "ELB", "resource_type": "loadbalancer", "trace_name": "deleteLoadbalancer"}
+    answer = function.post({"cts": trace(balancer, **members)})
+    assert (answer.status, answer.report["outcome"]) == (200, "nothing_to_do")
+    assert [(each["session_id"], each["target_id"]) for each in answer.report["lost_targets"]] == [(session, balancer)]
+    assert operations(emulator) == ["list_sessions"]
+
+
 # --- several events at once ------------------------------------------------------------------------------------
 
 
@@ -526,6 +576,30 @@ def test_other_methods_are_not_allowed(function: Function, emulator: Emulator, t
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS, POST")
     assert answer.problem["title"]
     assert emulator.calls == []
+
+
+# --- when it is our own fault ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["on_event", "on_cloud_event"])
+def test_a_defect_is_a_500_that_tells_the_sender_nothing_and_the_log_where(
+    new_function: NewFunction,
+    tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    target: str,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("marked: something that nobody thought of")
+
+    monkeypatch.setattr(socket, "getaddrinfo", broken)
+    answer = structured(new_function(target), cloud_event(trace(delete(tenant))))
+    assert (answer.status, answer.problem["title"]) == (500, "Internal error")
+    out, err = capfd.readouterr()
+    assert "marked" not in answer.body.decode() + out + err
+    said = json.loads(out)
+    assert (said["level"], said["event"], said["message"]) == ("critical", "defect", "a defect: RuntimeError")
+    assert any(place.startswith("detach.py:") for place in said["places"])
 
 
 # --- FunctionGraph's image -------------------------------------------------------------------------------------
