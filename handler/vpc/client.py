@@ -124,6 +124,11 @@ class VpcClient:
         with self._lock:
             self._ports_version[operation] = max(self.ports_version(operation), version + 1)
 
+    def forget_ports_version(self, operation: Operation) -> None:
+        """Begin with the newest again: a region that publishes none is misconfigured, perhaps not for long."""
+        with self._lock:
+            self._ports_version.pop(operation, None)
+
     def close(self) -> None:
         """Close the idle connections."""
         self.transport.close()
@@ -222,6 +227,7 @@ class ProjectApi:
             if _meaning(operation, reply) != "not_published":
                 return reply
             self.client.not_published(operation, version)
+        self.client.forget_ports_version(operation)
         raise ApiRefused(
             "the region publishes no version of the ports API (APIGW.0101): check UNMIRROR_REGION or the endpoint"
         )

@@ -30,6 +30,8 @@ from aiohttp import web
 SOURCES_A_SESSION = 10
 SESSIONS_A_SOURCE = 3
 MAX_PAGE = 2000
+MAX_URI = 32 * 1024
+"""Bytes; the gateway's."""
 LOCK_AFTER = 5
 LOCK = timedelta(minutes=5)
 SKEW = timedelta(minutes=15)
@@ -686,7 +688,8 @@ class Emulator:
             self._loop.close()
 
     async def _listen(self) -> web.ServerRunner:
-        runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
+        server = web.Server(self._answer, access_log=None, max_line_size=MAX_URI, max_field_size=MAX_URI)
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self._port, backlog=1024)
         await site.start()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
-from handler.errors import ApiUnavailable, BadReply, DeadlineExceeded, OutcomeUnknown
+from handler.errors import ApiUnavailable, BadReply, DeadlineExceeded, NotConfigured, OutcomeUnknown
 from handler.model import Deadline
+from handler.vpc.connections import Adapter
 from handler.vpc.replies import Reply
 
 CONNECT_SECONDS = 3.05
@@ -43,16 +46,15 @@ class Transport:
         self.endpoint = endpoint
         self.host = urlsplit(endpoint).netloc
         self._clock = clock
-        self._adapter = HTTPAdapter(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
-        self._proxies = requests.utils.get_environ_proxies(endpoint, no_proxy=environ.get("no_proxy"))
-        authorities = (environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"))
-        self._verify: str | bool = next((each for each in authorities if each), True)
+        self._adapter = Adapter(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
+        self._proxies = proxies_for(endpoint, environ)
+        self._verify = _authorities(environ)
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Reply:
         """Send once. `target` is path and query as signed.
 
-        Raises ApiUnavailable when the request surely never arrived, OutcomeUnknown when the answer was lost,
-        BadReply when it is cut off or too large, DeadlineExceeded when no time is left to begin.
+        Raises ApiUnavailable when the request surely never arrived, OutcomeUnknown when the answer was lost or cut
+        off, BadReply when it is too large, DeadlineExceeded when no time is left to begin.
         """
         left = deadline.require("a call of the VPC API")
         request = requests.PreparedRequest()
@@ -69,15 +71,11 @@ class Transport:
                 verify=self._verify,
                 proxies=self._proxies,
             )
-        except (
-            requests.exceptions.ConnectTimeout,
-            requests.exceptions.SSLError,
-            requests.exceptions.ProxyError,
-        ) as error:
-            raise ApiUnavailable(f"the VPC API cannot be reached: {type(error).__name__}") from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            raise NotConfigured("no usable URL: check the endpoint, and HTTPS_PROXY or ALL_PROXY") from error
         except requests.RequestException as error:
-            if _never_sent(error):
-                raise ApiUnavailable("the VPC API cannot be reached: check UNMIRROR_REGION or the endpoint") from error
+            if (trouble := _before_sending(error)) is not None:
+                raise ApiUnavailable(f"the VPC API cannot be reached: {trouble}") from error
             raise OutcomeUnknown(f"the VPC API's answer was lost: {type(error).__name__}") from error
         try:
             content = self._read(response, deadline)
@@ -117,8 +115,50 @@ def _shrink_timeout(raw: urllib3.HTTPResponse, left: float) -> None:
         sock.settimeout(min(READ_SECONDS, left))
 
 
-def _never_sent(error: requests.RequestException) -> bool:
-    """Tell whether no connection came about."""
-    reason = error.args[0] if error.args else None
-    reason = getattr(reason, "reason", reason)
-    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+def _before_sending(error: requests.RequestException) -> str | None:
+    """Return what kept the request from being sent, and what to check; None if it may have been sent."""
+    reason: BaseException | None = error
+    if error.args and isinstance(error.args[0], BaseException):
+        reason = getattr(error.args[0], "reason", None) or error.args[0]
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "its proxy does not let us through; check HTTPS_PROXY"
+    if isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
+        return "no connection in time; check the network, and UNMIRROR_REGION or the endpoint"
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return "check UNMIRROR_REGION or the endpoint"
+    if isinstance(reason, urllib3.exceptions.SSLError) and isinstance(reason.args[0], ssl.SSLCertVerificationError):
+        return "its certificate is not trusted; check the endpoint, or REQUESTS_CA_BUNDLE"
+    return None
+
+
+def proxies_for(endpoint: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxy by scheme that the usual variables name, in either case; none for this machine."""
+    url = urlsplit(endpoint)
+    named = {
+        name.lower().removesuffix("_proxy"): environ[name].strip()
+        for name in sorted(environ)  # a name in lower case comes later, and wins
+        if name.lower().endswith("_proxy")
+    }
+    proxy = named.get(url.scheme) or named.get("all")
+    host = url.hostname or ""
+    excepted = (each.strip().lstrip(".").lower() for each in named.get("no", "").split(",") if each.strip())
+    if not proxy or _is_loopback(host) or any(each == "*" or f".{host}".endswith(f".{each}") for each in excepted):
+        return {}
+    return {url.scheme: proxy}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _authorities(environ: Mapping[str, str]) -> str | bool:
+    """Return the certificates that the usual variables name, True for those that come with `requests`."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        if path := environ.get(name):
+            if not Path(path).exists():
+                raise NotConfigured(f"{name} names no file or directory of certificates")
+            return path
+    return True

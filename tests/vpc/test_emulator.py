@@ -222,8 +222,8 @@ def test_a_key_is_locked_after_more_than_five_failures_in_a_row_and_opens_five_m
     clock = [NOW]
     region = new_region(now=lambda: clock[0])
 
-    def failing(secret: str = "wrong") -> tuple[int, bool]:
-        answer = ask(region.emulator, SESSIONS, secret_key=secret, when=clock[0])
+    def failing(signed_with: str = "wrong") -> tuple[int, bool]:
+        answer = ask(region.emulator, SESSIONS, secret_key=signed_with, when=clock[0])
         return answer.status_code, "forbidden" in answer.text
 
     assert [failing() for _ in range(5)] == [(401, False)] * 5
