@@ -1,9 +1,11 @@
 """How the image serves: one worker with many threads. More load is more instances, which the platform starts."""
 
 import os
+from pathlib import Path
 
-wsgi_app = 'functions_framework:create_app("on_event", "/app/main.py", "http")'
-bind = f"0.0.0.0:{os.environ.get('PORT') or 8000}"
+main = Path(__file__).with_name("main.py")
+wsgi_app = f'functions_framework:create_app("on_event", "{main}", "http")'
+bind = f"{os.environ.get('HOST') or '0.0.0.0'}:{os.environ.get('PORT') or 8000}"  # noqa: S104 - a container's port
 
 workers = 1  # the looks and removals that deliveries share are shared within a process
 worker_class = "gthread"

@@ -44,7 +44,8 @@ RESOURCES = {
         "enable_auth_in_header enable_class_isolation enable_dynamic_memory enable_lts_log encrypted_user_data "
         "enterprise_project_id ephemeral_storage func_code functiongraph_version gpu_memory gpu_type "
         "initializer_handler initializer_timeout is_stateful_function log_group_id log_group_name log_stream_id "
-        "log_stream_name max_instance_num mount_user_group_id mount_user_id network_id peering_cidr region tags user_data user_data_encrypt_kms_key_id vpc_id",
+        "log_stream_name max_instance_num mount_user_group_id mount_user_id network_id peering_cidr "
+        "region tags user_data user_data_encrypt_kms_key_id vpc_id",
         custom_image=_takes("url", "args command working_dir"),
     ),
     "huaweicloud_fgs_function_trigger": _takes(
@@ -75,16 +76,12 @@ DATA = {
     "huaweicloud_fgs_runtime_types": _takes("", "region"),
 }
 
+_GATEWAY = "auth env_id env_name func_info group_id instance_id match_mode name path protocol req_method sl_domain type"
+
 EVENT_DATA = {
-    type_: frozenset(members.split())
-    for type_, members in (
-        ("CTS", "name operations"),
-        ("TIMER", "name schedule schedule_type user_event"),
-        (
-            "DEDICATEDGATEWAY",
-            "auth env_id env_name func_info group_id instance_id match_mode name path protocol req_method sl_domain type",
-        ),
-    )
+    "CTS": frozenset({"name", "operations"}),
+    "TIMER": frozenset({"name", "schedule", "schedule_type", "user_event"}),
+    "DEDICATEDGATEWAY": frozenset(_GATEWAY.split()),
 }
 """The members of a trigger's `event_data`, by its type. Source: FunctionGraph API, creating a trigger."""
 

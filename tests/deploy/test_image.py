@@ -1,0 +1,175 @@
+"""The image, built and run as the platforms run it: as uid 1003, nothing to write to but /tmp, ended by SIGTERM.
+
+Skipped unless BASE_IMAGE names an image that buildah has: `tests/deploy/base-image` makes one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from handler.cli.tenant import Tenant
+from handler.vpc.emulator import Emulator
+from tests.function import Answer, check, settings_for
+from tests.test_on_event import delete, sources, trace, without
+
+BASE = os.environ.get("BASE_IMAGE", "")
+IMAGE = "localhost/unmirror-under-test"
+
+pytestmark = [
+    pytest.mark.skipif(not BASE, reason="builds an image: BASE_IMAGE names the one to build on"),
+    pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the image read-only"),
+    pytest.mark.timeout(300),
+]
+
+
+def _buildah(*words: str) -> str:
+    done = subprocess.run(["buildah", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Build the image from a folder of wheels, and return where its files are."""
+    wheels = tmp_path_factory.mktemp("wheels")
+    pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest"]
+    for lock in Path("deploy/container").glob("*requirements.txt"):
+        done = subprocess.run([sys.executable, *pip, wheels, "-r", lock], capture_output=True, check=False)  # noqa: S603
+        if done.returncode:
+            pytest.skip("pip cannot get the locked wheels")
+    arguments = {"BASE": BASE, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
+    _buildah(
+        *(
+            "bud",
+            "--quiet",
+            "--pull-never",
+            "--isolation",
+            "chroot",
+            "--volume",
+            f"{wheels}:/wheels:ro",
+            "--tag",
+            IMAGE,
+        ),
+        *(word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")),
+        *("--file", "deploy/container/Dockerfile", "."),
+    )
+    container = _buildah("from", IMAGE)
+    yield Path(_buildah("mount", container))
+    _buildah("rm", container)
+    _buildah("rmi", IMAGE)
+
+
+@pytest.fixture(scope="module")
+def configuration(image: Path) -> dict[str, Any]:
+    return dict(json.loads(_buildah("inspect", "--type", "image", IMAGE))["OCIv1"]["config"])
+
+
+ENTER = """
+set -eu
+root=$1 user=$2; shift 2
+mount --bind "$root" "$root"
+mount -o remount,bind,ro "$root"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+exec /usr/sbin/chroot --userspec "$user" "$root" "$@"
+"""
+"""What a container runtime does, as far as it matters here; the process that is started becomes the image's own."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One running container."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def post(self, path: str, body: object) -> Answer:
+        response = requests.post(self.url + path, json=body, timeout=30)
+        answer = Answer(response.status_code, response.headers, response.content)
+        check(answer)
+        return answer
+
+
+@pytest.fixture
+def container(image: Path, configuration: dict[str, Any], emulator: Emulator) -> Iterator[Container]:
+    """Start the image's entry point: its files read-only but for a /tmp of its own, as the image's user."""
+    settings = {**settings_for(emulator), "PORT": "0", "GUNICORN_LOG_LEVEL": "info"}
+    with subprocess.Popen(  # noqa: S603 - our own words
+        ["unshare", "--mount", "sh", "-c", ENTER, "sh", image, configuration["User"], *configuration["Entrypoint"]],  # noqa: S607
+        env={**dict(entry.split("=", 1) for entry in configuration["Env"]), **settings},
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        port = next(found[1] for line in process.stderr if (found := re.search(r"Listening at: \S+:(\d+)", line)))
+        url = f"http://127.0.0.1:{port}"
+        assert requests.get(url, timeout=30).json()["ready"]
+        yield Container(process, url)
+        process.kill()
+
+
+def test_it_is_the_image_that_the_platforms_ask_for(image: Path, configuration: dict[str, Any]) -> None:
+    assert configuration["User"] == "1003:1003"
+    assert configuration["Entrypoint"][0].startswith("/"), "the exec form, without a shell"
+    assert configuration["StopSignal"] == "SIGTERM"
+    assert "PORT=8000" in configuration["Env"]
+    assert not list(image.glob("opt/venv/**/pip*")), "nothing to install with"
+    writable = [path for top in ("opt", "app") for path in (image / top).rglob("*") if path.stat().st_uid == 1003]
+    assert writable == []
+
+
+def test_functiongraph_can_call_it(container: Container, tenant: Tenant) -> None:
+    before, gone = sources(tenant), delete(tenant)
+    assert container.post("/init", {}).status == 200
+    answer = container.post("/invoke", {"cts": trace(gone)})
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert sources(tenant) == without(before, gone)
+
+
+def test_it_runs_as_its_user_and_ends_when_it_is_told_to(container: Container) -> None:
+    status = Path(f"/proc/{container.process.pid}/status").read_text("utf-8")
+    assert re.search(r"^Uid:\s+1003\s", status, re.MULTILINE)
+    container.process.send_signal(signal.SIGTERM)
+    assert container.process.wait(10) == 0, "10 s is the shortest time that a platform gives"
+
+
+def test_a_delivery_under_way_is_finished_before_it_ends(
+    container: Container, tenant: Tenant, emulator: Emulator
+) -> None:
+    """The signal comes while the function waits for the API."""
+    before, gone = sources(tenant), delete(tenant)
+
+    async def stop(operation: str) -> None:
+        if operation == "remove_sources" and container.process.poll() is None:
+            container.process.send_signal(signal.SIGTERM)
+
+    emulator.hold = stop
+    assert container.post("/invoke", {"cts": trace(gone)}).report["outcome"] == "detached"
+    assert sources(tenant) == without(before, gone)
+    assert container.process.wait(10) == 0
+
+
+def test_wrong_settings_stop_the_start(image: Path, configuration: dict[str, Any]) -> None:
+    environment = {
+        **dict(entry.split("=", 1) for entry in configuration["Env"]),
+        "PORT": "0",
+        "UNMIRROR_DRY_RUN": "yes",
+    }
+    command = ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(image), "1003:1003", *configuration["Entrypoint"]]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
+    assert done.returncode != 0
+    assert "UNMIRROR_DRY_RUN" in done.stdout + done.stderr
