@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import flask
-from werkzeug.exceptions import ClientDisconnected
 
 from handler import __version__, answers, events, telemetry
 from handler.admission import HOW_TO_OPEN, Admission
@@ -29,9 +28,6 @@ MOST_PASSED_OVER = 32 * MAX_BODY
 """Bytes."""
 
 ALLOWED = "GET, HEAD, OPTIONS, POST"
-
-_BREAKS = (ClientDisconnected, OSError)
-"""What reading raises when a body ends too early, or is not framed as HTTP asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +127,34 @@ def _headers(request: flask.Request) -> dict[str, str]:
 
 
 def _body(request: flask.Request) -> bytes:
-    """Read the body, but never keep more than the limit: the framework itself knows none."""
+    """Read the body whole, but never keep more than the limit: the framework itself knows none."""
+    promised = request.content_length
     body = bytearray()
-    try:
-        while len(body) <= MAX_BODY and (chunk := request.stream.read(MAX_BODY + 1 - len(body))):
+    if promised is None or promised <= MAX_BODY:
+        for chunk in _chunks(request, MAX_BODY + 1):
             body += chunk
-    except _BREAKS:
-        raise BadEvent("the body broke off") from None
-    if len(body) > MAX_BODY:
+    if (promised or len(body)) > MAX_BODY:
         raise TooLarge(f"the body is over {MAX_BODY} bytes")
+    if promised not in (None, len(body)):
+        raise BadEvent("the body broke off")
     return bytes(body)
 
 
+def _chunks(request: flask.Request, most: int) -> Iterator[bytes]:
+    """Yield what is left of the body, up to so many bytes; raise BadEvent where it is not framed as HTTP asks."""
+    try:
+        while most > 0 and (chunk := request.stream.read(min(most, MAX_BODY))):
+            most -= len(chunk)
+            yield chunk
+    except Exception:  # noqa: BLE001 - each server has errors of its own for that, and for a sender who is gone
+        raise BadEvent("the body broke off") from None
+
+
 def _pass_over(request: flask.Request) -> None:
-    """Drop what is left of the body, up to a limit: who is still writing does not read the answer."""
-    left = MOST_PASSED_OVER
-    with suppress(*_BREAKS):
-        while left > 0 and (chunk := request.stream.read(MAX_BODY)):
-            left -= len(chunk)
+    """Drop what is left of the body: who is still writing does not read the answer."""
+    with suppress(BadEvent):
+        for _ in _chunks(request, MOST_PASSED_OVER):
+            pass
 
 
 def _handshake(request: flask.Request) -> Answer:

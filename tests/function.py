@@ -15,6 +15,9 @@ from handler import events
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.vpc.emulator import Emulator
 
+UNSAID: Mapping[str, Any] = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+"""How a server says that a body came in chunks."""
+
 PROBLEM = {"type", "title", "status", "detail"}
 PROBLEM_MAY_HAVE = PROBLEM | {"code", "request_id", "envelope", "violations"}
 
@@ -71,10 +74,7 @@ class Function:
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
             headers.setdefault("Content-Type", "application/json")
-        if chunked:
-            length: dict[str, Any] = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
-        else:
-            length = {}
+        length = UNSAID if chunked else {}
         return self._open(path, method=method, data=body, headers=headers, environ_overrides=length)
 
     def get(self, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
@@ -82,8 +82,9 @@ class Function:
 
     def stream(self, body: IO[bytes], length: int | None = None) -> Answer:
         """Send JSON from a stream, with or without a Content-Length."""
-        overrides = {"wsgi.input": body, "wsgi.input_terminated": length is None, "CONTENT_LENGTH": str(length or "")}
-        return self._open("/", method="POST", content_type="application/json", environ_overrides=overrides)
+        said = UNSAID if length is None else {"CONTENT_LENGTH": str(length)}
+        sent = {"wsgi.input": body, **said}
+        return self._open("/", method="POST", content_type="application/json", environ_overrides=sent)
 
     def _open(self, path: str, **request: Any) -> Answer:
         response = self._client.open(path, **request)

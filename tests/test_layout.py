@@ -156,6 +156,28 @@ def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
         assert session.post(url, json=deleted(delete(tenant)), timeout=20).status_code == 200
 
 
+BROKEN = {
+    "a size that is no number": b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
+    "a size below nothing": b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n",
+    "a chunk that is longer than its size": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+    "a chunk that is shorter": b"Transfer-Encoding: chunked\r\n\r\n10\r\n{}",
+    "no last chunk": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    "less than the length": b"Content-Length: 100\r\n\r\n{}",
+}
+
+
+def test_a_body_that_breaks_off_on_its_way_is_a_400(emulator: Emulator, tmp_path: Path) -> None:
+    with process(settings_for(emulator), tmp_path) as (_, url):
+        for kind, rest in BROKEN.items():
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].strip("/"))), 10) as sender:
+                sender.sendall(b"POST / HTTP/1.1\r\nHost: unmirror\r\nContent-Type: application/json\r\n" + rest)
+                sender.shutdown(socket.SHUT_WR)
+                answer = b"".join(iter(lambda: sender.recv(65_536), b""))
+            assert answer.startswith(b"HTTP/1.1 400 "), kind
+            assert b"the body broke off" in answer, kind
+    assert "defect" not in (tmp_path / "log").read_text()
+
+
 @pytest.mark.parametrize("target", ["on_event", "on_cloud_event"])
 def test_wrong_settings_end_the_start_with_one_line_that_names_them_all(tmp_path: Path, target: str) -> None:
     wrong = {"UNMIRROR_REGION": "marked!", "UNMIRROR_DRY_RUN": "marked", "UNMIRROR_WEBHOOK_SECRETS": "marked"}
