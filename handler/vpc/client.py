@@ -30,11 +30,10 @@ from handler.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
     RemovalRejected,
-    UnmirrorError,
 )
 from handler.model import Deadline, Listing, MirrorSession, Presence, SessionReply
 from handler.vpc.credentials import AccessKey, Credentials
-from handler.vpc.manners import REST_SECONDS, Guard, Pace
+from handler.vpc.manners import REST_SECONDS, Guard, KeyRests, Pace
 from handler.vpc.replies import Meaning, Operation, Reply, meaning
 from handler.vpc.signing import canonical_query, signed
 from handler.vpc.transport import Transport
@@ -247,6 +246,13 @@ class ProjectApi:
             key = other_key or self.key or self.client.credentials.current(self.deadline)
             try:
                 reply = self._send(operation, method, target, body, key)
+            except KeyRests:
+                if self.key is not None or other_key is not None:
+                    raise
+                other_key = self.client.credentials.current(self.deadline)
+                if other_key == key:
+                    raise
+                continue  # while we had the old key in hand, another delivery has renewed it
             except (DeadlineExceeded, ApiThrottled, BadReply):
                 raise
             except ApiUnavailable as error:
@@ -286,7 +292,7 @@ class ProjectApi:
             headers = self._signed(method, target, body, key)
             self.calls += 1
             reply = client.transport.send(method, target, headers, body, self.deadline)
-        except UnmirrorError:
+        except BaseException:  # even a defect must not leave the others waiting for what becomes of the key
             client.guard.undecided(key)
             self.log.append(Call(operation, 0, "", 0.0))
             raise

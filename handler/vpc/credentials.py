@@ -232,9 +232,12 @@ def _temporary(status: int, body: bytes) -> AccessKey:
     try:
         credential = json.loads(body)["credential"]
         expires_at = datetime.strptime(credential["expires_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-        return AccessKey(credential["access"], credential["secret"], credential["securitytoken"], expires_at)
+        ak, sk, token = (credential[name] for name in ("access", "secret", "securitytoken"))
     except (ValueError, KeyError, TypeError):  # what they say quotes the answer
         raise NoKeyHere("its answer cannot be read") from None
+    if not all(each and isinstance(each, str) for each in (ak, sk, token)):
+        raise NoKeyHere("its answer cannot be read")
+    return AccessKey(ak, sk, token, expires_at)
 
 
 def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> tuple[int, bytes]:

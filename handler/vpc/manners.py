@@ -69,6 +69,10 @@ class Pace:
                 self._rate = min(UNLIMITED, self._rate + SPEED_UP)
 
 
+class KeyRests(ApiRefused):
+    """The API has refused the key, and it is not tried again for a while; says what the API said."""
+
+
 @dataclass(slots=True)
 class _Standing:
     """What the API has said of one access key."""
@@ -98,9 +102,8 @@ class Guard:
                 if len(self._standings) > self.most:
                     self._standings.popitem(last=False)
                 if standing.refusal is not None and self.clock() < standing.rests_until:
-                    raise ApiRefused(
-                        str(standing.refusal), code=standing.refusal.code, request_id=standing.refusal.request_id
-                    )
+                    refusal = standing.refusal
+                    raise KeyRests(str(refusal), code=refusal.code, request_id=refusal.request_id)
                 if standing.proven:
                     return
                 if not standing.trying:
