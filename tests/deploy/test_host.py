@@ -59,11 +59,12 @@ class Front:
         tls = ssl.create_default_context(cafile=self.certificate)
         with socket.socket(socket.AF_UNIX) as plain:
             plain.connect(str(self.socket))
-            connection = http.client.HTTPConnection("unmirror.example.com")
-            connection.sock = tls.wrap_socket(plain, server_hostname="unmirror.example.com")
-            connection.request(method, "/", body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            with tls.wrap_socket(plain, server_hostname="unmirror.example.com") as wrapped:
+                connection = http.client.HTTPConnection("unmirror.example.com")
+                connection.sock = wrapped
+                connection.request(method, "/", body, headers)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)  # noqa: S603
         assert tested.returncode == 0, tested.stderr
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own words
-            while process.poll() is None and not (tmp_path / "pid").exists():
+            while process.poll() is None and not (tmp_path / "socket").exists():
                 time.sleep(0.01)
             yield Front(tmp_path / "socket", certificate)
             process.terminate()
