@@ -21,6 +21,7 @@ from tests.vpc.conftest import KEYS, NewRegion, Region
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 FAR = NOW + timedelta(hours=12)
+ACCESS, SECRET = KEYS.values()
 
 
 class Clock:
@@ -147,7 +148,7 @@ def test_a_changed_profile_file_is_read_when_the_old_key_is_refused(region: Regi
     [(20, "clock is 20 minutes off"), (-90, "clock is 90 minutes off"), (0, "check the access key")],
 )
 def test_a_wrong_clock_is_named(new_region: NewRegion, minutes: int, hint: str) -> None:
-    region = new_region(now=lambda: NOW, keys={} if not minutes else {ACCESS: SECRET})
+    region = new_region(now=lambda: NOW, keys={ACCESS: SECRET if minutes else "another"})
     with pytest.raises(ApiRefused, match=hint) as caught:
         region.api(now=lambda: NOW + timedelta(minutes=minutes)).list_sessions()
     assert caught.value.request_id
