@@ -8,18 +8,13 @@ from __future__ import annotations
 import os
 import sys
 
-import functions_framework
-
 from handler import telemetry
 from handler.errors import NotConfigured
-from handler.web import WebEdge
+from handler.web import WebEdge, functions
 
 telemetry.configure()
 try:
-    _edge = WebEdge.from_env(dict(os.environ))
+    on_event, on_cloud_event = functions(WebEdge.from_env(dict(os.environ)))
 except NotConfigured as fault:
     telemetry.refused_to_start(fault)
     sys.exit(3)  # to gunicorn, a worker that can never start
-
-on_event = functions_framework.http(_edge.on_event)
-on_cloud_event = functions_framework.cloud_event(_edge.on_cloud_event)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import flask
+import functions_framework
+from werkzeug.exceptions import HTTPException
 
 from handler import __version__, answers, events, telemetry
 from handler.admission import HOW_TO_OPEN, Admission
@@ -55,13 +57,23 @@ class WebEdge:
     def on_cloud_event(self, event: CloudEvent) -> None:
         """Take one CloudEvent that the framework has parsed; raise when it was not done, with the status that says why.
 
-        For platforms that insist on this signature. The framework answers `OK` to all that is done, and by itself,
-        with the headers of the request, to what it cannot parse. There is no handshake, no batch, no report of what
-        was done. Use `on_event` wherever you can.
+        For platforms that insist on this signature. The framework answers `OK` to all that is done, which a Knative
+        broker takes for a failure. There is no handshake, no batch, no report of what was done. It takes JSON that
+        two readers could read differently. Use `on_event` wherever you can.
         """
         answer = _guarded(lambda: self._taken(event))
         if answer.status >= 400:
             flask.abort(_response(answer))
+
+    def on_failure(self, failure: Exception) -> flask.Response | HTTPException:
+        """Answer for the framework where it does not come to call a function.
+
+        It has no such path or method, which it may say itself; or it cannot parse a CloudEvent, and would answer
+        with the request, all its headers included, or ask for a redelivery with a 500.
+        """
+        if isinstance(failure, HTTPException) and (failure.response is not None or failure.code in (404, 405)):
+            return failure
+        return _response(_guarded(self._unparsed))
 
     def _answer(self, request: flask.Request) -> Answer:
         match request.method:
@@ -102,6 +114,10 @@ class WebEdge:
             self.admission.admit({}, b"")
         return self._handled({**event.get_attributes(), "data": event.get_data()}, {})
 
+    def _unparsed(self) -> Answer:
+        self.admission.admit(_headers(flask.request), flask.request.get_data())
+        raise BadEvent("no CloudEvent in structured or binary mode that the framework can parse")
+
     def _credentials(self, headers: Mapping[str, str]) -> AccessKey | None:
         """Return the keys that FunctionGraph gives with a request, where nobody else can set its headers."""
         return AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
@@ -110,6 +126,12 @@ class WebEdge:
         missing = [*self.service.settings.missing, *([HOW_TO_OPEN] if self.admission.closed else [])]
         value: dict[str, Any] = {"name": "unmirror", "version": __version__, "ready": not missing, "missing": missing}
         return answers.of_json(200, value)
+
+
+def functions(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Register the edge with the framework; return `on_event` and `on_cloud_event`."""
+    functions_framework.errorhandler(Exception)(edge.on_failure)
+    return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
 
 
 def _guarded(do: Callable[[], Answer]) -> Answer:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import os
 
-import functions_framework
-
 from handler import telemetry
-from handler.web import WebEdge
+from handler.web import WebEdge, functions
 
 telemetry.configure()
-_edge = WebEdge.from_env(dict(os.environ), sleep=lambda _: None)
-
-on_event = functions_framework.http(_edge.on_event)
-on_cloud_event = functions_framework.cloud_event(_edge.on_cloud_event)
+on_event, on_cloud_event = functions(WebEdge.from_env(dict(os.environ), sleep=lambda _: None))

@@ -16,6 +16,9 @@ from tests.function import Function, settings_for
 
 NewFunction: TypeAlias = Callable[..., Function]
 
+MAIN, AT_ONCE = "handler/main.py", "tests/at_once.py"
+"""Sources of the function; the second does not wait before it looks or tries again."""
+
 
 @pytest.fixture(autouse=True)
 def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +64,7 @@ def emulator(cloud: Cloud) -> Iterator[Emulator]:
 def new_function(emulator: Emulator) -> NewFunction:
     """Return a function that makes one for the tenant; settings by name, and an empty one is absent."""
 
-    def make(target: Any = "on_event", source: str = "tests/at_once.py", **settings: str) -> Function:
+    def make(target: Any = "on_event", source: str = AT_ONCE, **settings: str) -> Function:
         return Function(settings_for(emulator, **settings), target=target, source=source)
 
     return make
@@ -70,4 +73,10 @@ def new_function(emulator: Emulator) -> NewFunction:
 @pytest.fixture
 def function(new_function: NewFunction) -> Function:
     """The HTTP function, which trusts its platform."""
+    return new_function(source=MAIN)
+
+
+@pytest.fixture
+def hasty(new_function: NewFunction) -> Function:
+    """The same, but that it does not wait before it looks or tries again."""
     return new_function()

@@ -53,12 +53,12 @@ class Function:
         settings: Mapping[str, str],
         *,
         target: Literal["on_event", "on_cloud_event"] = "on_event",
-        source: str = "tests/at_once.py",
+        source: str,
     ) -> None:
         signature = "http" if target == "on_event" else "cloudevent"
         with patch.dict(os.environ, settings):
             self._client = functions_framework.create_app(target, source, signature).test_client()
-        self._framework_says = b"OK" if target == "on_cloud_event" else None
+        self._framework_answers = {200, 405} if target == "on_cloud_event" else set()
 
     def post(
         self,
@@ -89,7 +89,7 @@ class Function:
     def _open(self, path: str, **request: Any) -> Answer:
         response = self._client.open(path, **request)
         answer = Answer(response.status_code, dict(response.headers), response.data)
-        if answer.body != self._framework_says:
+        if answer.status not in self._framework_answers:
             check(answer)
         return answer
 

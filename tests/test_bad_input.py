@@ -85,6 +85,15 @@ def test_what_is_not_json_is_a_400_in_a_cloudevent_of_any_mode(function: Functio
     refused(function.post(body, {**attributes, "Content-Type": "application/json"}))
 
 
+@pytest.mark.parametrize("kind", NOT_JSON)
+def test_what_the_framework_cannot_parse_is_a_400_too(new_function: NewFunction, kind: str) -> None:
+    """The framework would answer with the request and all its headers, or with a 500."""
+    function, body = new_function("on_cloud_event"), NOT_JSON[kind]
+    attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "HC.VPC", "ce-type": "VPC:CloudTrace:ApiCall"}
+    for mode in ({"Content-Type": "application/cloudevents+json"}, {**attributes, "Content-Type": "application/json"}):
+        refused(function.post(body, {**mode, "X-Odd": MARK}))
+
+
 @pytest.mark.parametrize(
     "body",
     [b"null", b"true", b"1", b"1e308", f'"{MARK}"'.encode(), f'["{MARK}"]'.encode(), b"{}"],

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from handler.cli.tenant import Tenant
 from handler.vpc.emulator import Emulator, Fault
 from handler.web import WebEdge
-from tests.conftest import NewFunction
+from tests.conftest import MAIN, NewFunction
 from tests.function import Function, settings_for
 from tests.test_on_event import binary, cloud_event, delete, sources, structured, trace, without
 
@@ -20,6 +20,11 @@ OURS = "io.unmirror.interface.deleted.v1"
 
 @pytest.fixture
 def function(new_function: NewFunction) -> Function:
+    return new_function("on_cloud_event", MAIN)
+
+
+@pytest.fixture
+def hasty(new_function: NewFunction) -> Function:
     return new_function("on_cloud_event")
 
 
@@ -43,18 +48,18 @@ def test_another_type_is_ignored(function: Function, emulator: Emulator) -> None
     assert emulator.calls == []
 
 
-def test_a_living_interface_asks_for_a_redelivery(function: Function, tenant: Tenant, emulator: Emulator) -> None:
-    answer = structured(function, cloud_event(trace(tenant.interfaces["api-3"])))
+def test_a_living_interface_asks_for_a_redelivery(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:
+    answer = structured(hasty, cloud_event(trace(tenant.interfaces["api-3"])))
     assert (answer.status, answer.report["outcome"]) == (503, "still_exists")
     assert "Retry-After" in answer.headers
     assert emulator.changes() == []
 
 
 def test_an_api_that_is_away_asks_for_a_redelivery_and_leaves_no_trace_of_its_url(
-    function: Function, tenant: Tenant, emulator: Emulator, capfd: pytest.CaptureFixture[str]
+    hasty: Function, tenant: Tenant, emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
     emulator.faults.append(Fault("list_sessions", kind="reset", times=-1))
-    answer = structured(function, cloud_event(trace(delete(tenant))))
+    answer = structured(hasty, cloud_event(trace(delete(tenant))))
     assert (answer.status, answer.report["outcome"]) == (503, "failed")
     out, err = capfd.readouterr()
     assert "Traceback" not in out + err
@@ -78,6 +83,33 @@ def test_what_can_never_be_done_is_a_4xx_that_repeats_no_value(
     assert (answer.status, answer.problem["status"]) == (status, status)
     assert b"marked" not in answer.body
     assert emulator.calls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "media"),
+    [
+        (b"[]", "application/cloudevents-batch+json"),
+        (b'[{"specversion": "1.0"}]', "application/cloudevents-batch+json"),
+        (b'{"specversion": "1.0", "id": "marked"}', "application/cloudevents+json"),
+        (b'{"cts": {"trace_id": "marked"}}', "application/json"),
+        (b"marked", "text/plain"),
+        (b"", ""),
+    ],
+    ids=str,
+)
+def test_what_is_no_cloudevent_is_a_400_that_repeats_no_header(function: Function, body: bytes, media: str) -> None:
+    answer = function.post(body, {"Content-Type": media, "Authorization": "Bearer marked"})
+    assert (answer.status, answer.problem["status"]) == (400, 400)
+    assert b"marked" not in answer.body
+
+
+def test_the_framework_says_which_methods_it_takes(function: Function) -> None:
+    answer = function.get(method="OPTIONS")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_what_cannot_be_parsed_is_admitted_first(new_function: NewFunction) -> None:
+    assert new_function("on_cloud_event", UNMIRROR_TRUST="").post(b"marked").status == 401
 
 
 def test_the_door_is_the_same(new_function: NewFunction, tenant: Tenant, emulator: Emulator) -> None:

@@ -15,7 +15,7 @@ import pytest
 from handler.cli.demo import cts_event
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.vpc.emulator import Emulator, Fault
-from tests.conftest import NewFunction
+from tests.conftest import MAIN, NewFunction
 from tests.function import Answer, Function, settings_for
 
 VICTIM = "api-3"
@@ -178,7 +178,7 @@ def test_a_look_serves_all_that_was_deleted_before_it(function: Function, tenant
 def test_every_page_is_read(tenant: Tenant) -> None:
     gone = delete(tenant)
     with Emulator(tenant.cloud, keys={ACCESS_KEY: SECRET_KEY}, page_cap=3) as emulator:
-        report = Function(settings_for(emulator)).post(deleted(gone)).report
+        report = Function(settings_for(emulator), source=MAIN).post(deleted(gone)).report
         assert (report["outcome"], len(report["detachments"])) == ("detached", 3)
         assert emulator.counts["list_sessions"] == 3
 
@@ -186,9 +186,9 @@ def test_every_page_is_read(tenant: Tenant) -> None:
 # --- what is refused to be believed --------------------------------------------------------------------------
 
 
-def test_a_living_interface_is_never_detached(function: Function, tenant: Tenant, emulator: Emulator) -> None:
+def test_a_living_interface_is_never_detached(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:
     before = sources(tenant)
-    answer = function.post({"cts": trace(tenant.interfaces[VICTIM])})
+    answer = hasty.post({"cts": trace(tenant.interfaces[VICTIM])})
     assert (answer.status, answer.report["outcome"], answer.report["retry"]) == (503, "still_exists", True)
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.report["error"]["type"].endswith("/still-exists")
@@ -197,18 +197,18 @@ def test_a_living_interface_is_never_detached(function: Function, tenant: Tenant
     assert emulator.counts["show_port"] == 4  # asked a few times: a deletion and the view of it are not one moment
 
 
-def test_it_leaves_as_soon_as_it_is_gone(function: Function, tenant: Tenant, emulator: Emulator) -> None:
+def test_it_leaves_as_soon_as_it_is_gone(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:
     event = {"cts": trace(tenant.interfaces[VICTIM])}
-    assert function.post(event).status == 503
+    assert hasty.post(event).status == 503
     delete(tenant)
-    assert function.post(event).report["outcome"] == "detached"
+    assert hasty.post(event).report["outcome"] == "detached"
 
 
 def test_the_dead_leave_though_a_living_one_was_named_with_them(
-    function: Function, tenant: Tenant, emulator: Emulator
+    hasty: Function, tenant: Tenant, emulator: Emulator
 ) -> None:
     before, gone, alive = sources(tenant), delete(tenant, "web-1"), tenant.interfaces["web-2"]
-    answer = function.post(deleted(alive, gone))
+    answer = hasty.post(deleted(alive, gone))
     assert (answer.status, answer.report["outcome"]) == (503, "partial")
     assert sources(tenant) == without(before, gone)
     assert [(each["interface_id"], each["why"]) for each in answer.report["kept"]] == [(alive, "still_exists")]
@@ -329,11 +329,11 @@ def test_an_interface_that_somebody_else_removed_meanwhile_is_a_success(
     ids=lambda value: str(getattr(value, "status", value)),
 )
 def test_an_api_that_does_not_answer_as_documented_is_no_empty_list(
-    function: Function, tenant: Tenant, emulator: Emulator, fault: Fault, status: int, kind: str
+    hasty: Function, tenant: Tenant, emulator: Emulator, fault: Fault, status: int, kind: str
 ) -> None:
     emulator.faults.append(fault)
     before = sources(tenant)
-    answer = function.post(deleted(delete(tenant)))
+    answer = hasty.post(deleted(delete(tenant)))
     assert answer.status == status
     error = answer.problem if status == 502 else answer.report["error"]
     assert error["type"].endswith(kind)
@@ -483,7 +483,7 @@ def test_a_batch_reports_each_of_its_events(send: Any, function: Function, tenan
     assert sources(tenant) == without(before, *gone)
 
 
-def test_a_batch_answers_the_worst_of_its_parts(function: Function, tenant: Tenant) -> None:
+def test_a_batch_answers_the_worst_of_its_parts(hasty: Function, tenant: Tenant) -> None:
     before, gone, alive = sources(tenant), delete(tenant), tenant.interfaces["mail-1"]
     events = [
         cloud_event(trace(gone, trace_id="1")),
@@ -491,7 +491,7 @@ def test_a_batch_answers_the_worst_of_its_parts(function: Function, tenant: Tena
         cloud_event({}, "com.example.other"),
         cloud_event(trace(gone, trace_id="4", project_id="another")),
     ]
-    answer = batch(function, events)
+    answer = batch(hasty, events)
     assert (answer.status, answer.report["outcome"], answer.report["retry"]) == (503, "partial", True)
     parts = [part["outcome"] for part in answer.report["parts"]]
     assert parts == ["detached", "still_exists", "ignored", "failed"]
@@ -530,8 +530,8 @@ def test_a_cloudevent_is_answered_with_nothing_when_nothing_was_done(
     assert (answer.status, answer.body, answer.headers.get("Content-Type")) == (204, b"", None)
 
 
-def test_a_cloudevent_that_has_to_be_sent_again_is_answered_with_the_report(function: Function, tenant: Tenant) -> None:
-    answer = structured(function, cloud_event(trace(tenant.interfaces[VICTIM])))
+def test_a_cloudevent_that_has_to_be_sent_again_is_answered_with_the_report(hasty: Function, tenant: Tenant) -> None:
+    answer = structured(hasty, cloud_event(trace(tenant.interfaces[VICTIM])))
     assert (answer.status, answer.report["outcome"]) == (503, "still_exists")
     assert "Retry-After" in answer.headers
     assert not any(name.startswith("ce-") for name in answer.headers)
@@ -686,7 +686,7 @@ def test_a_gateway_is_told_of_a_refusal_in_its_envelope(function: Function, body
     assert answer.json["headers"]["Content-Type"] == "application/problem+json"
 
 
-def test_a_gateway_is_told_to_send_again_in_its_envelope(function: Function, tenant: Tenant) -> None:
-    answer = function.post(through_gateway(deleted(tenant.interfaces[VICTIM])), path="/invoke")
+def test_a_gateway_is_told_to_send_again_in_its_envelope(hasty: Function, tenant: Tenant) -> None:
+    answer = hasty.post(through_gateway(deleted(tenant.interfaces[VICTIM])), path="/invoke")
     assert (answer.status, answer.json["statusCode"]) == (200, 503)
     assert "Retry-After" in answer.json["headers"]
