@@ -53,7 +53,7 @@ class Function:
         settings: Mapping[str, str],
         *,
         target: Literal["on_event", "on_cloud_event"] = "on_event",
-        source: str,
+        source: str = "handler/main.py",
     ) -> None:
         signature = "http" if target == "on_event" else "cloudevent"
         with patch.dict(os.environ, settings):
