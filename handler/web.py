@@ -27,7 +27,7 @@ MAX_BODY = 256 * 1024
 """Bytes; also what FunctionGraph hands on for an asynchronous invocation."""
 
 MOST_PASSED_OVER = 32 * MAX_BODY
-"""Bytes."""
+"""Bytes of an unwanted body that are read and dropped."""
 
 ALLOWED = "GET, HEAD, OPTIONS, POST"
 
@@ -116,7 +116,7 @@ class WebEdge:
 
     def _unparsed(self) -> Answer:
         self.admission.admit(_headers(flask.request), flask.request.get_data())
-        raise BadEvent("no CloudEvent in structured or binary mode that the framework can parse")
+        raise BadEvent("the framework cannot read it: on_cloud_event takes one CloudEvent, structured or binary")
 
     def _credentials(self, headers: Mapping[str, str]) -> AccessKey | None:
         """Return the keys that FunctionGraph gives with a request, where nobody else can set its headers."""
@@ -124,8 +124,9 @@ class WebEdge:
 
     def _readiness(self) -> Answer:
         missing = [*self.service.settings.missing, *([HOW_TO_OPEN] if self.admission.closed else [])]
-        value: dict[str, Any] = {"name": "unmirror", "version": __version__, "ready": not missing, "missing": missing}
-        return answers.of_json(200, value)
+        return answers.of_json(
+            200, {"name": "unmirror", "version": __version__, "ready": not missing, "missing": missing}
+        )
 
 
 def functions(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -188,8 +189,9 @@ def _handshake(request: flask.Request) -> Answer:
 
 
 def _response(answer: Answer) -> flask.Response:
-    response = flask.Response(iter((answer.body,)), answer.status)  # the framework reads all that was sent, unless
-    response.headers.clear()  # the response is an iterator
+    # An iterator, because after any other response the framework reads the request to its end, however long.
+    response = flask.Response(iter((answer.body,)), answer.status)
+    response.headers.clear()
     response.headers.update(answer.headers)
     if answer.status != 204:
         response.headers["Content-Length"] = str(len(answer.body))
