@@ -143,12 +143,12 @@ class _Attempt:
         self._try(ids)
         return Removal(self._fates, self._session.sources, self._after, tuple(self._request_ids))
 
-    def _try(self, ids: tuple[str, ...]) -> None:
+    def _try(self, ids: tuple[str, ...], *, once_more: bool = True) -> None:
         try:
             reply = self._api.remove_sources(self._session.id, ids)
         except (OutcomeUnknown, RemovalRejected) as error:
             self._note(error.request_id)
-            self._look_again(ids, error)
+            self._look_again(ids, error, once_more=once_more)
         except UnmirrorError as error:
             self._note(getattr(error, "request_id", ""))
             self._fates.update(dict.fromkeys(ids, error))
@@ -157,7 +157,9 @@ class _Attempt:
             if left:  # the answer still lists some of them: an old one perhaps, so the session is asked itself
                 self._look_again(left, None)
 
-    def _look_again(self, ids: tuple[str, ...], doubt: OutcomeUnknown | RemovalRejected | None) -> None:
+    def _look_again(
+        self, ids: tuple[str, ...], doubt: OutcomeUnknown | RemovalRejected | None, *, once_more: bool = False
+    ) -> None:
         """Read the session to learn what the removal's answer did not tell."""
         try:
             reply = self._api.show_session(self._session.id)
@@ -169,6 +171,9 @@ class _Attempt:
         if isinstance(doubt, RemovalRejected) and len(ids) > 1:
             for id_ in left:  # one bad id may have held up all the others
                 self._try((id_,))
+        elif left and isinstance(doubt, OutcomeUnknown) and once_more:
+            # it was lost on its way there: the server had closed an idle connection, most likely
+            self._try(left, once_more=False)
         else:
             why = doubt or ApiUnavailable("the API accepted the removal and still lists the interface")
             self._fates.update(dict.fromkeys(left, why))
