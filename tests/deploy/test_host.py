@@ -21,14 +21,16 @@ import pytest
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("no systemd-analyze")
-    text = Path("deploy/host/unmirror.service").read_text("utf-8")
-    unit = tmp_path / "unmirror.service"
-    unit.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text), "utf-8")
-    done = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True, check=False)  # noqa: S603
+    units = sorted(path for path in Path("deploy/host").iterdir() if path.suffix in (".service", ".timer"))
+    for unit in units:
+        text = re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", unit.read_text("utf-8"))  # ours is not installed
+        (tmp_path / unit.name).write_text(text, "utf-8")
+    names = [tmp_path / unit.name for unit in units]
+    done = subprocess.run([analyze, "verify", "--man=no", *names], capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
@@ -78,7 +80,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
     files = ["-addext", f"subjectAltName=DNS:{name}", "-keyout", tmp_path / "privkey.pem", "-out", certificate]
     subprocess.run([openssl, *request.split(), *files], check=True, capture_output=True)  # noqa: S603 - our own words
     with ThreadingHTTPServer(("127.0.0.1", 0), _Function) as function:
-        threading.Thread(target=function.serve_forever, daemon=True).start()
+        threading.Thread(target=function.serve_forever, args=(0.02,), daemon=True).start()
         command = [NGINX, "-p", tmp_path, "-c", _configuration(tmp_path, function.server_port)]
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)  # noqa: S603
         assert tested.returncode == 0, tested.stderr
