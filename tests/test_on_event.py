@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -600,6 +602,16 @@ def test_a_defect_is_a_500_that_tells_the_sender_nothing_and_the_log_where(
     said = json.loads(out)
     assert (said["level"], said["event"], said["message"]) == ("critical", "defect", "a defect: RuntimeError")
     assert any(place.startswith("detach.py:") for place in said["places"])
+
+
+def test_a_log_that_nobody_reads_any_more_fails_no_delivery(
+    function: Function, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = delete(tenant)
+    with (closed := io.StringIO()):
+        pass
+    monkeypatch.setattr(sys, "stdout", closed)
+    assert function.post(deleted(gone)).status == 200
 
 
 # --- FunctionGraph's image -------------------------------------------------------------------------------------
