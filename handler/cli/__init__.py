@@ -11,4 +11,4 @@ def main() -> None:
         from handler.cli.commands import unmirror
     except ModuleNotFoundError as missing:
         sys.exit(f"unmirror: the command needs {missing.name}: pip install 'unmirror[cli]'")
-    unmirror()
+    unmirror(prog_name="unmirror")

@@ -20,6 +20,8 @@ from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.vpc.emulator import Emulator
 
 START_SECONDS = 10.0
+NOT_OURS = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "HTTP_PROXY", "ALL_PROXY")
+"""Variables of the surroundings that would lead the demo's function elsewhere."""
 VICTIM, SURVIVOR = "api-3", "db-1"
 
 
@@ -48,8 +50,12 @@ class Act:
 def play(tenant: Tenant) -> Iterator[Act]:
     """Yield the acts one by one; raises DemoFailed when the function does not start."""
     keys = {ACCESS_KEY: SECRET_KEY}
-    with Emulator(tenant.cloud, keys=keys) as emulator, _function(emulator.url) as url:
-        stage = _Stage(tenant, emulator, url)
+    with (
+        Emulator(tenant.cloud, keys=keys) as emulator,
+        _direct() as http,
+        _function(emulator.url, http) as url,
+    ):
+        stage = _Stage(tenant, emulator, http, url)
         victim, survivor = tenant.interfaces[VICTIM], tenant.interfaces[SURVIVOR]
         tenant.cloud.delete_port(victim)
         yield stage.act(
@@ -101,6 +107,7 @@ def cts_event(interface_id: str, *, trace: int) -> dict[str, Any]:
 class _Stage:
     tenant: Tenant
     emulator: Emulator
+    http: requests.Session
     url: str
 
     def act(
@@ -108,7 +115,7 @@ class _Stage:
     ) -> Act:
         before, counts = self._sources(), dict(self.emulator.counts)
         began = time.monotonic()
-        answer = requests.post(self.url, json=event, timeout=30)
+        answer = self.http.post(self.url, json=event, timeout=30)
         seconds = time.monotonic() - began
         after = self._sources()
         calls = {name: count - counts.get(name, 0) for name, count in self.emulator.counts.items()}
@@ -129,21 +136,27 @@ class _Stage:
         return {name: sources[id_] for name, id_ in self.tenant.sessions.items()}
 
 
+def _direct() -> requests.Session:
+    """Return a session that no proxy stands in."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @contextmanager
-def _function(endpoint: str) -> Iterator[str]:
+def _function(endpoint: str, http: requests.Session) -> Iterator[str]:
     """Serve the function as a process of its own; yield its URL."""
     package = Path(__file__).parents[1]
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="unmirror-") as scratch:
         log = Path(scratch) / "log"
         environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("UNMIRROR_", "HUAWEICLOUD_"))},
+            **{name: value for name, value in os.environ.items() if not name.upper().startswith(NOT_OURS)},
             "UNMIRROR_VPC_ENDPOINT": endpoint,
             "UNMIRROR_TRUST": "platform",
             "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
             "HUAWEICLOUD_SDK_SK": SECRET_KEY,
             "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,
-            "NO_PROXY": "127.0.0.1",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(package.parent), os.environ.get("PYTHONPATH")))),
             "XDG_RUNTIME_DIR": scratch,  # gunicorn keeps a control socket there
         }
@@ -153,7 +166,7 @@ def _function(endpoint: str) -> Iterator[str]:
             child = subprocess.Popen(command, env=environ, stdout=out, stderr=subprocess.STDOUT)  # noqa: S603 - ours
         try:
             url = f"http://127.0.0.1:{port}/"
-            _wait(child, url, log)
+            _wait(child, http, url, log)
             yield url
         finally:
             child.terminate()
@@ -164,12 +177,12 @@ def _function(endpoint: str) -> Iterator[str]:
                 child.wait()
 
 
-def _wait(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait(child: subprocess.Popen[bytes], http: requests.Session, url: str, log: Path) -> None:
     """Return when the function answers."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and child.poll() is None:
         try:
-            if requests.get(url, timeout=1).ok:
+            if http.get(url, timeout=1).ok:
                 return
         except requests.RequestException:
             time.sleep(0.05)

@@ -23,6 +23,39 @@ _COLOURS = {
     "failed": "red",
 }
 
+_STATUSES = {"detached": "left", "planned": "would leave", "already_absent": "had left", "failed": "[red]failed[/]"}
+
+_WHY_KEPT = {
+    "not_mirrored": "no session",
+    "still_exists": "[yellow]it lives[/]",
+    "unconfirmed": "[red]unknown[/]",
+    "protected": "protected",
+    "put_back": "[yellow]put back[/]",
+}
+
+
+MOST_ROWS = 100
+"""Rows of a table for people; machines get all of them."""
+
+
+def plain(value: object) -> str:
+    """Return what may be printed on a terminal as it is: names come from the cloud, and may hold anything."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+
+
+def grid() -> Table:
+    """Return lines with a label each."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(no_wrap=True, min_width=12)
+    lines.add_column(overflow="fold")
+    return lines
+
+
+def count(number: int, what: str) -> str:
+    """Return how many there are of what, in words: `1 session`, `2 sessions`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
 
 def act(console: Console, number: int, played: Act, tenant: Tenant) -> None:
     """Show one act of the demo: what was told, what came of it, and the sessions that changed."""
@@ -32,9 +65,10 @@ def act(console: Console, number: int, played: Act, tenant: Tenant) -> None:
     console.print()
     if played.before != played.after:
         console.print(_sessions(played, tenant))
-    lines = _lines(played.report, played.status)
-    cost = ", ".join(f"{count} {name}" for name, count in played.calls.items()) or "none"
-    lines.add_row("took", f"{played.seconds * 1000:.0f} ms; {sum(played.calls.values())} API calls: {cost}")
+    lines = _lines(played.report, f"{played.status} ")
+    cost = ", ".join(f"{many} {name}" for name, many in played.calls.items()) or "none"
+    calls = count(sum(played.calls.values()), "API call")
+    lines.add_row("took", f"{played.seconds * 1000:.0f} ms; {calls}: {cost}")
     for claim in played.wrong:
         lines.add_row("[red]not so[/]", escape(claim))
     console.print(lines)
@@ -57,60 +91,116 @@ def _sessions(played: Act, tenant: Tenant) -> Table:
 
 
 def report(console: Console, told: Mapping[str, Any]) -> None:
-    """Show a report in a few lines."""
-    console.print(_lines(told))
+    """Show a report in a few lines; nothing where nothing came about but an error, which is for stderr."""
+    if told["error"] and not (told["detachments"] or told["kept"] or told["parts"]):
+        return
+    lines = _lines(told)
+    lines.add_row("took", cost(told))
+    console.print(lines)
+
+
+def cost(told: Mapping[str, Any]) -> str:
+    """Return what a report cost."""
+    return f"{told['seconds']:,.1f} s; {count(told['api_calls'], 'API call')}"
 
 
 def explanation(console: Console, told: Mapping[str, Any]) -> None:
     """Show how a payload is read, or which rule fails where."""
-    lines = _grid()
+    lines = grid()
     for each in told["envelopes"]:
-        lines.add_row("envelope", f"{each['envelope']}  [dim]{each['schema']}[/]")
+        lines.add_row("envelope", f"{each['envelope']}\n[dim]{each['schema']}[/]")
     for event in told["events"]:
         known = {name: value for name, value in event.items() if name != "event" and value}
-        details = "\n".join(f"{name}: {_plain(value)}" for name, value in known.items())
-        lines.add_row("[green]event[/]", f"{event['event'].replace('_', ' ')}\n{escape(details)}")
+        details = "\n".join(f"{name.replace('_', ' ')}: {plain(value)}" for name, value in known.items())
+        lines.add_row("[green]event[/]", f"[bold]{event['event'].replace('_', ' ')}[/]\n{details}")
     if told["fault"]:
-        lines.add_row("[red]fault[/]", escape(told["fault"]))
+        lines.add_row("[red]fault[/]", plain(told["fault"]))
     for each in told["violations"]:
-        lines.add_row("rule", escape(f"{each['path']}: {each['rule']}"))
+        lines.add_row("rule", plain(f"{each['path']}: {each['rule']}"))
     for near in told["nearest"]:
-        missed = ", ".join(f"{each['path']}: {each['rule']}" for each in near["missed"])
-        lines.add_row("nearest", escape(f"{near['envelope']} ({missed})"))
+        missed = "\n".join(f"{each['path']}: {each['rule']}" for each in near["missed"])
+        lines.add_row("nearest", f"{near['envelope']}, which misses\n{escape(missed)}")
     console.print(lines)
 
 
-def _lines(told: Mapping[str, Any], status: int | None = None) -> Table:
+def _lines(told: Mapping[str, Any], status: str = "") -> Table:
     outcome = told["outcome"]
-    lines = _grid()
-    answered = f"{status} " if status else ""
-    lines.add_row("answer", f"[{_COLOURS.get(outcome, 'default')}]{answered}{outcome}[/], {escape(told['reason'])}")
+    lines = grid()
+    lines.add_row(f"[{_COLOURS.get(outcome, 'default')}]{status}{outcome.replace('_', ' ')}[/]", plain(told["reason"]))
     for each in told["detachments"]:
         ids = "\n".join(each["interface_ids"])
-        lines.add_row(_STATUSES[each["status"]], escape(f"{each['session_name']}\n{ids}"))
+        lines.add_row(_STATUSES[each["status"]], f"{plain(each['session_name'])}\n{ids}")
+        if each["error"]:
+            lines.add_row("", f"[red]{plain(each['error']['detail'])}[/]")
     for each in told["kept"]:
-        lines.add_row("kept", f"{each['interface_id']}\n{each['why'].replace('_', ' ')}")
+        lines.add_row(_WHY_KEPT[each["why"]], each["interface_id"])
     for each in told["lost_targets"]:
-        lines.add_row("[yellow]no target[/]", escape(f"{each['session_name']} mirrors to nowhere"))
-    problems = dict.fromkeys(each["error"]["detail"] for each in told["detachments"] if each["error"])
-    if told["error"]:
-        problems |= {told["error"]["detail"]: None}
-    for detail in problems:
-        lines.add_row("[red]problem[/]", escape(detail))
+        lines.add_row("[yellow]no target[/]", f"{plain(each['session_name'])} mirrors to nowhere")
     for part in told["parts"]:
         lines.add_row("part", _lines(part))
     return lines
 
 
-_STATUSES = {"detached": "left", "planned": "would leave", "already_absent": "had left", "failed": "[red]failed[/]"}
+def swept(console: Console, told: Mapping[str, Any]) -> None:
+    """Show what a sweep found and did, project by project. Why one failed or was stopped is for stderr."""
+    for number, part in enumerate(told["parts"] or [told]):
+        if number:
+            console.print()
+        if told["parts"]:
+            console.rule(f"[bold]project {plain(part['project_id'] or 'unknown')}", align="left", style="dim")
+        if part["sweep"] or told["parts"]:
+            _swept(console, part)
 
 
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, min_width=11)
-    grid.add_column(overflow="fold")
-    return grid
+def _swept(console: Console, told: Mapping[str, Any]) -> None:
+    lines, figures, outcome = grid(), told["sweep"], told["outcome"]
+    reason = {"stopped": "nothing was changed", "failed": "not all could be done"}.get(outcome, told["reason"])
+    lines.add_row(f"[{_COLOURS.get(outcome, 'default')}]{outcome.replace('_', ' ')}[/]", plain(reason))
+    if figures:
+        sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} of them gone"
+        lines.add_row("seen", f"{count(figures['sessions'], 'session')} with {sources}")
+        rows = {
+            "freed": (figures["places_freed"], "places" + (", were this no dry run" if told["dry_run"] else "")),
+            "[red]unknown[/]": (figures["unknown"], "could not be decided; the next sweep tries again"),
+            "hidden": (figures["hidden"], "exist, but the lists do not show them to these credentials"),
+            "[yellow]emptied[/]": (figures["emptied"]["count"], "enabled, and mirroring nothing any more"),
+            "near quota": (figures["near_quota"]["count"], "with 9 or more sources, where 10 is the default quota"),
+            "[yellow]put back[/]": (len(figures["put_back"]), "removed before, and put back by somebody"),
+        }
+        for label, (many, what) in rows.items():
+            if many:
+                lines.add_row(label, f"{many:,} {what}")
+    lines.add_row("took", cost(told))
+    console.print(lines)
+    if found := _findings(told):
+        console.print()
+        console.print(_table(found))
 
 
-def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _findings(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what happened, to which interface, and the session's name or id."""
+    names = {each["session_id"]: each["session_name"] for each in told["detachments"]}
+    removed = sorted(
+        (each["session_name"], id_, _STATUSES[each["status"]])
+        for each in told["detachments"]
+        for id_ in each["interface_ids"]
+    )
+    kept = sorted(
+        (names.get(session_id, session_id), each["interface_id"], _WHY_KEPT[each["why"]])
+        for each in told["kept"]
+        for session_id in each["session_ids"] or [""]
+    )
+    lost = sorted((each["session_name"], each["target_id"], "[yellow]no target[/]") for each in told["lost_targets"])
+    return [(what, id_, session) for session, id_, what in removed + kept + lost]
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("what", min_width=12, no_wrap=True)
+    table.add_column("interface", no_wrap=True)
+    table.add_column("session", overflow="fold")
+    for what, id_, session in rows[:MOST_ROWS]:
+        table.add_row(what, plain(id_), plain(session))
+    if len(rows) > MOST_ROWS:
+        table.add_row("", f"and {len(rows) - MOST_ROWS:,} more", "all: --format csv")
+    return table

@@ -1,0 +1,5 @@
+"""`python -m handler.cli` is the command `unmirror`."""
+
+from handler.cli import main
+
+main()

@@ -1,0 +1,229 @@
+"""What the commands share: common options, the service that they choose, Ctrl-C, and how a command fails."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import inf
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from handler.errors import (
+    ApiRefused,
+    ApiUnavailable,
+    BadEvent,
+    DeadlineExceeded,
+    NotConfigured,
+    StillExists,
+    UnmirrorError,
+)
+from handler.report import Report, problem
+from handler.service import Service
+from handler.settings import Settings
+
+DONE, FAILED, STOPPED = 0, 1, 3
+"""Exit codes; 2 is click's own for wrong usage, and 128 and the signal's number follow an interruption."""
+
+A_DAY = 86_400.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the common options say."""
+
+    project: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+    dry_run: bool = False
+    deadline: float | None = None
+    """Seconds; None: as long as it takes."""
+    as_json: bool = False
+    quiet: bool = False
+
+    def environ(self, **more: str | None) -> dict[str, str]:
+        """Return the environment with what the options say, and more variables by name, in its place."""
+        said = {
+            "HUAWEICLOUD_SDK_PROJECT_ID": self.project,
+            "UNMIRROR_PROJECTS": self.project,
+            "UNMIRROR_REGION": self.region,
+            "UNMIRROR_VPC_ENDPOINT": self.endpoint or ("" if self.region else None),  # that of another region
+            "UNMIRROR_DRY_RUN": "1" if self.dry_run else None,
+            **more,
+        }
+        return {**os.environ, **{name: text for name, text in said.items() if text is not None}}
+
+    def service(self, **more: str | None) -> Service:
+        """Return the service for these options; raises NotConfigured. It has no deadline but the one asked for."""
+        service = Service.from_env(self.environ(**more))
+        return replace(service, settings=replace(service.settings, deadline=self.deadline or A_DAY))
+
+    def console(self) -> Console:
+        """Return where people read; silent where JSON was asked for, or nothing."""
+        return Console(quiet=self.as_json or self.quiet, highlight=False, emoji=False)
+
+    def progress(self) -> Console:
+        """Return where people see that it goes on: stderr, and only on a terminal."""
+        console = Console(stderr=True, highlight=False, emoji=False)
+        console.quiet = self.quiet or not console.is_terminal
+        return console
+
+    def print_json(self, value: object) -> None:
+        """Print the value, if JSON was asked for."""
+        if self.as_json:
+            click.echo(json.dumps(value, indent=2))
+
+
+def common(*names: str) -> Callable[[F], F]:
+    """Give a command the common options of these names; it gets them as its first argument."""
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def with_options(**given: Any) -> Any:
+            return command(Common(**{name: given.pop(name) for name in names}), **given)
+
+        for name in reversed(names):
+            with_options = _OPTIONS[name](with_options)
+        return with_options  # type: ignore[return-value] # it takes what click gives, not what the command takes
+
+    return decorate
+
+
+def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return a callback that takes only what the setting of that name takes."""
+
+    def check(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+        try:
+            Settings.from_env({name: text or ""})
+        except NotConfigured as error:
+            raise click.BadParameter(f"it is {str(error).partition(f'{name}: ')[2]}") from error
+        return text
+
+    return check
+
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "project": click.option(
+        "--project",
+        metavar="ID",
+        callback=setting("HUAWEICLOUD_SDK_PROJECT_ID"),
+        help="The project, instead of those that are configured.",
+    ),
+    "region": click.option(
+        "--region", metavar="NAME", callback=setting("UNMIRROR_REGION"), help="Instead of UNMIRROR_REGION."
+    ),
+    "endpoint": click.option(
+        "--endpoint", metavar="URL", callback=setting("UNMIRROR_VPC_ENDPOINT"), help="Instead of UNMIRROR_VPC_ENDPOINT."
+    ),
+    "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
+    "deadline": click.option(
+        "--deadline",
+        metavar="SECONDS",
+        type=click.FloatRange(0, A_DAY, min_open=True),
+        help="Begin nothing after so long. Without it, there is no deadline.",
+    ),
+    "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
+    "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+}
+
+
+# --- interruption ----------------------------------------------------------------------------------------
+
+
+class Interruption:
+    """Whether somebody said stop. What is under way is finished, and nothing more begins."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        """The signal's number, 0 while there was none."""
+
+    def clock(self) -> float:
+        """Return monotonic seconds, and after an interruption a time at which every deadline has come."""
+        return inf if self.signal else time.monotonic()
+
+    def exit_code(self, otherwise: int) -> int:
+        """Return what a shell expects of a process that a signal ended."""
+        return 128 + self.signal if self.signal else otherwise
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Keep SIGINT and SIGTERM in mind instead of breaking off; the second one breaks off."""
+    interruption = Interruption()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _: FrameType | None) -> None:
+        interruption.signal = number
+        restore()
+        os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's matter
+        yield interruption
+        return
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield interruption
+    finally:
+        restore()
+
+
+def carry_out(service: Service, event: object) -> tuple[Report, Interruption]:
+    """Let the service do what the event asks for; after an interruption the report says how far it came.
+
+    Raises BadEvent, and nothing else.
+    """
+    began = time.monotonic()
+    with interruptible() as interruption:
+        report = replace(service, clock=interruption.clock).handle(event)
+    return replace(report, seconds=time.monotonic() - began), interruption
+
+
+# --- failing -------------------------------------------------------------------------------------------
+
+_NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
+    (BadEvent, "see with `unmirror explain` what the event says"),
+    (NotConfigured, "`unmirror check` tries every setting and says what to do"),
+    (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
+    (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),
+    (ApiRefused, "`unmirror check` tries every call and says which permission it needs"),
+    (ApiUnavailable, "run it again: what is done is not done twice; `unmirror check` says what can be reached"),
+)
+
+
+def complain(error: UnmirrorError | str, about: str = "") -> None:
+    """Say on stderr what is wrong, about what, and what to do next."""
+    click.echo(f"unmirror: {about}{error}", err=True)
+    if isinstance(error, UnmirrorError):
+        for violation in getattr(error, "violations", ()):
+            click.echo(f"  {violation.path}: {violation.rule}", err=True)
+        if request_id := getattr(error, "request_id", ""):
+            click.echo(f"request: {request_id}", err=True)
+        for kind, what in _NEXT:
+            if isinstance(error, kind):
+                click.echo(f"next: {what}", err=True)
+                return
+
+
+def fail(error: UnmirrorError | str, chosen: Common | None = None) -> NoReturn:
+    """End with 1 and a complaint; where JSON was asked for, with the problem as JSON, too."""
+    if chosen is not None and isinstance(error, UnmirrorError):
+        chosen.print_json(problem(error))
+    complain(error)
+    sys.exit(FAILED)

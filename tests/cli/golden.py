@@ -1,0 +1,27 @@
+"""Outputs as they were looked at and found good, in `golden/`; at 80 columns, in a pipe.
+
+After a change that is meant, write them anew with GOLDEN=write, and look at the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+GOLDEN = Path(__file__).with_name("golden")
+
+_VARYING = ((r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:PORT"), (r"\d+\.\d s;", "0.0 s;"), (r"in \d+ ms", "in 0 ms"))
+
+
+def same(name: str, output: str) -> None:
+    """Fail unless the output is the golden one, and fits into 80 columns."""
+    for pattern, replacement in _VARYING:
+        output = re.sub(pattern, replacement, output)
+    output = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
+    assert max(map(len, output.splitlines())) <= 80
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("GOLDEN") == "write":
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(output, "utf-8")
+    assert output == file.read_text("utf-8")

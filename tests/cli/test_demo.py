@@ -1,0 +1,59 @@
+"""`unmirror demo`: the whole function, seen at work without a cloud."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from handler.cli import tenant
+from tests.cli.conftest import Run, Start, ended
+from tests.function import check_report
+
+
+def test_it_shows_what_it_claims_at_80_columns_and_as_json(start: Start) -> None:
+    """Both at once, to wait for them together; in a pipe, and with a proxy that leads nowhere."""
+    nowhere = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com"}
+    with start("demo", settings=nowhere) as shown, start("demo", "--json") as told:
+        text, errors = shown.communicate(timeout=40)
+        as_json, _ = told.communicate(timeout=40)
+    assert (shown.returncode, told.returncode, errors) == (0, 0, "")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    for said in ("200 detached", "503 still exists", "200 nothing to do", "state is as claimed", "3 remove_sources"):
+        assert said in text
+    claimed = json.loads(as_json)
+    assert claimed["as_claimed"]
+    for act in claimed["acts"]:
+        check_report(act["report"], act["status"])
+    assert [act["report"]["outcome"] for act in claimed["acts"]] == ["detached", "still_exists", "nothing_to_do"]
+    changed = [act["before"] != act["after"] for act in claimed["acts"]]
+    assert changed == [True, False, False]
+    assert ended(shown)
+    assert ended(told)
+
+
+def test_it_fails_where_the_cloud_is_not_as_claimed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A region in which a deletion detaches by itself: nothing is left for the event to do."""
+    company = tenant.seed()
+    delete = company.cloud.delete_port
+    monkeypatch.setattr(company.cloud, "delete_port", lambda id_: delete(id_, detach=True))
+    monkeypatch.setattr(tenant, "seed", lambda: company)
+    result = run("demo", "--json")
+    assert result.exit_code == 1
+    assert not json.loads(result.stdout)["as_claimed"]
+    assert "the outcome is detached" in result.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_ends_with_everything_that_it_started(start: Start, number: signal.Signals, code: int) -> None:
+    with start("demo") as child:
+        assert child.stdout is not None
+        while "API calls" not in child.stdout.readline():  # the function runs
+            assert child.poll() is None
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=20)
+    assert child.returncode == code
+    assert "Traceback" not in errors
+    assert ended(child)

@@ -1,0 +1,128 @@
+"""`unmirror detach`: take named interfaces out, if they are gone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handler.cli.tenant import PROJECT_ID, Tenant
+from handler.vpc.emulator import Emulator, Fault
+from tests.cli.conftest import Run
+from tests.cli.golden import same
+from tests.function import check_report
+
+
+@pytest.fixture
+def dead(tenant: Tenant) -> str:
+    """An interface that is deleted, and still in three sessions."""
+    tenant.cloud.delete_port(tenant.interfaces["api-3"])
+    return tenant.interfaces["api-3"]
+
+
+def test_a_deleted_interface_leaves_its_sessions(run: Run, settings: dict[str, str], dead: str, tenant: Tenant) -> None:
+    result = run("detach", dead.upper(), settings=settings)
+    assert (result.exit_code, result.stderr) == (0, "")
+    same("detach-gone", result.stdout)
+    assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
+
+
+def test_a_living_interface_is_refused_and_said_to_live(run: Run, settings: dict[str, str], tenant: Tenant) -> None:
+    before = tenant.cloud.sources(PROJECT_ID)
+    result = run("detach", tenant.interfaces["db-1"], settings=settings)
+    assert result.exit_code == 1
+    same("detach-living", result.stdout)
+    assert "still shows it" in result.stderr
+    assert "next: " in result.stderr
+    assert tenant.cloud.sources(PROJECT_ID) == before
+
+
+@pytest.mark.parametrize("wrong", ["web-1", "6134900d-31a6-4b71-8453", "", "\x1b[2J"])
+def test_what_is_no_id_is_wrong_usage_and_calls_nothing(
+    run: Run, settings: dict[str, str], emulator: Emulator, wrong: str
+) -> None:
+    result = run("detach", "--", wrong, settings=settings)
+    assert result.exit_code == 2
+    assert "an interface id is a UUID, like" in result.stderr
+    assert "\x1b" not in result.stderr
+    assert emulator.counts == {}
+
+
+def test_no_id_at_all_is_wrong_usage(run: Run) -> None:
+    assert run("detach").exit_code == 2
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    result = run("detach", dead, "--dry-run", settings=settings)
+    assert result.exit_code == 0
+    same("detach-dry-run", result.stdout)
+    assert emulator.changes() == []
+
+
+def test_json_is_the_report_and_nothing_else(run: Run, settings: dict[str, str], dead: str) -> None:
+    result = run("detach", dead, "--json", settings=settings)
+    check_report(json.loads(result.stdout), 200)
+
+
+def test_quiet_leaves_the_exit_code(run: Run, settings: dict[str, str], dead: str) -> None:
+    result = run("detach", dead, "--quiet", settings=settings)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_project_and_endpoint_come_before_the_environment(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    other = {**settings, "UNMIRROR_PROJECTS": "another", "UNMIRROR_VPC_ENDPOINT": "http://127.0.0.1:9"}
+    result = run("detach", dead, "--project", PROJECT_ID, "--endpoint", emulator.url, "--json", settings=other)
+    assert json.loads(result.stdout)["project_id"] == PROJECT_ID
+    elsewhere = run("detach", dead, "--project", "another", "--json", settings=settings)
+    assert json.loads(elsewhere.stdout)["outcome"] == "nothing_to_do"
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [("--project", "a b"), ("--region", "!"), ("--endpoint", "http://example.com"), ("--deadline", "0")],
+)
+def test_an_option_that_cannot_be_is_wrong_usage_and_says_its_form(
+    run: Run, settings: dict[str, str], dead: str, option: str, wrong: str
+) -> None:
+    result = run("detach", dead, option, wrong, settings=settings)
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
+def test_nothing_configured_says_what_to_set(run: Run, dead: str) -> None:
+    result = run("detach", dead)
+    assert result.exit_code == 1
+    assert "UNMIRROR_REGION" in result.stderr
+    assert "unmirror check" in result.stderr
+
+
+def test_wrong_settings_are_all_named_without_their_values(run: Run, dead: str) -> None:
+    result = run("detach", dead, "--json", settings={"UNMIRROR_REGION": "marked!", "UNMIRROR_DRY_RUN": "marked"})
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["status"] == 502
+    assert "UNMIRROR_REGION" in result.stderr
+    assert "UNMIRROR_DRY_RUN" in result.stderr
+    assert "marked" not in result.output
+
+
+def test_a_refusal_says_the_permission_and_the_request(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    body = b'{"error_code": "VPC.2201", "error_msg": "no", "request_id": "req-7"}'
+    emulator.faults.append(Fault("list_sessions", status=403, body=body, times=-1))
+    result = run("detach", dead, settings=settings)
+    assert result.exit_code == 1
+    assert "vpc:trafficMirrorSessions:list" in result.stderr
+    assert "req-7" in result.stderr
+
+
+def test_a_deadline_ends_it(run: Run, settings: dict[str, str], dead: str, emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", "hang", times=-1))
+    result = run("detach", dead, "--deadline", "0.2", settings=settings)
+    emulator.clear_faults()
+    assert result.exit_code == 1
+    assert "next: " in result.stderr

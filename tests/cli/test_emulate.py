@@ -1,0 +1,40 @@
+"""`unmirror emulate`: an API to try things on."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import socket
+
+import pytest
+
+from tests.cli.conftest import Run, Start
+from tests.function import Function
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_it_prints_points_the_function_at_it(start: Start, number: signal.Signals) -> None:
+    with start("emulate", "--port", "0") as child:
+        assert child.stdout is not None
+        lines = [child.stdout.readline().rstrip("\n") for _ in range(8)]
+        assert max(map(len, lines)) <= 80
+        words = [shlex.split(line, comments=True) for line in lines]
+        exported = dict(word.split("=", 1) for line in words if line for word in line[1:])
+        deleted, living = (lines[lines.index(line) + 1].removeprefix("# ") for line in lines if line.endswith(":"))
+        function = Function({**exported, "UNMIRROR_TRUST": "platform", "NO_PROXY": "*"})
+        event = {"type": "io.unmirror.interface.deleted.v1", "id": "by-hand", "data": {"interface_ids": [deleted]}}
+        report = function.post(event).report
+        assert (report["outcome"], len(report["detachments"])) == ("detached", 3)
+        assert living != deleted
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=20)
+    assert (child.returncode, errors) == (0, "")
+
+
+def test_a_port_that_is_taken_is_said_at_once(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = run("emulate", "--port", str(taken.getsockname()[1]))
+    assert result.exit_code == 1
+    assert "--port 0" in result.stderr

@@ -1,0 +1,190 @@
+"""`unmirror sweep`: all projects, for people, for machines and for tickets."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from handler.cli.tenant import PROJECT_ID, Tenant
+from handler.vpc.emulator import Emulator, Fault
+from tests.cli.conftest import ROOT, Run, Start
+from tests.cli.golden import same
+from tests.function import check_report
+
+
+@pytest.fixture
+def dead(tenant: Tenant) -> str:
+    """An interface that is deleted, and still in three sessions."""
+    tenant.cloud.delete_port(tenant.interfaces["api-3"])
+    return tenant.interfaces["api-3"]
+
+
+def test_what_is_gone_leaves_and_the_table_says_so(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant
+) -> None:
+    tenant.cloud.delete_port(tenant.interfaces["ids-sensor-b"])
+    result = run("sweep", settings=settings)
+    assert (result.exit_code, result.stderr) == (0, "")
+    same("sweep", result.stdout)
+    assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    result = run("sweep", "--dry-run", settings=settings)
+    assert result.exit_code == 0
+    same("sweep-dry-run", result.stdout)
+    assert emulator.changes() == []
+
+
+def test_over_the_limit_it_stops_with_3_and_says_how_to_go_on(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    result = run("sweep", "--limit", "0", settings=settings)
+    assert result.exit_code == 3
+    same("sweep-stopped", result.stdout)
+    assert "unmirror sweep --limit" in result.stderr
+    assert emulator.changes() == []
+    assert run("sweep", "--limit", "50%", settings=settings).exit_code == 0
+
+
+def test_a_project_that_fails_does_not_stop_the_others(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    """The first is the one that sorts first, and it is refused."""
+    refusal = b'{"error_code": "VPC.2201", "error_msg": "no", "request_id": "req-7"}'
+    emulator.faults.append(Fault("list_sessions", status=403, body=refusal))
+    both = {**settings, "UNMIRROR_PROJECTS": f"0-refused,{PROJECT_ID}"}
+    result = run("sweep", settings=both)
+    assert result.exit_code == 1
+    same("sweep-two-projects", result.stdout)
+    assert "project 0-refused: " in result.stderr
+    assert "vpc:trafficMirrorSessions:list" in result.stderr
+
+
+def test_one_project_of_several(run: Run, settings: dict[str, str], dead: str) -> None:
+    both = {**settings, "UNMIRROR_PROJECTS": f"another,{PROJECT_ID}"}
+    report = json.loads(run("sweep", "--project", "another", "--json", settings=both).stdout)
+    assert (report["project_id"], report["outcome"], report["parts"]) == ("another", "nothing_to_do", [])
+
+
+def test_json_is_the_report_and_nothing_else(run: Run, settings: dict[str, str], dead: str) -> None:
+    result = run("sweep", "--json", settings=settings)
+    report = json.loads(result.stdout)
+    check_report(report, 200)
+    assert report["sweep"]["gone"] == 1
+
+
+def test_csv_has_a_row_for_each_finding_and_no_formulas(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant
+) -> None:
+    tenant.cloud.update_session(PROJECT_ID, tenant.sessions["ids-api-tier"], {"name": '=cmd|"x"'})
+    result = run("sweep", "--dry-run", "--format", "csv", settings=settings)
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert {row["session_name"] for row in rows} == {'\'=cmd|"x"', "pci-payments", "forensics-case-17"}
+    assert {(row["project_id"], row["what"], row["interface_id"]) for row in rows} == {(PROJECT_ID, "planned", dead)}
+
+
+def test_markdown_is_a_table_that_a_name_cannot_break(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant
+) -> None:
+    tenant.cloud.update_session(PROJECT_ID, tenant.sessions["ids-api-tier"], {"name": "a|b\n<img>"})
+    result = run("sweep", "--dry-run", "--format", "markdown", settings=settings)
+    first, _, heading, *rows = result.stdout.splitlines()
+    assert first.startswith("**planned**: dry run")
+    assert heading.startswith("| project_id | what |")
+    assert len(rows) == 4
+    assert any(r"a\|b \<img\>" in row for row in rows)
+
+
+def test_csv_names_what_was_kept_and_what_failed(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    kept = run("sweep", "--format", "csv", settings={**settings, "UNMIRROR_PROTECT": "ids-*"})
+    whats = [row["what"] for row in csv.DictReader(kept.stdout.splitlines())]
+    assert sorted(whats) == ["detached", "detached", "protected"]
+    emulator.faults.append(Fault("list_sessions", status=403, body=b'{"error_code": "VPC.2201"}', times=-1))
+    failed = run("sweep", "--format", "csv", settings=settings)
+    (row,) = csv.DictReader(failed.stdout.splitlines())
+    assert (failed.exit_code, row["what"]) == (1, "failed")
+
+
+@pytest.mark.parametrize("wrong", [["--limit", "many"], ["--format", "pdf"], ["--json", "--format", "csv"], ["x"]])
+def test_wrong_usage_is_a_2(run: Run, settings: dict[str, str], wrong: list[str]) -> None:
+    assert run("sweep", *wrong, settings=settings).exit_code == 2
+
+
+def test_a_deadline_ends_it_and_says_how_to_go_on(
+    run: Run, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    emulator.faults.append(Fault("list_ports", "hang", times=-1))
+    result = run("sweep", "--deadline", "0.3", settings=settings)
+    emulator.clear_faults()
+    assert result.exit_code == 1
+    assert "next: " in result.stderr
+
+
+def test_ctrl_c_ends_it_and_what_was_under_way_is_reported(
+    start: Start, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    """It comes while the first removals are under way."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    async def hold(operation: str) -> None:
+        if operation == "remove_sources":
+            reached.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+
+    emulator.hold = hold
+    with start("sweep", "--json", settings=settings) as child:
+        assert reached.wait(20)
+        child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        assert "stopping" in child.stderr.readline()
+        go_on.set()
+        output, _ = child.communicate(timeout=20)
+    report = json.loads(output)
+    check_report(report)
+    assert child.returncode == 130
+    told = {each["session_name"]: each["status"] for each in report["detachments"]}
+    assert set(told) == {"ids-api-tier", "pci-payments", "forensics-case-17"}
+    assert set(told.values()) <= {"detached", "failed"}  # failed: the answer that came could no longer be read
+    assert all(each["error"] for each in report["detachments"] if each["status"] == "failed")
+
+
+@pytest.mark.parametrize(("given", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_on_a_terminal_it_shows_progress_and_colours_unless_told_not_to(
+    settings: dict[str, str], dead: str, given: dict[str, str], coloured: bool
+) -> None:
+    ours, theirs = os.openpty()
+    environ = {**os.environ, **settings, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm-256color", **given}
+    environ.pop("NO_COLOR" if coloured else "", None)
+    command = [sys.executable, "-m", "handler.cli", "sweep", "--dry-run"]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=theirs, stderr=theirs) as child:  # noqa: S603 - ours
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    assert child.returncode == 0
+    assert b"looking" in shown or b"clearing" in shown
+    assert (b"\x1b[36mplanned" in shown) == coloured
+    assert b"would leave" in shown
+
+
+def _read(terminal: int) -> bytes:
+    """Read from our end; it is an error, not an end, when the other end is closed."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:
+        return b""
