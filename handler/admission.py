@@ -11,7 +11,7 @@ from handler.errors import NotAdmitted
 from handler.settings import Settings
 
 HOW_TO_OPEN = (
-    "nobody is admitted: set UNMIRROR_WEBHOOK_SECRETS, UNMIRROR_BEARER_TOKENS or UNMIRROR_SMN_TOPICS, "
+    "nobody is admitted: set UNMIRROR_WEBHOOK_SECRETS or UNMIRROR_BEARER_TOKENS, "
     "or UNMIRROR_TRUST=platform where the platform authenticates every caller"
 )
 
@@ -26,9 +26,7 @@ class Admission:
     def closed(self) -> bool:
         """Whether nothing is set that could admit anybody."""
         settings = self.settings
-        return not (
-            settings.trust_platform or settings.webhook_secrets or settings.bearer_tokens or settings.smn_topics
-        )
+        return not (settings.trust_platform or settings.webhook_secrets or settings.bearer_tokens)
 
     def admit(self, headers: Mapping[str, str], body: bytes) -> None:
         """Return if the caller may call, raise NotAdmitted if not. `headers` have lower-case names."""

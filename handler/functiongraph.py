@@ -34,7 +34,7 @@ class Context(Protocol):
 def initializer(context: Context) -> None:
     """Read the settings before the first event; raises NotConfigured that names every wrong one."""
     telemetry.configure()
-    _service(_environment(context))
+    _service(_user_data(context))
 
 
 def handler(event: object, context: Context) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:
 
 def _handle(event: object, context: Context) -> Report:
     try:
-        return _service(_environment(context)).handle(
+        return _service(_user_data(context)).handle(
             events.decode(event) if isinstance(event, (str, bytes)) else event,
             credentials=AccessKey.of(
                 context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
@@ -77,15 +77,11 @@ def _handle(event: object, context: Context) -> Report:
         raise telemetry.defect(bug) from None
 
 
-def _environment(context: Context) -> tuple[tuple[str, str], ...]:
-    """Return the settings: user data, which event functions get from the context, over the environment."""
-    return tuple(
-        (name, value)
-        for name in (*NAMES, *CREDENTIAL_NAMES)
-        if (value := context.getUserData(name) or os.environ.get(name))
-    )
+def _user_data(context: Context) -> tuple[tuple[str, str], ...]:
+    """Return the settings that event functions get from the context, and not from the environment."""
+    return tuple((name, value) for name in (*NAMES, *CREDENTIAL_NAMES) if (value := context.getUserData(name)))
 
 
 @lru_cache(maxsize=1)
-def _service(environment: tuple[tuple[str, str], ...]) -> Service:
-    return Service.from_env(dict(environment))
+def _service(user_data: tuple[tuple[str, str], ...]) -> Service:
+    return Service.from_env(os.environ | dict(user_data))

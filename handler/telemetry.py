@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,6 +14,9 @@ from handler.errors import UnmirrorError
 from handler.report import Report, problem, rfc3339
 
 log = logging.getLogger("unmirror")
+
+MOST_LOGGED = 100
+"""Entries of each list of a report in its log line; the answer has them all."""
 
 _LEVELS = {
     "still_exists": logging.WARNING,
@@ -63,20 +67,33 @@ def say(level: int, event: str, message: str, **fields: Any) -> None:
 
 
 def delivered(report: Report) -> None:
-    """Say what became of a delivery, and name the sessions that lost their target."""
+    """Say what became of a delivery, then what somebody should look at: one line for each."""
     level = _LEVELS.get(report.outcome, logging.INFO)
-    say(level, f"delivery.{report.outcome}", report.reason, report=report.to_json())
+    say(level, f"delivery.{report.outcome}", report.reason, report=_bounded(report.to_json()))
     for part in report.parts or (report,):
-        for lost in part.lost_targets:
-            say(
-                logging.WARNING,
-                "session.target_lost",
-                "the session's target is gone: it mirrors to nowhere until it is given another",
-                delivery_id=part.delivery_id,
-                project_id=part.project_id,
-                session_id=lost.session_id,
-                target_id=lost.target_id,
-            )
+        for event, message, about in _worth_a_look(part):
+            say(logging.WARNING, event, message, delivery_id=part.delivery_id, project_id=part.project_id, **about)
+
+
+def _worth_a_look(report: Report) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for lost in report.lost_targets:
+        about = {"session_id": lost.session_id, "target_id": lost.target_id}
+        yield "session.target_lost", "its target is gone: it mirrors to nowhere until it is given another", about
+    if report.sweep is None:
+        return
+    for session_id in report.sweep.emptied.session_ids:
+        about = {"session_id": session_id}
+        yield "session.emptied", "enabled, and mirrors nothing any more: give it sources or delete it", about
+    for back in report.sweep.put_back:
+        about = {"session_id": back.session_id, "interface_id": back.interface_id}
+        yield "source.put_back", "somebody puts a deleted interface back: look for an old Terraform state", about
+
+
+def _bounded(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report with its long lists cut: a sweep's can be megabytes, and a log line must not."""
+    cut = {name: value[:MOST_LOGGED] for name, value in report.items() if isinstance(value, list)}
+    left_out = {name: len(report[name]) - MOST_LOGGED for name in cut if len(report[name]) > MOST_LOGGED}
+    return {**report, **cut, "left_out": left_out} if left_out else report
 
 
 def refused(error: UnmirrorError) -> None:

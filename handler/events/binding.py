@@ -41,7 +41,10 @@ def from_http(headers: Mapping[str, str], body: bytes) -> object:
         return _attributes(known) | _content(media, charset, body)
     if not (_is_json(media) or media in _PLAIN) or charset not in _CHARSETS:
         raise UnsupportedMedia("send JSON in UTF-8: application/json, any +json, or text/plain")
-    return decode(body)
+    value = decode(body)
+    if not isinstance(value, dict):
+        raise BadEvent(f"an event is a JSON object; several come as {_BATCH}", (Violation("$", "type: object"),))
+    return value
 
 
 def _attributes(headers: Mapping[str, str]) -> dict[str, object]:

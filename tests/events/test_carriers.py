@@ -134,7 +134,7 @@ def test_a_gateway_s_request_is_read_as_if_it_had_come_by_http(example: Any) -> 
         (apig("{}") | {"body": "~"}, Violation("$.body", "contentEncoding: base64")),
         (apig("{}") | {"requestContext": None}, Violation("$.requestContext", "type: object")),
         (apig('{"cts": 1}'), Violation("$.body.cts", "type: object")),
-        (apig("[1]"), Violation("$.body[0]", "type: object")),
+        (apig("[1]"), Violation("$.body", "type: object")),
     ],
     ids=str,
 )
