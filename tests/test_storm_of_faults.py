@@ -41,8 +41,21 @@ CODES = [
 
 BODIES = [b"", b"<html>", b"null", b"{}", b'{"traffic_mirror_sessions":{}}', b'{"port":{}}']
 
+
+def _error(answer: tuple[int, str], **often: Any) -> Fault:
+    status, code = answer
+    body = f'{{"error_code":"{code}","error_msg":"made up","request_id":"fault"}}'
+    return Fault(status=status, body=body.encode(), **often)
+
+
 operations = st.sampled_from(("*", "list_sessions", "show_session", "remove_sources", "show_port", "list_ports"))
-counts = st.fixed_dictionaries({"times": st.integers(1, 3), "skip": st.integers(0, 2)})
+often = {"operation": operations, "times": st.integers(1, 3), "skip": st.integers(0, 2)}
+faults = st.one_of(
+    st.builds(_error, answer=st.sampled_from(CODES), **often),
+    st.builds(Fault, operation=operations, body=st.sampled_from(BODIES), status=st.sampled_from((200, 202, 302, 404))),
+    st.builds(Fault, kind=st.sampled_from(("reset", "lost", "truncate")), **often),
+    st.builds(Fault, operation=operations, kind=st.just("hang")),
+)
 places = st.integers(0, 1_000_000)
 """Chooses one of however many there are by then."""
 
@@ -61,7 +74,8 @@ class Storm(RuleBasedStateMachine):
         self.announced: list[str] = []
         self.pending: list[dict[str, Any]] = []
         self.traces = 0
-        self.watched = self._watched()
+        for n in range(6):
+            self.an_interface_is_made_and_watched([n])
         self.restart()
 
     def teardown(self) -> None:
@@ -95,40 +109,29 @@ class Storm(RuleBasedStateMachine):
         self.watched = self._watched()
 
     @precondition(lambda self: self.living)
-    @rule(place=places, told=st.integers(0, 3))
-    def an_interface_dies(self, place: int, told: int) -> None:
-        """And is told of once, often, or never."""
+    @rule(place=places, told=st.integers(0, 3), at_once=st.booleans())
+    def an_interface_dies(self, place: int, told: int, at_once: bool) -> None:
+        """And is told of once, often, or never; now or later."""
         port = self.living.pop(place % len(self.living))
         self.cloud.delete_port(port)
         self.dead.append(port)
         self.watched = self._watched()
-        for _ in range(told):
-            self._announce(port)
+        events = [self._announce(port) for _ in range(told)]
+        if at_once:
+            for event in events:
+                self._deliver(event)
 
     @precondition(lambda self: self.living)
     @rule(place=places)
     def an_event_is_forged(self, place: int) -> None:
         """Perhaps its interface dies later, before the event is sent again."""
-        self._announce(self.living[place % len(self.living)])
+        self._deliver(self._announce(self.living[place % len(self.living)]))
 
     # --- what happens to the API
 
-    @rule(operation=operations, answer=st.sampled_from(CODES), often=counts)
-    def the_api_answers_an_error(self, operation: str, answer: tuple[int, str], often: dict[str, int]) -> None:
-        body = f'{{"error_code":"{answer[1]}","error_msg":"made up","request_id":"fault"}}'.encode()
-        self.emulator.faults.append(Fault(operation, "answer", answer[0], body, **often))
-
-    @rule(operation=operations, body=st.sampled_from(BODIES), status=st.sampled_from((200, 202, 302, 404, 502)))
-    def the_api_answers_nonsense(self, operation: str, body: bytes, status: int) -> None:
-        self.emulator.faults.append(Fault(operation, "answer", status, body))
-
-    @rule(operation=operations, kind=st.sampled_from(("reset", "lost", "truncate")), often=counts)
-    def an_answer_breaks_off(self, operation: str, kind: Any, often: dict[str, int]) -> None:
-        self.emulator.faults.append(Fault(operation, kind, **often))
-
-    @rule(operation=operations)
-    def the_api_hangs(self, operation: str) -> None:
-        self.emulator.faults.append(Fault(operation, "hang"))
+    @rule(fault=faults)
+    def the_api_fails(self, fault: Fault) -> None:
+        self.emulator.faults.append(replace(fault))
 
     @rule(
         absent=st.sampled_from(("reject", "ignore")),
@@ -155,7 +158,7 @@ class Storm(RuleBasedStateMachine):
     # --- what happens to the function
 
     @rule()
-    def restart(self, deadline: str = "0.4") -> None:
+    def restart(self, deadline: str = "0.5") -> None:
         """Another instance, which knows nothing; a key that rested is tried again."""
         self.function = Function(
             settings_for(self.emulator, UNMIRROR_DEADLINE=deadline), target="on_event", source=AT_ONCE
@@ -198,10 +201,11 @@ class Storm(RuleBasedStateMachine):
         held = {source for sources in self.cloud.sources(PROJECT_ID).values() for source in sources}
         assert not held & set(self.announced) & set(self.dead)
 
-    def _announce(self, port: str) -> None:
+    def _announce(self, port: str) -> dict[str, Any]:
         self.traces += 1
         self.announced.append(port)
         self.pending.append(cts_event(port, trace=self.traces))
+        return self.pending[-1]
 
     def _deliver(self, event: dict[str, Any]) -> Answer:
         answer = self.function.post(event)
