@@ -15,6 +15,7 @@ import click
 from handler import __version__, events
 from handler.cli import demo as demo_
 from handler.cli import show, tenant
+from handler.cli.check import check
 from handler.cli.options import DONE, FAILED, Common, carry_out, common, complain, fail
 from handler.cli.sweep import sweep
 from handler.errors import BadEvent, UnmirrorError
@@ -201,4 +202,5 @@ def explain(chosen: Common, file: Any) -> None:
     sys.exit(DONE if told["readable"] else FAILED)
 
 
-unmirror.add_command(sweep)
+for each in (sweep, check):
+    unmirror.add_command(each)

@@ -1,0 +1,167 @@
+"""`unmirror check`: whether it can work here, step by step, changing nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import click
+
+from handler import __version__
+from handler.cli import show
+from handler.cli.options import DONE, FAILED, Common, common
+from handler.errors import UnmirrorError
+from handler.model import Deadline, Listing
+from handler.settings import Settings
+from handler.vpc.client import ProjectApi, VpcClient
+from handler.vpc.credentials import AccessKey
+
+SECONDS = 60.0
+"""For all of it, unless another deadline is asked for."""
+
+MOST_SKEW = 600.0
+"""Seconds that the clocks may differ; the API's gateway refuses signatures that are 15 minutes off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was tried."""
+
+    step: str
+    status: Literal["ok", "failed", "not_tried"]
+    detail: str
+    """What was found, or what to fix; nothing secret."""
+    project_id: str | None = None
+    request_id: str = ""
+
+
+@click.command()
+@common("project", "region", "endpoint", "deadline", "as_json", "quiet")
+def check(chosen: Common) -> None:
+    r"""Say whether it can work here, and what to fix.
+
+    Tries the settings, the credentials, the endpoint, the clock, and each call
+    that changes nothing, in every configured project. Exits with 1 when
+    something has to be fixed.
+
+    \b
+    Example: unmirror check --region eu-west-101
+    """
+    steps = []
+    lines = show.grid()
+    for step in _steps(chosen):
+        steps.append(step)
+        label = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "not_tried": "[dim]not tried[/]"}[step.status]
+        request = f" (request {step.request_id})" if step.request_id else ""
+        lines.add_row(label, f"[bold]{step.step}[/]: {show.plain(step.detail + request)}")
+    ok = all(step.status != "failed" for step in steps)
+    chosen.print_json({"ok": ok, "steps": [asdict(step) for step in steps]})
+    chosen.console().print(lines)
+    sys.exit(DONE if ok else FAILED)
+
+
+def _steps(chosen: Common) -> Iterator[Step]:
+    try:
+        service = chosen.service()
+        settings, client = service.settings, service.client
+    except UnmirrorError as error:
+        yield _failed("settings", error)
+        return
+    if settings.missing or client is None:
+        yield Step("settings", "failed", f"set {'; '.join(settings.missing)}")
+        return
+    yield Step("settings", "ok", _settings(settings))
+    deadline = Deadline.within(chosen.deadline or SECONDS, time.monotonic)
+    ready = True
+    for step in (_credentials(chosen, client, deadline), *_endpoint(client, deadline)):
+        ready = ready and step.status == "ok"
+        yield step
+    for project_id in sorted(settings.projects):
+        if ready:
+            yield from _calls(service.api(project_id, deadline), project_id, several=len(settings.projects) > 1)
+    if not ready:
+        yield Step("calls", "not_tried", "the steps above come first")
+    yield Step("remove", "not_tried", "it would change a session; it needs vpc:trafficMirrorSessions:removeSource")
+
+
+def _settings(settings: Settings) -> str:
+    known = [settings.endpoint or "", show.count(len(settings.projects), "project")]
+    known += ["dry run"] if settings.dry_run else []
+    known += [f"protected: {', '.join(settings.protect)}"] if settings.protect else []
+    return "; ".join(known)
+
+
+def _credentials(chosen: Common, client: VpcClient, deadline: Deadline) -> Step:
+    environ = chosen.environ()
+    names = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
+    try:
+        key = client.credentials.current(deadline)
+    except UnmirrorError as error:
+        return _failed("credentials", error)
+    if key == AccessKey.of(*(environ.get(name) for name in names)):
+        return Step("credentials", "ok", "from the variables HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+    if key.expires_at is None:
+        return Step("credentials", "ok", "from the profile file")
+    left = (key.expires_at - client.now()).total_seconds() / 60
+    return Step("credentials", "ok", f"from the platform (CCE pod or ECS agency), for {left:.0f} minutes more")
+
+
+def _endpoint(client: VpcClient, deadline: Deadline) -> Iterator[Step]:
+    """Ask for nothing, without a key: any answer has a date."""
+    try:
+        reply = client.transport.send("GET", "/", {"User-Agent": f"unmirror/{__version__}"}, b"", deadline)
+    except UnmirrorError as error:
+        yield _failed("endpoint", error)
+        return
+    yield Step("endpoint", "ok", f"it answers in {reply.seconds * 1000:.0f} ms")
+    if reply.date is None:
+        yield Step("clock", "failed", "the endpoint's answer has no date: is this the VPC API, or a proxy?")
+        return
+    off = (client.now() - reply.date).total_seconds()
+    words = "right" if abs(off) < 5 else f"{abs(off):,.0f} s {'ahead' if off > 0 else 'behind'}"
+    if abs(off) < MOST_SKEW:
+        yield Step("clock", "ok", words)
+    else:
+        yield Step("clock", "failed", f"{words}: set this machine's clock, or no signature will be accepted")
+
+
+def _calls(api: ProjectApi, project_id: str, *, several: bool) -> Iterator[Step]:
+    """Try each call that changes nothing; a call that fails does not stop the others."""
+    listing: Listing | None = None
+
+    def tried(step: str, call: Callable[[], str]) -> Step:
+        name = f"{step} in {project_id}" if several else step
+        try:
+            return Step(name, "ok", call(), project_id)
+        except UnmirrorError as error:
+            return _failed(name, error, project_id)
+
+    def list_sessions() -> str:
+        nonlocal listing
+        listing = api.list_sessions()
+        return show.count(len(listing.sessions), "session")
+
+    def show_session() -> str:
+        return "it can be read" if api.show_session(sessions[0].id).session else "it was deleted just now"
+
+    yield tried("list sessions", list_sessions)
+    sessions = listing.sessions if listing else ()
+    if sessions:
+        yield tried("show a session", show_session)
+    else:
+        yield Step("show a session", "not_tried", "there is none to show", project_id)
+    known = next((id_ for session in sessions if session.type == "eni" for id_ in session.sources), str(uuid.uuid4()))
+
+    def find() -> str:
+        return "it exists" if api.find_interface(known).exists else "the API says that it is gone, which is an answer"
+
+    yield tried("find an interface", find)
+    yield tried("list interfaces", lambda: f"it shows {len(api.list_interfaces([known]))} of 1 asked for")
+
+
+def _failed(step: str, error: UnmirrorError, project_id: str | None = None) -> Step:
+    return Step(step, "failed", str(error), project_id, getattr(error, "request_id", ""))
