@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.cli.golden import same
 
 
 def example(name: str) -> Any:
-    return schemas.schema(name)["examples"][0]
+    return deepcopy(schemas.schema(name)["examples"][0])
 
 
 def test_it_says_in_words_what_was_unwrapped_and_what_came_out(run: Run, tmp_path: Path) -> None:
