@@ -39,7 +39,7 @@ class Broker:
     done: list[str] = field(default_factory=list)
     replies: list[CloudEvent] = field(default_factory=list)
     dead: list[CloudEvent] = field(default_factory=list)
-    """With `knativeerrorcode`, as Knative hands them to the sink."""
+    """With `knativeerrorcode` and `knativeerrordata`, as Knative hands them to the sink, the latter as plain text."""
 
     def deliver(self, events: Iterable[CloudEvent], *, before_round: Callable[[int], None] = lambda _: None) -> None:
         """Send all events and repeat as the answers say; `before_round` is told the number of the attempt."""
@@ -47,32 +47,32 @@ class Broker:
         with ThreadPoolExecutor(16) as senders:
             for attempt in range(self.retry + 1):
                 before_round(attempt)
-                statuses = list(senders.map(lambda event, attempt=attempt: self._send(event, attempt), pending))
+                answers = list(senders.map(lambda event, attempt=attempt: self._send(event, attempt), pending))
                 again = []
-                for event, status in zip(pending, statuses, strict=True):
+                for event, (status, said) in zip(pending, answers, strict=True):
                     if status is not None and status < 300:
                         self.done.append(event["id"])
                     elif repeats(status) and attempt < self.retry:
                         again.append(event)
                     else:
-                        self.dead.append({**event, "knativeerrorcode": status or 0})
+                        self.dead.append({**event, "knativeerrorcode": status or 0, "knativeerrordata": said})
                 pending = again
                 if not pending:
                     return
                 self.waited += self.delay * 2**attempt
 
-    def _send(self, event: CloudEvent, attempt: int) -> int | None:
+    def _send(self, event: CloudEvent, attempt: int) -> tuple[int | None, str]:
         attributes = {f"ce-{name}": str(value) for name, value in event.items() if name != "data"}
         headers = {**attributes, "Content-Type": "application/json"}
         try:
             answer = requests.post(self.url, json.dumps(event["data"]), headers=headers, timeout=60)
-        except requests.RequestException:
-            return None
+        except requests.RequestException as error:
+            return None, str(error)
         if self.loses(event, attempt):
-            return None
+            return None, "lost"
         if answer.status_code < 300 and answer.content:
             # A broker takes an empty answer, or a CloudEvent that goes on from here; all else is a failed delivery.
             if "ce-type" not in answer.headers:
-                return None
+                return None, "an answer that is no event"
             self.replies.append({"type": answer.headers["ce-type"], "data": answer.json()})
-        return answer.status_code
+        return answer.status_code, answer.text
