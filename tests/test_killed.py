@@ -1,0 +1,97 @@
+"""The function is killed, again and again, while events storm in; what was not answered is sent again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from handler.cli.demo import cts_event
+from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.vpc.emulator import Cloud, Emulator
+from tests.function import settings_for
+from tests.test_layout import FRAMEWORK, ROOT, answers, environment
+
+SENDERS, KILLS = 8, 3
+
+
+@contextmanager
+def function(settings: Mapping[str, str], tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """Start the function in a process group of its own, so that nothing of it survives; yield the group and the URL."""
+    for _ in range(5):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        with (tmp_path / "log").open("wb") as log:
+            child = subprocess.Popen(  # noqa: S603 - ours
+                [*FRAMEWORK, "--target", "on_event", "--port", port],
+                cwd=ROOT,
+                env=environment(tmp_path, **settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            if answers(child, url := f"http://127.0.0.1:{port}/"):
+                yield child.pid, url
+                return
+        finally:
+            _kill(child.pid)
+            child.wait(10)
+    pytest.fail((tmp_path / "log").read_text())
+
+
+def _kill(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_sent_again_after_a_kill_ends_as_if_nothing_had_happened(seed: int, tmp_path: Path) -> None:
+    cloud, chance = Cloud(seed), random.Random(seed)  # noqa: S311 - moments that a test can repeat
+    ports = [cloud.add_port(PROJECT_ID) for _ in range(60)]
+    sessions = [cloud.add_session(PROJECT_ID, sources=ports[at : at + 10]) for at in range(0, 60, 5) if at < 55]
+    dead = set(chance.sample(ports, 24))
+    expected = {id_: tuple(s for s in cloud.sources(PROJECT_ID)[id_] if s not in dead) for id_ in sessions}
+    for id_ in dead:
+        cloud.delete_port(id_)
+    unanswered = [cts_event(id_, trace=n) for n, id_ in enumerate(sorted(dead))]
+    kills = 0
+
+    with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=0.002) as emulator:
+        while unanswered:
+            with function(settings_for(emulator), tmp_path) as (group, url):
+                left = chance.randint(3, 25) if (to_be_killed := kills < KILLS) else -1
+
+                async def perhaps_kill(operation: str, group: int = group) -> None:
+                    nonlocal left, kills
+                    left -= 1
+                    if left == 0:
+                        kills += 1
+                        _kill(group)
+
+                def answered(event: dict[str, Any], url: str = url) -> bool:
+                    try:
+                        return requests.post(url, json=event, timeout=30).status_code == 200
+                    except requests.RequestException:
+                        return False
+
+                emulator.hold = perhaps_kill
+                with ThreadPoolExecutor(SENDERS) as pool:
+                    done = list(pool.map(answered, unanswered))
+            assert all(done) or to_be_killed
+            unanswered = [event for event, is_done in zip(unanswered, done, strict=True) if not is_done]
+    assert kills
+    assert cloud.sources(PROJECT_ID) == expected
