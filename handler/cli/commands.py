@@ -17,6 +17,7 @@ from handler.cli import demo as demo_
 from handler.cli import show, tenant
 from handler.cli.check import check
 from handler.cli.options import DONE, FAILED, Common, carry_out, common, complain, fail
+from handler.cli.replay import replay
 from handler.cli.sweep import sweep
 from handler.errors import BadEvent, UnmirrorError
 from handler.events.values import interface_id
@@ -25,7 +26,11 @@ from handler.vpc.emulator import Behaviour, Emulator
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped by a safety limit.",
+    epilog="""\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped by a safety limit;
+130 and 143 when Ctrl-C or SIGTERM ended it.
+Shell completion, in ~/.bashrc: eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
+(zsh_source for ~/.zshrc; fish: _UNMIRROR_COMPLETE=fish_source unmirror | source)""",
 )
 @click.version_option(__version__, prog_name="unmirror")
 def unmirror() -> None:
@@ -202,5 +207,5 @@ def explain(chosen: Common, file: Any) -> None:
     sys.exit(DONE if told["readable"] else FAILED)
 
 
-for each in (sweep, check):
+for each in (sweep, check, replay):
     unmirror.add_command(each)

@@ -160,18 +160,15 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Keep SIGINT and SIGTERM in mind instead of breaking off; the second one breaks off."""
+    """Keep SIGINT and SIGTERM in mind instead of breaking off; the second one ends the process at once."""
     interruption = Interruption()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, _: FrameType | None) -> None:
+        if interruption.signal:
+            os._exit(128 + number)  # no thread is waited for
         interruption.signal = number
-        restore()
         os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's matter
         yield interruption
@@ -181,7 +178,8 @@ def interruptible() -> Iterator[Interruption]:
     try:
         yield interruption
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def carry_out(service: Service, event: object) -> tuple[Report, Interruption]:

@@ -21,6 +21,10 @@ _COLOURS = {
     "stopped": "red",
     "partial": "red",
     "failed": "red",
+    "unreadable": "red",
+    "refused": "red",
+    "unanswered": "red",
+    "not_sent": "yellow",
 }
 
 _STATUSES = {"detached": "left", "planned": "would leave", "already_absent": "had left", "failed": "[red]failed[/]"}
@@ -50,6 +54,11 @@ def grid() -> Table:
     lines.add_column(no_wrap=True, min_width=12)
     lines.add_column(overflow="fold")
     return lines
+
+
+def outcome(name: str) -> str:
+    """Return an outcome in words, in its colour."""
+    return f"[{_COLOURS.get(name, 'default')}]{plain(name.replace('_', ' '))}[/]"
 
 
 def count(number: int, what: str) -> str:
@@ -124,9 +133,8 @@ def explanation(console: Console, told: Mapping[str, Any]) -> None:
 
 
 def _lines(told: Mapping[str, Any], status: str = "") -> Table:
-    outcome = told["outcome"]
     lines = grid()
-    lines.add_row(f"[{_COLOURS.get(outcome, 'default')}]{status}{outcome.replace('_', ' ')}[/]", plain(told["reason"]))
+    lines.add_row(f"{status}{outcome(told['outcome'])}", plain(told["reason"]))
     for each in told["detachments"]:
         ids = "\n".join(each["interface_ids"])
         lines.add_row(_STATUSES[each["status"]], f"{plain(each['session_name'])}\n{ids}")
@@ -153,9 +161,9 @@ def swept(console: Console, told: Mapping[str, Any]) -> None:
 
 
 def _swept(console: Console, told: Mapping[str, Any]) -> None:
-    lines, figures, outcome = grid(), told["sweep"], told["outcome"]
-    reason = {"stopped": "nothing was changed", "failed": "not all could be done"}.get(outcome, told["reason"])
-    lines.add_row(f"[{_COLOURS.get(outcome, 'default')}]{outcome.replace('_', ' ')}[/]", plain(reason))
+    lines, figures = grid(), told["sweep"]
+    reasons = {"stopped": "nothing was changed", "failed": "not all could be done"}
+    lines.add_row(outcome(told["outcome"]), plain(reasons.get(told["outcome"], told["reason"])))
     if figures:
         sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} of them gone"
         lines.add_row("seen", f"{count(figures['sessions'], 'session')} with {sources}")

@@ -27,6 +27,8 @@ def test_the_command_itself_shows_where_to_begin_and_its_exit_codes(run: Run) ->
     assert "Example: unmirror demo" in result.stdout
     assert "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped" in " ".join(result.stdout.split())
     assert "..." not in result.stdout.partition("Commands:")[2]  # no summary is cut off
+    assert "_UNMIRROR_COMPLETE=bash_source" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
     assert run("--version").stdout == f"unmirror, version {__version__}\n"
     assert run("sweap").exit_code == 2
 
@@ -41,3 +43,17 @@ def test_without_its_extra_it_says_what_to_install(tmp_path: Path, missing: str)
     assert "pip install 'unmirror[cli]'" in ended.stderr
     assert missing in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "_UNMIRROR_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    command = [sys.executable, "-m", "handler.cli"]
+    ended = subprocess.run(  # noqa: S603 - ours
+        command,
+        cwd=ROOT,
+        env={**environ, "COMP_WORDS": "unmirror sweep --dr"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.stdout.split() == ["plain,--dry-run"]

@@ -1,0 +1,146 @@
+"""`unmirror replay`: send again what was not answered, directly to the API or to a function's URL."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from handler.cli import show
+from handler.cli.deliveries import Delivery, Ending, Ledger, deliveries
+from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, fail, interruptible
+from handler.cli.sending import Send, patient, to_api, to_function
+from handler.errors import UnmirrorError
+from handler.mirror.abreast import abreast
+from handler.model import Deadline
+
+MOST_NAMED = 20
+"""Deliveries that did not end well and are named for people; JSON names all."""
+
+
+def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
+    """Return what the variable holds: nothing secret is ever an argument."""
+    if name is not None and not os.environ.get(name, "").strip():
+        raise click.BadParameter("this variable is not set")
+    return os.environ[name].strip() if name else ""
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--url", metavar="URL", help="Of a function, which is to do it instead of this command.")
+@click.option("--secret-env", "secret", metavar="NAME", callback=_from_env, help="Variable with the secret to sign by.")
+@click.option("--token-env", "token", metavar="NAME", callback=_from_env, help="Variable with the bearer token.")
+@click.option(
+    "--resume",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="STATEFILE",
+    help="Note in this file what was answered, and do not send that again.",
+)
+@click.option("--in-flight", type=click.IntRange(1, 64), default=8, show_default=True, help="Deliveries at a time.")
+@common("dry_run", "project", "region", "endpoint", "deadline", "as_json", "quiet")
+def replay(
+    chosen: Common, file: Any, url: str | None, secret: str, token: str, resume: Path | None, in_flight: int
+) -> None:
+    r"""Send deliveries again, from a file.
+
+    FILE holds JSON lines, a JSON array, or one event; - is standard input.
+    It may hold whatever the function reads, and so dead letters of Knative
+    and failure notifications of FunctionGraph, too. Ctrl-C lets what is under
+    way end. Exits with 1 when anything did not end well.
+
+    \b
+    Example: unmirror replay dead-letters.jsonl --resume replay.state
+             unmirror replay letters.jsonl --url https://f.example --token-env T
+    """
+    if url and (chosen.dry_run or chosen.project or chosen.region or chosen.endpoint):
+        raise click.UsageError("with --url, the function has its own settings: --dry-run and the like are not for it")
+    if not url and (secret or token):
+        raise click.UsageError("--secret-env and --token-env are for --url")
+    try:
+        ledger = Ledger(resume)
+        read = deliveries(file.read())
+        with interruptible() as interruption:
+            deadline = Deadline.within(chosen.deadline or A_DAY, interruption.clock)
+            if url:
+                with to_function(url, secret, token, in_flight, deadline) as send:
+                    endings = _sent(chosen, read, ledger, patient(send, deadline), in_flight)
+            else:
+                endings = _sent(chosen, read, ledger, patient(to_api(chosen.service(), deadline), deadline), in_flight)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        fail(f"the state file cannot be used: {error.strerror}")
+    except UnmirrorError as error:
+        fail(error, chosen)
+    told = _told(read, ledger, endings)
+    chosen.print_json(told)
+    _show(chosen.console(), told)
+    bad = [ending for ending in endings if not ending.well]
+    if bad:
+        left = sum(not ending.settled for ending in bad)
+        complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again")
+        if left:
+            click.echo(f"next: run it again{'' if resume else ', with --resume FILE to send only these'}", err=True)
+    stopped = any(ending.outcome == "stopped" for ending in endings)
+    sys.exit(interruption.exit_code(FAILED if bad else STOPPED if stopped else DONE))
+
+
+def _sent(chosen: Common, read: Sequence[Delivery], ledger: Ledger, send: Send, in_flight: int) -> list[Ending]:
+    """Send each that was not answered, once; return how they ended, in the order of the file."""
+    endings = [Ending(each, "unreadable", 400, str(each.fault)) for each in read if each.fault]
+    todo = {each.key: each for each in reversed(read) if not each.fault and each.key not in ledger.answered}
+    with _bar(chosen.progress(), len(todo)) as bar, abreast(send, list(todo.values())[::-1], in_flight) as ended:
+        for ending in ledger.enter(ending for _, ending in ended):
+            bar.advance(bar.task_ids[0])
+            endings.append(ending)
+    places = {id(each): place for place, each in enumerate(read)}
+    return sorted(endings, key=lambda ending: places[id(ending.delivery)])
+
+
+def _told(read: Sequence[Delivery], ledger: Ledger, endings: Sequence[Ending]) -> dict[str, Any]:
+    before = sum(not each.fault and each.key in ledger.answered for each in read)
+    return {
+        "deliveries": len(read),
+        "answered_before": before,
+        "repeated": len(read) - before - len(endings),
+        "ended": dict(sorted(Counter(ending.outcome for ending in endings).items())),
+        "left": sum(not ending.settled for ending in endings),
+        "endings": [ending.to_json() for ending in endings],
+    }
+
+
+def _show(console: Console, told: Mapping[str, Any]) -> None:
+    lines = show.grid()
+    more = {"answered before": told["answered_before"], "the same as another": told["repeated"]}
+    read = "; ".join(
+        [show.count(told["deliveries"], "event"), *(f"{many:,} {what}" for what, many in more.items() if many)]
+    )
+    lines.add_row("read", read)
+    for outcome, many in told["ended"].items():
+        lines.add_row(show.outcome(outcome), f"{many:,}")
+    console.print(lines)
+    bad = [each for each in told["endings"] if each["status"] not in (200, 204)]
+    lines = show.grid()
+    for each in bad[:MOST_NAMED]:
+        lines.add_row(each["place"], f"{show.outcome(each['outcome'])}: {show.plain(each['detail'])}")
+    if len(bad) > MOST_NAMED:
+        lines.add_row("", f"and {len(bad) - MOST_NAMED:,} more; --json names all")
+    if bad:
+        console.print()
+        console.print(lines)
+
+
+@contextmanager
+def _bar(console: Console, total: int) -> Iterator[Progress]:
+    columns = (TextColumn("sending"), BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=console.quiet) as bar:
+        bar.add_task("", total=total)
+        yield bar

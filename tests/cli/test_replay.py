@@ -1,0 +1,229 @@
+"""`unmirror replay`: what was not answered is sent again, and what was is not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import functions_framework
+import pytest
+from werkzeug.serving import make_server
+
+from handler.cli.tenant import PROJECT_ID, Tenant
+from handler.vpc.emulator import Emulator, Fault
+from tests.cli.conftest import Run
+from tests.cli.golden import same
+from tests.function import check_report, settings_for
+
+SECRET = "whsec_" + base64.b64encode(b"an example, and no secret").decode()
+
+
+def event(interface_id: str, number: int = 1, **data: Any) -> dict[str, Any]:
+    return {
+        "type": "io.unmirror.interface.deleted.v1",
+        "id": f"letter-{number}",
+        "time": "2026-01-02T03:04:05Z",
+        "data": {"interface_ids": [interface_id], **data},
+    }
+
+
+def lines(*payloads: object) -> str:
+    return "".join(f"{json.dumps(payload)}\n" for payload in payloads)
+
+
+@pytest.fixture
+def dead(tenant: Tenant) -> list[str]:
+    """Four interfaces that are deleted, and still in sessions."""
+    ids = [tenant.interfaces[name] for name in ("api-3", "web-1", "web-2", "db-2")]
+    for id_ in ids:
+        tenant.cloud.delete_port(id_)
+    return ids
+
+
+@contextmanager
+def served(emulator: Emulator, **settings: str) -> Iterator[str]:
+    """Serve the function over a real socket; yield its URL."""
+    with patch.dict(os.environ, settings_for(emulator, **settings)):
+        app = functions_framework.create_app("on_event", "tests/at_once.py", "http")
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def still_mirrored(tenant: Tenant, ids: list[str]) -> set[str]:
+    return {id_ for sources in tenant.cloud.sources(PROJECT_ID).values() for id_ in sources} & set(ids)
+
+
+# --- what is read ---------------------------------------------------------------------------------------------
+
+
+def test_lines_are_sent_again_and_the_summary_says_how_each_ended(
+    run: Run, settings: dict[str, str], dead: list[str], tenant: Tenant
+) -> None:
+    payloads = [event(id_, number) for number, id_ in enumerate(dead)]
+    given = lines(*payloads, payloads[0], event("6134900d-31a6-4b71-8453-dbca7f26982a", 9)) + '\n{"half": \n{}\n'
+    result = run("replay", "-", settings=settings, given=given)
+    assert result.exit_code == 1
+    same("replay", result.stdout)
+    assert "2 of 8 did not end well; 0 can be sent again" in result.stderr
+    assert still_mirrored(tenant, dead) == set()
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "failure notification", "dead letter", "smn"])
+def test_it_reads_every_form_in_which_deliveries_are_kept(
+    run: Run, settings: dict[str, str], dead: list[str], tenant: Tenant, tmp_path: Path, form: str
+) -> None:
+    payload = event(dead[0])
+    context = {"request_id": "1c7e94d0", "function_urn": f"urn:fss:cn-north-4:{PROJECT_ID}:function:default:u:latest"}
+    failure = {
+        "timestamp": "2026-01-02T03:09:11.250Z",
+        "request_context": {**context, "condition": "UnhandledInvocationError", "approximate_invoke_count": 3},
+        "request_payload": json.dumps(payload),
+        "response_context": {"status_code": 500, "function_error": "UnhandledInvocationError"},
+        "response_payload": "{}",
+    }
+    attributes = {"specversion": "1.0", "id": "1", "source": "/x", "type": payload["type"], "knativeerrorcode": "503"}
+    topic = f"urn:smn:cn-north-4:{PROJECT_ID}:deleted"
+    smn = {"type": "Notification", "topic_urn": topic, "message_id": "m", "message": json.dumps(payload)}
+    written = {
+        "lines": lines(payload),
+        "array": json.dumps([payload, payload], indent=2),
+        "failure notification": lines(failure),
+        "dead letter": lines({**attributes, "data": payload["data"]}),
+        "smn": lines({**smn, "timestamp": "2026-01-02T03:04:05Z"}),
+    }
+    file = tmp_path / "letters"
+    file.write_text(written[form])
+    result = run("replay", str(file), "--json", settings=settings)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["ended"]) == (0, {"detached": 1})
+    check_report(told["endings"][0]["report"], 200)
+    assert still_mirrored(tenant, dead[:1]) == set()
+
+
+def test_an_empty_file_is_nothing_to_do(run: Run, settings: dict[str, str]) -> None:
+    assert run("replay", "-", settings=settings, given="[]").exit_code == 0
+    assert run("replay", "-", settings=settings, given="\n").exit_code == 0
+
+
+def test_a_dry_run_changes_nothing_and_settles_nothing(
+    run: Run, settings: dict[str, str], dead: list[str], emulator: Emulator, tmp_path: Path
+) -> None:
+    state = str(tmp_path / "state")
+    planned = run(
+        "replay", "-", "--dry-run", "--resume", state, "--json", settings=settings, given=lines(event(dead[0]))
+    )
+    assert (planned.exit_code, json.loads(planned.stdout)["ended"]) == (0, {"planned": 1})
+    assert emulator.changes() == []
+    done = run("replay", "-", "--resume", state, "--json", settings=settings, given=given)
+    assert json.loads(done.stdout)["ended"] == {"detached": 1}
+
+
+# --- what is left, and going on -------------------------------------------------------------------------------
+
+
+def test_only_what_was_not_answered_is_sent_again(
+    run: Run, settings: dict[str, str], dead: list[str], emulator: Emulator, tenant: Tenant, tmp_path: Path
+) -> None:
+    """One interface lives at first; a line of the state file is torn, as where a machine failed."""
+    state = tmp_path / "state"
+    living = tenant.interfaces["mail-1"]
+    given = lines(event(dead[0]), event(living, 2))
+    first = run("replay", "-", "--resume", str(state), settings=settings, given=given)
+    assert first.exit_code == 1
+    assert "1 of 2 did not end well; 1 can be sent again" in first.stderr
+    assert "still exists" in first.stdout
+    assert dead[0] not in state.read_text()
+    with state.open("a") as torn:
+        torn.write('{"deliv')
+    tenant.cloud.delete_port(living)
+    calls = sum(emulator.counts.values())
+    second = run("replay", "-", "--resume", str(state), "--json", settings=settings, given=given)
+    told = json.loads(second.stdout)
+    assert (second.exit_code, told["answered_before"], told["ended"]) == (0, 1, {"detached": 1})
+    assert sum(emulator.counts.values()) - calls == 3
+    third = run("replay", "-", "--resume", str(state), "--json", settings=settings, given=given)
+    assert json.loads(third.stdout)["answered_before"] == 2
+
+
+def test_what_ails_all_is_not_tried_with_each(run: Run, settings: dict[str, str], emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", status=403, body=b'{"error_code": "VPC.2201"}', times=-1))
+    ids = (f"6134900d-31a6-4b71-8453-{number:012d}" for number in range(60))
+    given = lines(*(event(id_, number) for number, id_ in enumerate(ids)))
+    result = run("replay", "-", "--in-flight", "1", "--json", settings=settings, given=given)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["ended"]) == (1, {"failed": 20, "not_sent": 40})
+    assert told["left"] == 60
+
+
+def test_a_deadline_leaves_the_rest(run: Run, settings: dict[str, str], dead: list[str], emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", "hang", times=-1))
+    given = lines(*(event(id_, number) for number, id_ in enumerate(dead)))
+    result = run("replay", "-", "--deadline", "0.3", "--in-flight", "1", "--json", settings=settings, given=given)
+    emulator.clear_faults()
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["left"]) == (1, 4)
+    assert told["ended"]["not_sent"] >= 3
+
+
+# --- to a function --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("door", "option", "variable"),
+    [
+        ({"UNMIRROR_WEBHOOK_SECRETS": SECRET}, "--secret-env", {"OURS": SECRET}),
+        ({"UNMIRROR_BEARER_TOKENS": "let-me-in"}, "--token-env", {"OURS": "let-me-in"}),
+    ],
+)
+def test_a_function_is_sent_what_it_admits(
+    run: Run, emulator: Emulator, dead: list[str], tenant: Tenant, door: Mapping[str, str], option: str, variable: Any
+) -> None:
+    given = lines(*(event(id_, number) for number, id_ in enumerate(dead)))
+    with served(emulator, **{"UNMIRROR_TRUST": "", **door}) as url:
+        refused = run("replay", "-", "--url", url, "--json", given=given)
+        admitted = run("replay", "-", "--url", url, option, "OURS", "--json", settings=variable, given=given)
+    told = [json.loads(result.stdout[result.stdout.index("{\n") :]) for result in (refused, admitted)]  # after its log
+    assert [result.exit_code for result in (refused, admitted)] == [1, 0]
+    assert [(each["ended"], each["left"]) for each in told] == [({"refused": 4}, 4), ({"detached": 4}, 0)]
+    assert still_mirrored(tenant, dead) == set()
+
+
+def test_a_function_that_is_not_there_leaves_everything(run: Run, dead: list[str]) -> None:
+    result = run("replay", "-", "--url", "http://127.0.0.1:9/", given=lines(event(dead[0])))
+    assert result.exit_code == 1
+    assert "unanswered: no answer" in result.stdout
+    assert "next: run it again, with --resume FILE" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--secret-env", "NOT_SET", "--url", "https://f.example"], "not set"),
+        (["--token-env", "SET", "--url", "http://f.example"], "https only"),
+        (["--secret-env", "SET", "--url", "https://f.example"], "whsec_"),
+        (["--url", "ftp://f.example"], "https://host/path"),
+        (["--url", "https://me:marked@f.example"], "without a name or a password"),
+        (["--url", "https://f.example", "--dry-run"], "its own settings"),
+        (["--token-env", "SET"], "are for --url"),
+        (["--resume", "/"], "directory"),
+    ],
+)
+def test_wrong_usage_is_a_2_that_shows_no_secret(run: Run, options: list[str], said: str) -> None:
+    result = run("replay", "-", *options, settings={"SET": "marked"}, given="[]")
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("\u2502", " ").split())
+    assert "marked" not in result.output
