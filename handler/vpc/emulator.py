@@ -19,6 +19,7 @@ import time
 import uuid
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -769,9 +770,10 @@ class Emulator:
             await response.write(answer.body[: len(answer.body) // 2])
             _reset(request)
             return response
-        for at in range(len(answer.body)):
-            await response.write(answer.body[at : at + 1])
-            await asyncio.sleep(0.05 if fault in self.faults else 0)
+        with suppress(ConnectionResetError):  # nobody waits for it any more
+            for at in range(len(answer.body)):
+                await response.write(answer.body[at : at + 1])
+                await asyncio.sleep(0.05 if fault in self.faults else 0)
         return response
 
     def _note(self, call: Call) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -616,7 +618,40 @@ def test_a_proxy_that_is_none_is_a_wrong_setting(region: Region, proxy: str) -> 
         region.api(endpoint="https://vpc.example.invalid", environ={"HTTPS_PROXY": proxy}).list_sessions()
 
 
-@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+AUTHORITIES = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"]
+CERTIFICATE = str(Path(__file__).with_name("loopback.pem"))
+
+
+def tls(most: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    context.maximum_version = most
+    return context
+
+
+def test_a_certificate_that_nobody_trusts_is_refused_before_anything_is_said(region: Region) -> None:
+    with wire([said("200 OK", EMPTY)], tls()) as served:
+        with pytest.raises(ApiUnavailable, match="REQUESTS_CA_BUNDLE") as caught:
+            region.api(endpoint=served.url).list_sessions()
+        assert not isinstance(caught.value, OutcomeUnknown)
+        assert served.heads == []
+
+
+@pytest.mark.parametrize("name", AUTHORITIES)
+def test_the_usual_variables_name_the_certificates_to_trust(region: Region, name: str) -> None:
+    with wire([said("200 OK", EMPTY)], tls()) as served:
+        assert region.api(endpoint=served.url, environ={name: CERTIFICATE}).list_sessions().sessions == ()
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+def test_nothing_older_than_tls_1_2_is_spoken(region: Region) -> None:
+    with wire([said("200 OK", EMPTY)], tls(ssl.TLSVersion.TLSv1_1)) as served:
+        with pytest.raises(ApiUnavailable):
+            region.api(endpoint=served.url, environ={AUTHORITIES[0]: CERTIFICATE}).list_sessions()
+        assert served.heads == []
+
+
+@pytest.mark.parametrize("name", AUTHORITIES)
 def test_a_missing_file_of_certificates_is_named_at_once(region: Region, name: str) -> None:
     with pytest.raises(NotConfigured, match=name):
         region.client(endpoint="https://vpc.example.invalid", environ={name: "/nowhere/ca.pem"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,15 +46,15 @@ def closing(connection: socket.socket) -> None:
 
 
 @contextmanager
-def wire(answers: Sequence[Answer]) -> Iterator[Wire]:
+def wire(answers: Sequence[Answer], tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
     """Serve each request the next answer, the last one for ever."""
     listening = socket.create_server(("127.0.0.1", 0))
-    served = Wire(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    served = Wire(f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}")
     left = list(answers)
     threads: list[threading.Thread] = []
 
     def serve(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
+        with suppress(OSError), tls.wrap_socket(connection, server_side=True) if tls else connection as connection:
             while head := _head(connection):
                 served.heads.append(head)
                 answer = left.pop(0) if len(left) > 1 else left[0]
