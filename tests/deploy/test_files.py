@@ -122,3 +122,26 @@ def test_the_zip_leaves_out_the_web_framework_and_nothing_else(project: dict[str
     assert asked.keys() <= pins.keys()
     everything = _pins(LOCKS[0])
     assert {name: everything[name] for name in pins} == pins, "the image and the zip run the same versions"
+
+
+# --- pages ----------------------------------------------------------------------------------------------------
+
+PAGES = sorted(Path("deploy").rglob("*.md"))
+PLATFORMS = ("cloudrun", "functiongraph", "host", "knative")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_platforms_page_answers_what_its_user_asks(platform: str) -> None:
+    text = Path("deploy", platform, "README.md").read_text("utf-8")
+    headings = set(re.findall(r"^## (.*)", text, re.MULTILINE))
+    assert headings >= {"What you need", "See that it works", "Cost and quotas", "Remove it"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_what_a_page_points_to_is_there(page: Path) -> None:
+    text = page.read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    named = re.findall(r"(?<![\w/.])(?:deploy|handler|tests)/[\w./-]*[\w/]", text)
+    made = {"deploy/functiongraph/unmirror.zip"}
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [name for name in named if name not in made and not Path(name).exists()] == []
