@@ -73,6 +73,6 @@ resource "huaweicloud_fgs_function_trigger" "webhook" {
     match_mode  = "NORMAL"
     env_name    = "RELEASE"
     env_id      = "DEFAULT_ENVIRONMENT_RELEASE_ID"
-    func_info   = { timeout = var.timeout * 1000, invocation_type = "sync", version = "latest" }
+    func_info   = { timeout = min(var.timeout, 60) * 1000, invocation_type = "sync", version = "latest" }
   })
 }

@@ -75,7 +75,7 @@ variable "image" {
 }
 
 variable "memory" {
-  description = "MB. The function needs about 90 MB; more memory is also more CPU, and a quicker start."
+  description = "MB. The zip takes about 32 MB when idle, the image 64; more memory is also more CPU, and a quicker start."
   type        = number
   default     = 256
 
