@@ -13,7 +13,7 @@ import click
 
 from handler import __version__
 from handler.cli import show
-from handler.cli.options import DONE, FAILED, Common, common
+from handler.cli.options import DONE, FAILED, Common, common, example
 from handler.errors import UnmirrorError
 from handler.model import Deadline, Listing
 from handler.settings import Settings
@@ -39,17 +39,14 @@ class Step:
     request_id: str = ""
 
 
-@click.command()
+@click.command(epilog=example("unmirror check --region eu-west-101"))
 @common("project", "region", "endpoint", "deadline", "as_json", "quiet")
 def check(chosen: Common) -> None:
-    r"""Say whether it can work here, and what to fix.
+    """Say whether it can work here, and what to fix.
 
     Tries the settings, the credentials, the endpoint, the clock, and each call
     that changes nothing, in every configured project. Exits with 1 when
     something has to be fixed.
-
-    \b
-    Example: unmirror check --region eu-west-101
     """
     steps = []
     lines = show.grid()

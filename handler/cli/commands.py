@@ -16,44 +16,41 @@ from handler import __version__, events
 from handler.cli import demo as demo_
 from handler.cli import show, tenant
 from handler.cli.check import check
-from handler.cli.options import DONE, FAILED, Common, carry_out, common, complain, fail
+from handler.cli.options import DONE, FAILED, Common, InterfaceId, carry_out, common, complain, example, fail
 from handler.cli.replay import replay
+from handler.cli.sessions import sessions
 from handler.cli.sweep import sweep
 from handler.errors import BadEvent, UnmirrorError
-from handler.events.values import interface_id
 from handler.vpc.emulator import Behaviour, Emulator
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="""\b
+    epilog=example(
+        "unmirror demo              see it work, without a cloud",
+        "unmirror check             can it work here?",
+        "unmirror sweep --dry-run   what is there to clean up?",
+    )
+    + """\n\n\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped by a safety limit;
 130 and 143 when Ctrl-C or SIGTERM ended it.
-Shell completion, in ~/.bashrc: eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
-(zsh_source for ~/.zshrc; fish: _UNMIRROR_COMPLETE=fish_source unmirror | source)""",
+Shell completion, for bash in ~/.bashrc, for zsh with zsh_source in ~/.zshrc:
+eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
+and for fish: _UNMIRROR_COMPLETE=fish_source unmirror | source""",
 )
 @click.version_option(__version__, prog_name="unmirror")
 def unmirror() -> None:
-    r"""Take deleted network interfaces out of Huawei Cloud traffic mirror sessions.
-
-    \b
-    Example: unmirror demo              see it work, without a cloud
-             unmirror check             can it work here?
-             unmirror sweep --dry-run   what is there to clean up?
-    """
+    """Take deleted network interfaces out of Huawei Cloud traffic mirror sessions."""
 
 
-@unmirror.command()
+@unmirror.command(epilog=example("unmirror demo"))
 @common("as_json", "quiet")
 def demo(chosen: Common) -> None:
-    r"""Watch an event detach a deleted interface.
+    """Watch an event detach a deleted interface.
 
     Needs no cloud: starts the emulator and the real function, deletes an
     interface, and sends the event over HTTP. Exits with 1 when the
     emulator's state is not as claimed.
-
-    \b
-    Example: unmirror demo
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the function's process ends with us
     console = chosen.console()
@@ -78,7 +75,7 @@ def demo(chosen: Common) -> None:
     console.print("[green]The emulator's state is as claimed.[/] Next: unmirror emulate, and the README.")
 
 
-@unmirror.command()
+@unmirror.command(epilog=example("unmirror emulate --port 8099 --latency 0.02"))
 @click.option("--port", type=click.IntRange(0, 65_535), default=8099, show_default=True, help="0 takes a free one.")
 @click.option("--latency", default=0.0, metavar="SECONDS", help="That each answer takes.")
 @click.option("--page-cap", default=2000, show_default=True, help="Most sessions or interfaces a page.")
@@ -95,13 +92,10 @@ def demo(chosen: Common) -> None:
 def emulate(
     port: int, latency: float, page_cap: int, rate_limit: float | None, seed: int, unsigned: bool, absent_source: str
 ) -> None:
-    r"""Serve an emulated VPC API until Ctrl-C.
+    """Serve an emulated VPC API until Ctrl-C.
 
     Prints the variables that point the function and the other commands at
     it, and an interface that is deleted already.
-
-    \b
-    Example: unmirror emulate --port 8099 --latency 0.02
     """
     if not _is_free(port):
         fail(f"port {port} is taken\nnext: take another, or any that is free: unmirror emulate --port 0")
@@ -145,30 +139,14 @@ def _is_free(port: int) -> bool:
     return True
 
 
-class InterfaceId(click.ParamType[str]):
-    """A UUID, in lower case."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the id; fail on what can be none."""
-        id_ = interface_id(value)
-        if id_ is None:
-            self.fail("an interface id is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a", param, ctx)
-        return id_
-
-
-@unmirror.command()
+@unmirror.command(epilog=example("unmirror detach 6134900d-31a6-4b71-8453-dbca7f26982a --dry-run"))
 @click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=InterfaceId())
 @common("dry_run", "project", "region", "endpoint", "deadline", "as_json", "quiet")
 def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
-    r"""Detach interfaces from their sessions, if they are gone.
+    """Detach interfaces from their sessions, if they are gone.
 
     An interface that the VPC API still shows is left alone, and the exit code
     is 1. The settings are those of the function.
-
-    \b
-    Example: unmirror detach 6134900d-31a6-4b71-8453-dbca7f26982a --dry-run
     """
     event = {
         "type": "io.unmirror.interface.deleted.v1",
@@ -186,17 +164,14 @@ def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
     sys.exit(interruption.exit_code(FAILED if report.error else DONE))
 
 
-@unmirror.command()
+@unmirror.command(epilog=example("unmirror explain event.json"))
 @click.argument("file", type=click.File("rb"))
 @common("as_json")
 def explain(chosen: Common, file: Any) -> None:
-    r"""Say what an event means.
+    """Say what an event means.
 
     FILE holds one event as JSON; - is standard input. Needs no credentials
     and calls nothing. Exits with 1 when the event cannot be read.
-
-    \b
-    Example: unmirror explain event.json
     """
     try:
         told = events.explain(events.decode(file.read())).to_json()
@@ -207,5 +182,5 @@ def explain(chosen: Common, file: Any) -> None:
     sys.exit(DONE if told["readable"] else FAILED)
 
 
-for each in (sweep, check, replay):
+for each in (sweep, check, replay, sessions):
     unmirror.add_command(each)

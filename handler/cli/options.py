@@ -28,6 +28,7 @@ from handler.errors import (
     StillExists,
     UnmirrorError,
 )
+from handler.events.values import interface_id
 from handler.report import Report, problem
 from handler.service import Service
 from handler.settings import Settings
@@ -99,6 +100,24 @@ def common(*names: str) -> Callable[[F], F]:
         return with_options  # type: ignore[return-value] # it takes what click gives, not what the command takes
 
     return decorate
+
+
+class InterfaceId(click.ParamType[str]):
+    """A UUID, in lower case."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the id; fail on what can be none."""
+        id_ = interface_id(value)
+        if id_ is None:
+            self.fail("an interface id is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a", param, ctx)
+        return id_
+
+
+def example(*commands: str) -> str:
+    """Return the end of a command's help: how it is called."""
+    return "\b\nExample: " + "\n         ".join(commands)
 
 
 def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from handler.cli import show
 from handler.cli.deliveries import Delivery, Ending, Ledger, deliveries
-from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, fail, interruptible
+from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, example, fail, interruptible
 from handler.cli.sending import Send, patient, to_api, to_function
 from handler.errors import UnmirrorError
 from handler.mirror.abreast import abreast
@@ -33,7 +33,12 @@ def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
     return os.environ[name].strip() if name else ""
 
 
-@click.command()
+@click.command(
+    epilog=example(
+        "unmirror replay dead-letters.jsonl --resume replay.state",
+        "unmirror replay letters.jsonl --url https://f.example --token-env T",
+    )
+)
 @click.argument("file", type=click.File("rb"))
 @click.option("--url", metavar="URL", help="Of a function, which is to do it instead of this command.")
 @click.option("--secret-env", "secret", metavar="NAME", callback=_from_env, help="Variable with the secret to sign by.")
@@ -49,16 +54,12 @@ def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
 def replay(
     chosen: Common, file: Any, url: str | None, secret: str, token: str, resume: Path | None, in_flight: int
 ) -> None:
-    r"""Send deliveries again, from a file.
+    """Send deliveries again, from a file.
 
     FILE holds JSON lines, a JSON array, or one event; - is standard input.
     It may hold whatever the function reads, and so dead letters of Knative
     and failure notifications of FunctionGraph, too. Ctrl-C lets what is under
     way end. Exits with 1 when anything did not end well.
-
-    \b
-    Example: unmirror replay dead-letters.jsonl --resume replay.state
-             unmirror replay letters.jsonl --url https://f.example --token-env T
     """
     if url and (chosen.dry_run or chosen.project or chosen.region or chosen.endpoint):
         raise click.UsageError("with --url, the function has its own settings: --dry-run and the like are not for it")

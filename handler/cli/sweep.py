@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from handler.cli import show, tickets
-from handler.cli.options import DONE, FAILED, STOPPED, Common, carry_out, common, complain, fail, setting
+from handler.cli.options import DONE, FAILED, STOPPED, Common, carry_out, common, complain, example, fail, setting
 from handler.errors import UnmirrorError
 from handler.mirror.clearing import Progress
 from handler.mirror.sweep import Sweep
@@ -27,7 +27,7 @@ _STAGES = {
 }
 
 
-@click.command()
+@click.command(epilog=example("unmirror sweep --dry-run", "unmirror sweep --format csv > findings.csv"))
 @click.option(
     "--limit",
     metavar="COUNT|PERCENT",
@@ -39,16 +39,12 @@ _STAGES = {
 )
 @common("dry_run", "project", "region", "endpoint", "deadline", "as_json", "quiet")
 def sweep(chosen: Common, limit: str | None, form: str | None) -> None:
-    r"""Detach every source that is gone.
+    """Detach every source that is gone.
 
     Looks at every source of every session, in all configured projects, one
     after another; one that fails does not stop the rest. Ctrl-C ends it
     cleanly: what is done stays done and is reported. Exits with 3 when it
     stopped because more than the limit would be detached.
-
-    \b
-    Example: unmirror sweep --dry-run
-             unmirror sweep --format csv > findings.csv
     """
     if form and chosen.as_json:
         raise click.UsageError("--json and --format: take one of them")

@@ -122,10 +122,8 @@ def test_an_empty_file_is_nothing_to_do(run: Run, settings: dict[str, str]) -> N
 def test_a_dry_run_changes_nothing_and_settles_nothing(
     run: Run, settings: dict[str, str], dead: list[str], emulator: Emulator, tmp_path: Path
 ) -> None:
-    state = str(tmp_path / "state")
-    planned = run(
-        "replay", "-", "--dry-run", "--resume", state, "--json", settings=settings, given=lines(event(dead[0]))
-    )
+    state, given = str(tmp_path / "state"), lines(event(dead[0]))
+    planned = run("replay", "-", "--dry-run", "--resume", state, "--json", settings=settings, given=given)
     assert (planned.exit_code, json.loads(planned.stdout)["ended"]) == (0, {"planned": 1})
     assert emulator.changes() == []
     done = run("replay", "-", "--resume", state, "--json", settings=settings, given=given)

@@ -1,0 +1,143 @@
+"""`unmirror sessions`: which session mirrors what to where, what room is left, and what of it is gone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypeAlias
+
+import click
+from rich.console import Console
+
+from handler.cli import show
+from handler.cli.options import A_DAY, DONE, FAILED, Common, InterfaceId, common, complain, example, fail, interruptible
+from handler.errors import DeadlineExceeded, UnmirrorError
+from handler.mirror.abreast import abreast
+from handler.model import Deadline, MirrorSession
+from handler.vpc.client import ProjectApi
+
+PLACES = 10
+"""Sources that a session may have: the default quota; the API does not tell it."""
+
+IN_FLIGHT = 8
+
+State: TypeAlias = Literal["exists", "gone", "unknown"]
+
+_STATES = {"exists": "", "gone": "  [bold red]gone[/]", "unknown": "  [yellow]unknown[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which sessions are asked for: those that meet all that is said."""
+
+    interface: str | None
+    target: str | None
+    name: str | None
+
+    def pass_(self, session: MirrorSession) -> bool:
+        """Tell whether a session is asked for."""
+        return (
+            (self.interface is None or self.interface in map(str.lower, session.sources))
+            and (self.target is None or self.target == session.target_id.lower())
+            and (self.name is None or fnmatchcase(session.name, self.name))
+        )
+
+
+@click.command(epilog=example("unmirror sessions --name 'ids-*'", "unmirror sessions --interface ID --json"))
+@click.option("--interface", metavar="ID", type=InterfaceId(), help="Only those that mirror this interface.")
+@click.option("--target", metavar="ID", type=InterfaceId(), help="Only those that mirror to this target.")
+@click.option("--name", metavar="GLOB", help="Only those of such a name.")
+@common("project", "region", "endpoint", "deadline", "as_json", "quiet")
+def sessions(chosen: Common, interface: str | None, target: str | None, name: str | None) -> None:
+    """List the sessions, and mark what is gone.
+
+    Sources, target and room left of each, in all configured projects. An
+    interface is marked as gone when the VPC API says so, asked for its id.
+    Changes nothing. Exits with 1 when a project cannot be listed.
+    """
+    filters, told, failed = Filters(interface, target, name), [], False
+    try:
+        service = chosen.service()
+        if service.settings.missing:
+            fail(f"set {'; '.join(service.settings.missing)}\nnext: `unmirror check` says what works")
+    except UnmirrorError as error:
+        fail(error, chosen)
+    with interruptible() as interruption:
+        deadline = Deadline(time.monotonic() + (chosen.deadline or A_DAY), interruption.clock)
+        for project_id in sorted(service.settings.projects):
+            try:
+                told += _project(service.api(project_id, deadline), filters)
+            except UnmirrorError as error:
+                complain(error, about=f"project {project_id}: ")
+                failed = True
+    chosen.print_json({"sessions": told})
+    _show(chosen.console(), told)
+    sys.exit(interruption.exit_code(FAILED if failed else DONE))
+
+
+def _project(api: ProjectApi, filters: Filters) -> list[dict[str, Any]]:
+    found = sorted(filter(filters.pass_, api.list_sessions().sessions), key=lambda session: (session.name, session.id))
+    states = dict(_states(api, found))
+    return [
+        {
+            "project_id": api.project_id,
+            "id": each.id,
+            "name": each.name,
+            "enabled": each.enabled,
+            "type": each.type,
+            "target": {"id": each.target_id, "type": each.target_type, "state": states.get(each.target_id, "unknown")},
+            "sources": [{"id": id_, "state": states.get(id_, "unknown")} for id_ in each.sources],
+            "room": max(0, PLACES - len(each.sources)),
+        }
+        for each in found
+    ]
+
+
+def _states(api: ProjectApi, found: list[MirrorSession]) -> Iterator[tuple[str, State]]:
+    """Yield what is known of the interfaces: what a list shows exists, anything else is asked for by its id."""
+    interfaces = {id_ for each in found if each.type == "eni" for id_ in each.sources}
+    interfaces |= {each.target_id for each in found if each.target_type == "eni" and each.target_id}
+    listed = api.list_interfaces(interfaces) if interfaces else frozenset()
+
+    def ask(id_: str) -> State:
+        try:
+            return "exists" if api.find_interface(id_).exists else "gone"
+        except DeadlineExceeded:
+            raise
+        except UnmirrorError:
+            return "unknown"
+
+    yield from ((id_, "exists") for id_ in interfaces if id_.lower() in listed)
+    with abreast(ask, sorted(id_ for id_ in interfaces if id_.lower() not in listed), IN_FLIGHT) as answers:
+        yield from answers
+
+
+def _show(console: Console, told: list[dict[str, Any]]) -> None:
+    for each in told:
+        lines, used = show.grid(), len(each["sources"])
+        state = "" if each["enabled"] else ", disabled"
+        lines.add_row("session", f"[bold]{show.plain(each['name'])}[/], room for {each['room']} more{state}")
+        lines.add_row("id", show.plain(each["id"]))
+        lines.add_row("target", _marked(each["target"]) if each["target"]["type"] == "eni" else _other(each["target"]))
+        marked = _marked if each["type"] == "eni" else lambda source: show.plain(source["id"])
+        lines.add_row(show.count(used, "source"), "\n".join(map(marked, each["sources"])))
+        console.print(lines)
+        console.print()
+    gone = {source["id"] for each in told for source in each["sources"] if source["state"] == "gone"}
+    places = sum(source["state"] == "gone" for each in told for source in each["sources"])
+    if gone:
+        freed = f"`unmirror sweep` frees {show.count(places, 'place')}"
+        console.print(f"{show.count(len(told), 'session')}; [red]{show.count(len(gone), 'source')} gone[/]: {freed}")
+    else:
+        console.print(f"{show.count(len(told), 'session')}, no source gone")
+
+
+def _marked(interface: dict[str, str]) -> str:
+    return show.plain(interface["id"]) + _STATES[interface["state"]]
+
+
+def _other(target: dict[str, str]) -> str:
+    return f"{show.plain(target['id'])} ({show.plain(target['type'])})"
