@@ -235,7 +235,7 @@ ROWS = [
         503,
         "partial",
         ("ids-api-tier",),
-        GOOD,
+        "list_sessions 1, remove_sources 3, show_port 1, show_session 1",
     ),
     Row(
         "removal: shows another session",
@@ -243,7 +243,7 @@ ROWS = [
         503,
         "partial",
         ("ids-api-tier",),
-        GOOD,
+        "list_sessions 1, remove_sources 3, show_port 1, show_session 1",
     ),
     Row(
         "removal: shows the session as it was",

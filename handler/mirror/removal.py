@@ -12,7 +12,14 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from handler.errors import ApiUnavailable, DeadlineExceeded, OutcomeUnknown, RemovalRejected, UnmirrorError
+from handler.errors import (
+    ApiUnavailable,
+    BadReply,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    RemovalRejected,
+    UnmirrorError,
+)
 from handler.mirror.api import MirrorApi
 from handler.mirror.ledger import Ledger
 from handler.model import MirrorSession, SessionReply
@@ -146,7 +153,7 @@ class _Attempt:
     def _try(self, ids: tuple[str, ...], *, once_more: bool = True) -> None:
         try:
             reply = self._api.remove_sources(self._session.id, ids)
-        except (OutcomeUnknown, RemovalRejected) as error:
+        except (OutcomeUnknown, BadReply, RemovalRejected) as error:
             self._note(error.request_id)
             self._look_again(ids, error, once_more=once_more)
         except UnmirrorError as error:
@@ -158,7 +165,11 @@ class _Attempt:
                 self._look_again(left, None)
 
     def _look_again(
-        self, ids: tuple[str, ...], doubt: OutcomeUnknown | RemovalRejected | None, *, once_more: bool = False
+        self,
+        ids: tuple[str, ...],
+        doubt: OutcomeUnknown | BadReply | RemovalRejected | None,
+        *,
+        once_more: bool = False,
     ) -> None:
         """Read the session to learn what the removal's answer did not tell."""
         try:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Protocol
 
-from handler.errors import NotConfigured
+from handler.errors import DeadlineExceeded, NotConfigured
 from handler.model import Deadline
 
 NAMES = (
@@ -111,7 +111,7 @@ class Credentials:
         home: Path | None = None,
     ) -> Credentials:
         """Return the chain for an environment; reads nothing yet."""
-        ask = http or _ask
+        ask = http or ask_link_local
         return cls(
             (
                 Source("the variables HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK", lambda _: _from_variables(environ)),
@@ -130,9 +130,8 @@ class Credentials:
         if key is not None and self._lasts(key, timedelta(0)):
             if not self._lock.acquire(blocking=False):  # another thread renews it; this one is still valid
                 return key
-        elif not self._lock.acquire(timeout=deadline.require("reading the credentials")):
-            deadline.require("reading the credentials")
-            raise NotConfigured("another delivery is still looking for credentials")
+        else:
+            self._take_turn(deadline)
         try:
             return self._renewed(deadline)
         finally:
@@ -140,14 +139,20 @@ class Credentials:
 
     def reread(self, refused: AccessKey, deadline: Deadline) -> AccessKey | None:
         """Return a key other than the one that the API refused, None if the sources have no other."""
-        with self._lock:
+        self._take_turn(deadline)
+        try:
             if self._key == refused:
                 self._key, self._none, self._not_before = None, None, self._now()
-            try:
-                key = self._renewed(deadline)
-            except NotConfigured:
-                return None
+            key = self._renewed(deadline)
+        except NotConfigured:
+            return None
+        finally:
+            self._lock.release()
         return None if (key.ak, key.sk, key.security_token) == (refused.ak, refused.sk, refused.security_token) else key
+
+    def _take_turn(self, deadline: Deadline) -> None:
+        if not self._lock.acquire(timeout=deadline.require("reading the credentials")):
+            raise DeadlineExceeded("no time left while another delivery reads the credentials")
 
     def _lasts(self, key: AccessKey, span: timedelta) -> bool:
         return key.expires_at is None or key.expires_at - self._now() > span
@@ -240,7 +245,9 @@ def _temporary(status: int, body: bytes) -> AccessKey:
     return AccessKey(ak, sk, token, expires_at)
 
 
-def _ask(method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> tuple[int, bytes]:
+def ask_link_local(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+) -> tuple[int, bytes]:
     """Ask a link-local service: never through a proxy, never redirected, never retried."""
     import requests
     import urllib3

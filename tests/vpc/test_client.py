@@ -206,6 +206,24 @@ def test_another_interface_than_the_one_asked_for_is_an_error(region: Region, bo
         region.api().find_interface("i")
 
 
+@pytest.mark.parametrize("ports", [{}, None, ["i"], [{}], [{"id": 7}]])
+def test_interfaces_without_ids_are_no_list(region: Region, ports: object) -> None:
+    region.emulator.faults.append(answer(json.dumps({"ports": ports}).encode()))
+    with pytest.raises(BadReply):
+        region.api().list_interfaces(["i"])
+
+
+def test_a_list_of_all_interfaces_that_breaks_off_is_not_the_whole(new_region: NewRegion) -> None:
+    region = new_region(page_cap=1)
+    for _ in range(3):
+        region.cloud.add_port(PROJECT)
+    region.emulator.faults.append(answer(b'{"error_code":"VPC.2502"}', 404, skip=1))
+    pages = region.api().list_all_interfaces()
+    assert len(next(pages)) == 1
+    with pytest.raises(ApiUnavailable, match="broke off"):
+        next(pages)
+
+
 @pytest.mark.parametrize("id_", ["", "a/b", "..", "a?b", "a b", "a\r\nHost: x", "-a", "\u00e9", "a" * 129, "%2e%2e"])
 @pytest.mark.parametrize(
     "ask",

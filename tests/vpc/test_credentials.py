@@ -13,7 +13,8 @@ import pytest
 
 from handler.errors import DeadlineExceeded, NotConfigured
 from handler.model import Deadline
-from handler.vpc.credentials import METADATA, AccessKey, Credentials, NoKeyHere
+from handler.vpc.credentials import METADATA, AccessKey, Credentials, NoKeyHere, ask_link_local
+from tests.vpc.wire import closing, said, wire
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 POD = "http://169.254.1.1/credentials"
@@ -221,6 +222,34 @@ def test_no_time_left_is_no_time_to_look_for_a_key(chain: Chain) -> None:
         chain().current(deadline(0))
 
 
+# --- asked over a real socket -----------------------------------------------------------------------------------
+
+
+def test_a_service_is_asked_without_the_proxy_of_the_world(
+    pod: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with wire([said("200 OK", temporary("pod")[1])]) as served:
+        environ = {**pod, "HC_CONTAINER_CREDENTIALS_FULL_URI": f"{served.url}/credentials"}
+        credentials = Credentials.from_env(environ, now=lambda: NOW, home=tmp_path)
+        assert credentials.current(deadline()).ak == "pod-ak"
+        assert served.heads[0].startswith(b"POST /credentials ")
+        assert b"authorization: pod-authorization\r\n" in served.heads[0].lower()
+
+
+def test_a_service_that_sends_elsewhere_is_not_followed() -> None:
+    with wire([said("302 Found", b"", "Location: /elsewhere")]) as served:
+        assert ask_link_local("GET", served.url, {}, None, 1.0) == (302, b"")
+        assert len(served.heads) == 1
+
+
+def test_a_service_that_is_not_there_or_breaks_off_is_no_answer() -> None:
+    with wire([closing]) as served:
+        for url in (served.url, "http://127.0.0.1:9"):
+            with pytest.raises(NoKeyHere, match="no answer"):
+                ask_link_local("GET", url, {}, None, 1.0)
+
+
 # --- renewal ------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +322,26 @@ def test_many_threads_that_have_no_key_ask_once(chain: Chain) -> None:
     assert len(got) == 16
     assert len(set(got)) == 1
     assert len(services.asked) == 2
+
+
+def test_who_waits_for_another_to_read_the_keys_waits_no_longer_than_its_deadline(chain: Chain) -> None:
+    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
+    credentials = chain({}, services)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        reading.set()
+        assert go_on.wait(5)
+
+    services.on_ask = wait
+    reader = threading.Thread(target=lambda: credentials.current(deadline()))
+    reader.start()
+    assert reading.wait(5)
+    for ask in (credentials.current, lambda soon: credentials.reread(AccessKey("a", "s"), soon)):
+        with pytest.raises(DeadlineExceeded):
+            ask(deadline(0.05))
+    go_on.set()
+    reader.join(5)
 
 
 # --- a key that the API refused ---------------------------------------------------------------------------------
