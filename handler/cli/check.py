@@ -129,12 +129,16 @@ def _endpoint(client: VpcClient, deadline: Deadline) -> Iterator[Step]:
 def _calls(api: ProjectApi, project_id: str, *, several: bool) -> Iterator[Step]:
     """Try each call that changes nothing; a call that fails does not stop the others."""
     listing: Listing | None = None
+    said: set[str] = set()
 
     def tried(step: str, call: Callable[[], str]) -> Step:
         name = f"{step} in {project_id}" if several else step
         try:
             return Step(name, "ok", call(), project_id)
         except UnmirrorError as error:
+            if str(error) in said:
+                return Step(name, "not_tried", "for the same reason", project_id)
+            said.add(str(error))
             return _failed(name, error, project_id)
 
     def list_sessions() -> str:

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import uuid
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -59,9 +60,10 @@ def demo(chosen: Common) -> None:
     company = tenant.seed()
     acts = []
     try:
-        for number, played in enumerate(demo_.play(company), 1):
-            acts.append(played)
-            show.act(console, number, played, company)
+        with closing(demo_.play(company)) as play:
+            for number, played in enumerate(play, 1):
+                acts.append(played)
+                show.act(console, number, played, company)
     except demo_.DemoFailed as error:
         fail(str(error))
     except KeyboardInterrupt:

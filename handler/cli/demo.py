@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Act:
     """What is not as claimed."""
 
 
-def play(tenant: Tenant) -> Iterator[Act]:
+def play(tenant: Tenant) -> Generator[Act, None, None]:
     """Yield the acts one by one; raises DemoFailed when the function does not start."""
     keys = {ACCESS_KEY: SECRET_KEY}
     with (

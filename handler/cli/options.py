@@ -22,7 +22,6 @@ from rich.console import Console
 from handler.errors import (
     ApiRefused,
     ApiUnavailable,
-    BadEvent,
     DeadlineExceeded,
     NotConfigured,
     StillExists,
@@ -215,7 +214,6 @@ def carry_out(service: Service, event: object) -> tuple[Report, Interruption]:
 # --- failing -------------------------------------------------------------------------------------------
 
 _NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
-    (BadEvent, "see with `unmirror explain` what the event says"),
     (NotConfigured, "`unmirror check` tries every setting and says what to do"),
     (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
     (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),

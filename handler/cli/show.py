@@ -167,17 +167,19 @@ def _swept(console: Console, told: Mapping[str, Any]) -> None:
     if figures:
         sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} of them gone"
         lines.add_row("seen", f"{count(figures['sessions'], 'session')} with {sources}")
-        rows = {
-            "freed": (figures["places_freed"], "places" + (", were this no dry run" if told["dry_run"] else "")),
-            "[red]unknown[/]": (figures["unknown"], "could not be decided; the next sweep tries again"),
-            "hidden": (figures["hidden"], "exist, but the lists do not show them to these credentials"),
-            "[yellow]emptied[/]": (figures["emptied"]["count"], "enabled, and mirroring nothing any more"),
-            "near quota": (figures["near_quota"]["count"], "with 9 or more sources, where 10 is the default quota"),
-            "[yellow]put back[/]": (len(figures["put_back"]), "removed before, and put back by somebody"),
-        }
-        for label, (many, what) in rows.items():
+        exist = "not in the lists, which show these credentials less than there is"
+        quota = "with 9 or more sources, where 10 is the default quota"
+        rows = (
+            ("would free" if told["dry_run"] else "freed", figures["places_freed"], "place", ""),
+            ("[red]unknown[/]", figures["unknown"], "interface", "could not be decided; the next sweep tries again"),
+            ("hidden", figures["hidden"], "interface", exist),
+            ("[yellow]emptied[/]", figures["emptied"]["count"], "session", "enabled, and mirroring nothing any more"),
+            ("near quota", figures["near_quota"]["count"], "session", quota),
+            ("[yellow]put back[/]", len(figures["put_back"]), "source", "removed before, and put back by somebody"),
+        )
+        for label, many, what, more in rows:
             if many:
-                lines.add_row(label, f"{many:,} {what}")
+                lines.add_row(label, f"{count(many, what)} {more}".rstrip())
     lines.add_row("took", cost(told))
     console.print(lines)
     if found := _findings(told):

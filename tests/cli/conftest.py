@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
+from werkzeug.serving import make_server
 
 from handler.cli.commands import unmirror
 from handler.vpc.emulator import Emulator
@@ -81,3 +82,17 @@ def ended(child: subprocess.Popen[str]) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+@contextmanager
+def listening(app: Callable[..., Any]) -> Iterator[str]:
+    """Serve a WSGI application over a real socket; yield its URL."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.wrappers import Response
 
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.vpc.emulator import Cloud, Emulator, Fault
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, listening
 from tests.cli.golden import same
 from tests.function import settings_for
 
@@ -61,12 +62,31 @@ def test_the_profile_file_is_a_source(run: Run, settings: dict[str, str], tmp_pa
     assert "from the profile file" in result.stdout
 
 
+def test_the_platform_is_a_source_and_its_keys_end(run: Run, settings: dict[str, str], tmp_path: Path) -> None:
+    """As CCE gives a pod its identity."""
+    (tmp_path / "token").write_text("an example")
+    until = f"{datetime.now(timezone.utc) + timedelta(hours=1):%Y-%m-%dT%H:%M:%S.%fZ}"
+    key = {"access": ACCESS_KEY, "secret": SECRET_KEY, "securitytoken": "t", "expires_at": until}
+    with listening(Response(json.dumps({"credential": key}))) as url:
+        named = {
+            "HUAWEICLOUD_SDK_AK": "",
+            "HC_CONTAINER_CREDENTIALS_FULL_URI": url,
+            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
+        }
+        result = run("check", "--json", settings={**settings, **named})
+    credentials = json.loads(result.stdout)["steps"][1]
+    assert credentials["status"] == "ok"
+    assert "from the platform" in credentials["detail"]
+
+
 def test_a_key_that_is_not_accepted_is_said_and_not_tried_again_and_again(
     run: Run, settings: dict[str, str], emulator: Emulator
 ) -> None:
     result = run("check", "--json", settings={**settings, "HUAWEICLOUD_SDK_SK": "marked-wrong"})
     assert result.exit_code == 1
-    assert "access key" in failed(json.loads(result.stdout))["list sessions"]
+    told = json.loads(result.stdout)
+    assert set(failed(told)) == {"list sessions"}  # once is enough
+    assert "access key" in failed(told)["list sessions"]
     assert sum(call.status == 401 and bool(call.access_key) for call in emulator.calls) <= 2
     assert "marked-wrong" not in result.output
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +16,11 @@ from unittest.mock import patch
 
 import functions_framework
 import pytest
-from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
 
 from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc.emulator import Emulator, Fault
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, Start, listening
 from tests.cli.golden import same
 from tests.function import check_report, settings_for
 
@@ -52,15 +54,8 @@ def served(emulator: Emulator, **settings: str) -> Iterator[str]:
     """Serve the function over a real socket; yield its URL."""
     with patch.dict(os.environ, settings_for(emulator, **settings)):
         app = functions_framework.create_app("on_event", "tests/at_once.py", "http")
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
+    with listening(app) as url:
+        yield url
 
 
 def still_mirrored(tenant: Tenant, ids: list[str]) -> set[str]:
@@ -177,6 +172,33 @@ def test_a_deadline_leaves_the_rest(run: Run, settings: dict[str, str], dead: li
     assert told["ended"]["not_sent"] >= 3
 
 
+def test_ctrl_c_lets_what_is_under_way_end_and_leaves_the_rest(
+    start: Start, settings: dict[str, str], dead: list[str], emulator: Emulator, tenant: Tenant, tmp_path: Path
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    async def hold(operation: str) -> None:
+        if operation == "remove_sources":
+            reached.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+
+    emulator.hold = hold
+    file, state = tmp_path / "letters", tmp_path / "state"
+    file.write_text(lines(*(event(id_, number) for number, id_ in enumerate(dead))))
+    command = ("replay", str(file), "--resume", str(state), "--in-flight", "1", "--json")
+    with start(*command, settings=settings) as child:
+        assert reached.wait(20)
+        child.send_signal(signal.SIGINT)
+        assert child.stderr is not None
+        assert "stopping" in child.stderr.readline()
+        go_on.set()
+        output, _ = child.communicate(timeout=20)
+    assert (child.returncode, json.loads(output)["ended"]) == (130, {"detached": 1, "not_sent": 3})
+    assert still_mirrored(tenant, dead) == set(dead[1:])
+    assert state.read_text().count("detached") == 1
+
+
 # --- to a function --------------------------------------------------------------------------------------------
 
 
@@ -198,6 +220,24 @@ def test_a_function_is_sent_what_it_admits(
     assert [result.exit_code for result in (refused, admitted)] == [1, 0]
     assert [(each["ended"], each["left"]) for each in told] == [({"refused": 4}, 4), ({"detached": 4}, 0)]
     assert still_mirrored(tenant, dead) == set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "left"),
+    [
+        (Response(status=302, headers={"Location": "/elsewhere"}), "refused", 1),
+        (Response("<html>", status=503), "refused", 1),
+        (Response("[1]", status=400), "unreadable", 0),
+        (Response("OK", status=200), "answered", 0),
+        (Response(status=204), "answered", 0),
+    ],
+)
+def test_a_url_that_is_no_function_is_judged_by_its_status(run: Run, answer: Response, outcome: str, left: int) -> None:
+    with listening(answer) as url:
+        result = run("replay", "-", "--url", url, "--json", given=lines({"any": "payload"}))
+    told = json.loads(result.stdout)
+    assert (told["ended"], told["left"]) == ({outcome: 1}, left)
+    assert result.exit_code == (0 if outcome == "answered" else 1)
 
 
 def test_a_function_that_is_not_there_leaves_everything(run: Run, dead: list[str]) -> None:

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Emulator, Fault
+from handler.vpc.emulator import Behaviour, Emulator, Fault
 from tests.cli.conftest import ROOT, Run, Start
 from tests.cli.golden import same
 from tests.function import check_report
@@ -69,6 +69,30 @@ def test_a_project_that_fails_does_not_stop_the_others(
     same("sweep-two-projects", result.stdout)
     assert "project 0-refused: " in result.stderr
     assert "vpc:trafficMirrorSessions:list" in result.stderr
+
+
+def test_what_is_to_be_looked_at_is_named(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant, emulator: Emulator
+) -> None:
+    """A session left empty, one near its quota, one protected, a target gone, and an interface that is hidden."""
+    for name in ("mail-1", "mail-2", "ids-sensor-a"):
+        tenant.cloud.delete_port(tenant.interfaces[name])
+    full = [tenant.interfaces[f"{kind}-{number}"] for kind in ("pay", "db") for number in range(1, 5)]
+    tenant.cloud.set_sources(PROJECT_ID, tenant.sessions["ids-databases"], [*full, tenant.interfaces["web-1"]])
+    emulator.behaviour = Behaviour(hidden_from_lists=frozenset({tenant.interfaces["web-1"]}))
+    protecting = {**settings, "UNMIRROR_PROTECT": "pci-*"}
+    result = run("sweep", "--dry-run", settings=protecting)
+    assert result.exit_code == 0
+    same("sweep-warnings", result.stdout)
+    for_tickets = run("sweep", "--format", "csv", settings=protecting)
+    whats = {row["what"] for row in csv.DictReader(for_tickets.stdout.splitlines())}
+    assert whats == {"detached", "protected", "no_target", "emptied", "near_quota"}
+
+
+def test_a_ticket_says_why_a_sweep_stopped(run: Run, settings: dict[str, str], dead: str) -> None:
+    result = run("sweep", "--limit", "0", "--format", "markdown", settings=settings)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("**stopped**: stopped and changed nothing")
 
 
 def test_one_project_of_several(run: Run, settings: dict[str, str], dead: str) -> None:
