@@ -77,11 +77,18 @@ def front(tmp_path: Path) -> Iterator[Front]:
         pytest.skip("no nginx, or no openssl to make a certificate")
     certificate, name = tmp_path / "fullchain.pem", "unmirror.example.com"
     request = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN={name}"
-    files = ["-addext", f"subjectAltName=DNS:{name}", "-keyout", tmp_path / "privkey.pem", "-out", certificate]
+    files: list[str | Path] = [
+        "-addext",
+        f"subjectAltName=DNS:{name}",
+        "-keyout",
+        tmp_path / "privkey.pem",
+        "-out",
+        certificate,
+    ]
     subprocess.run([openssl, *request.split(), *files], check=True, capture_output=True)  # noqa: S603 - our own words
     with ThreadingHTTPServer(("127.0.0.1", 0), _Function) as function:
         threading.Thread(target=function.serve_forever, args=(0.02,), daemon=True).start()
-        command = [NGINX, "-p", tmp_path, "-c", _configuration(tmp_path, function.server_port)]
+        command: list[str | Path] = [NGINX, "-p", tmp_path, "-c", _configuration(tmp_path, function.server_port)]
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)  # noqa: S603
         assert tested.returncode == 0, tested.stderr
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own words

@@ -1,6 +1,7 @@
-"""The image, built and run as the platforms run it: as uid 1003, nothing to write to but /tmp, ended by SIGTERM.
+"""What the image starts, and the image: uid 1003, nothing to write to but /tmp, `/init` and `/invoke`, SIGTERM.
 
-Skipped unless BASE_IMAGE names an image that buildah has: `tests/deploy/base-image` makes one.
+The server is always run, as a process; the image only where BASE_IMAGE names an image that buildah has, on which it
+can be built: `tests/deploy/base-image` makes one.
 """
 
 from __future__ import annotations
@@ -28,12 +29,7 @@ from tests.test_on_event import delete, sources, trace, without
 BASE = os.environ.get("BASE_IMAGE", "")
 IMAGE = "localhost/unmirror-under-test"
 
-pytestmark = [
-    pytest.mark.skipif(not BASE, reason="builds an image: BASE_IMAGE names the one to build on"),
-    pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the image read-only"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.timeout(300)  # for the image, where it is built
 
 
 def _buildah(*words: str) -> str:
@@ -45,6 +41,10 @@ def _buildah(*words: str) -> str:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Build the image from a folder of wheels, and return where its files are."""
+    if not BASE:
+        pytest.skip("builds an image: BASE_IMAGE names the one to build on")
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        pytest.skip("needs buildah, and root to mount the image")
     wheels = tmp_path_factory.mktemp("wheels")
     pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest"]
     for lock in Path("deploy/container").glob("*requirements.txt"):
@@ -103,13 +103,36 @@ class Container:
         return answer
 
 
+@dataclass(frozen=True)
+class Start:
+    """How the server is started, and in which environment."""
+
+    command: list[str]
+    environment: dict[str, str]
+    user: int
+
+
+@pytest.fixture(params=["process", "image"])
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
+    """The server by itself, and in the image: its files read-only but for a /tmp of its own, as the image's user."""
+    if request.param == "process":
+        for source in ("handler/main.py", "deploy/container/gunicorn.conf.py"):
+            shutil.copy(source, tmp_path)
+        command = [sys.executable, "-m", "gunicorn", "--config", str(tmp_path / "gunicorn.conf.py")]
+        return Start(command, {"PYTHONPATH": str(Path.cwd()), "HOME": str(tmp_path)}, os.geteuid())
+    image, configuration = request.getfixturevalue("image"), request.getfixturevalue("configuration")
+    enter = ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(image), configuration["User"]]
+    given = dict(entry.split("=", 1) for entry in configuration["Env"])
+    return Start([*enter, *configuration["Entrypoint"]], given, 1003)
+
+
 @pytest.fixture
-def container(image: Path, configuration: dict[str, Any], emulator: Emulator) -> Iterator[Container]:
-    """Start the image's entry point: its files read-only but for a /tmp of its own, as the image's user."""
-    settings = {**settings_for(emulator), "PORT": "0", "GUNICORN_LOG_LEVEL": "info"}
+def container(start: Start, emulator: Emulator) -> Iterator[Container]:
+    """Start it, and wait until it answers."""
+    settings = {**settings_for(emulator), "PORT": "0", "HOST": "127.0.0.1", "GUNICORN_LOG_LEVEL": "info"}
     with subprocess.Popen(  # noqa: S603 - our own words
-        ["unshare", "--mount", "sh", "-c", ENTER, "sh", image, configuration["User"], *configuration["Entrypoint"]],  # noqa: S607
-        env={**dict(entry.split("=", 1) for entry in configuration["Env"]), **settings},
+        start.command,
+        env={**start.environment, **settings},
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -140,9 +163,8 @@ def test_functiongraph_can_call_it(container: Container, tenant: Tenant) -> None
     assert sources(tenant) == without(before, gone)
 
 
-def test_it_runs_as_its_user_and_ends_when_it_is_told_to(container: Container) -> None:
-    status = Path(f"/proc/{container.process.pid}/status").read_text("utf-8")
-    assert re.search(r"^Uid:\s+1003\s", status, re.MULTILINE)
+def test_it_runs_as_its_user_and_ends_when_it_is_told_to(container: Container, start: Start) -> None:
+    assert Path(f"/proc/{container.process.pid}").stat().st_uid == start.user
     container.process.send_signal(signal.SIGTERM)
     assert container.process.wait(10) == 0, "10 s is the shortest time that a platform gives"
 
@@ -163,13 +185,8 @@ def test_a_delivery_under_way_is_finished_before_it_ends(
     assert container.process.wait(10) == 0
 
 
-def test_wrong_settings_stop_the_start(image: Path, configuration: dict[str, Any]) -> None:
-    environment = {
-        **dict(entry.split("=", 1) for entry in configuration["Env"]),
-        "PORT": "0",
-        "UNMIRROR_DRY_RUN": "yes",
-    }
-    command = ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(image), "1003:1003", *configuration["Entrypoint"]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
+def test_wrong_settings_stop_the_start(start: Start) -> None:
+    environment = {**start.environment, "PORT": "0", "HOST": "127.0.0.1", "UNMIRROR_DRY_RUN": "yes"}
+    done = subprocess.run(start.command, env=environment, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
     assert done.returncode != 0
     assert "UNMIRROR_DRY_RUN" in done.stdout + done.stderr

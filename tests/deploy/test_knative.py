@@ -32,8 +32,8 @@ def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
 
 
 @pytest.fixture(scope="module")
-def schema() -> Draft202012Validator:
-    return Draft202012Validator(yaml.safe_load(Path("tests/deploy/knative.schema.yaml").read_text("utf-8")))
+def schema() -> dict[str, Any]:
+    return dict(yaml.safe_load(Path("tests/deploy/knative.schema.yaml").read_text("utf-8")))
 
 
 def _one(manifests: list[Manifest], kind: str, name: str = "unmirror") -> Manifest:
@@ -42,19 +42,17 @@ def _one(manifests: list[Manifest], kind: str, name: str = "unmirror") -> Manife
 
 
 def _is_ours(manifest: Manifest) -> bool:
-    return manifest["apiVersion"].startswith(OURS)
+    return str(manifest["apiVersion"]).startswith(OURS)
 
 
 # --- valid ----------------------------------------------------------------------------------------------------
 
 
-def test_the_kinds_of_knative_have_only_fields_that_exist(
-    manifests: list[Manifest], schema: Draft202012Validator
-) -> None:
+def test_the_kinds_of_knative_have_only_fields_that_exist(manifests: list[Manifest], schema: dict[str, Any]) -> None:
     for manifest in (*filter(_is_ours, manifests), yaml.safe_load(REPLAY.read_text("utf-8"))):
-        kind = schema.evolve(schema={**schema.schema["$defs"][_schema_name(manifest)], "$defs": schema.schema["$defs"]})
+        kind = Draft202012Validator({**schema["$defs"][_schema_name(manifest)], "$defs": schema["$defs"]})
         assert [f"{error.json_path}: {error.message}" for error in kind.iter_errors(manifest)] == []
-        assert schema.is_valid(manifest)
+        assert Draft202012Validator(schema).is_valid(manifest)
 
 
 def _schema_name(manifest: Manifest) -> str:
@@ -71,14 +69,14 @@ def _schema_name(manifest: Manifest) -> str:
         ("spec.template.metadata.annotations.autoscaling\\.knative\\.dev/minScale", "1"),
     ],
 )
-def test_the_schema_sees_a_field_that_is_wrong(path: str, value: object, schema: Draft202012Validator) -> None:
+def test_the_schema_sees_a_field_that_is_wrong(path: str, value: object, schema: dict[str, Any]) -> None:
     service = _one(build(FOLDER / "base"), "Service")
     *parents, last = (part.replace("\0", ".") for part in path.replace("\\.", "\0").split("."))
     place: Any = service
     for name in parents:
         place = place[int(name) if isinstance(place, list) else name]
     place[last] = value
-    assert not schema.is_valid(service)
+    assert not Draft202012Validator(schema).is_valid(service)
 
 
 def test_the_kinds_of_kubernetes_are_valid(tmp_path: Path) -> None:

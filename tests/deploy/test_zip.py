@@ -1,9 +1,13 @@
-"""The code package: the same bytes each time, for the right platform, and it runs without anything beside it."""
+"""The code package: the same bytes each time, for the right platform, and it runs without anything beside it.
+
+It is run by the Python that runs the tests, or by the one that FUNCTIONGRAPH_PYTHON names.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -20,7 +24,7 @@ from tests.deploy.terraform import Configuration, constants
 from tests.function import Answer, check, check_report, settings_for
 from tests.test_on_event import cloud_event, delete, deleted, sources, through_gateway, trace, without
 
-HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+RUNTIME = os.environ.get("FUNCTIONGRAPH_PYTHON", sys.executable)
 KEYS = ("TEMPORARY", "temporary-secret", "temporary-token")
 UNOBTAINABLE = ("No matching distribution found", "Could not find a version", "Connection", "Max retries")
 
@@ -44,10 +48,15 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return build
 
 
+def _version() -> str:
+    asked = [RUNTIME, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+
 @pytest.fixture(scope="module")
 def package(build: Build) -> Path:
-    """The package for the Python that runs the tests."""
-    return build(HERE)
+    """The package for the Python that is to run it."""
+    return build(_version())
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +74,7 @@ def invoke(code: Path, emulator: Emulator) -> Iterator[Invoke]:
     assert emulator.door is not None
     emulator.door.keys[KEYS[0]] = KEYS[1:]
     settings = settings_for(emulator, UNMIRROR_TRUST="", HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
-    command = [sys.executable, "-I", "-S", "tests/deploy/functiongraph_runtime.py", str(code)]
+    command = [RUNTIME, "-I", "-S", "tests/deploy/functiongraph_runtime.py", str(code)]
     with subprocess.Popen(  # noqa: S603 - our own words
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={"NO_PROXY": "*"}
     ) as process:
@@ -84,7 +93,7 @@ def invoke(code: Path, emulator: Emulator) -> Iterator[Invoke]:
 
 
 def test_it_is_the_same_bytes_again(build: Build, package: Path) -> None:
-    assert build(HERE).read_bytes() == package.read_bytes()
+    assert build(_version()).read_bytes() == package.read_bytes()
 
 
 @pytest.mark.parametrize("python", ["3.12"])
