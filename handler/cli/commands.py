@@ -17,7 +17,7 @@ from handler import __version__, events
 from handler.cli import demo as demo_
 from handler.cli import show, tenant
 from handler.cli.check import check
-from handler.cli.options import DONE, FAILED, Common, InterfaceId, carry_out, common, complain, example, fail
+from handler.cli.options import DONE, FAILED, Common, carry_out, common, complain, example, fail, interface
 from handler.cli.replay import replay
 from handler.cli.sessions import sessions
 from handler.cli.sweep import sweep
@@ -142,7 +142,7 @@ def _is_free(port: int) -> bool:
 
 
 @unmirror.command(epilog=example("unmirror detach 6134900d-31a6-4b71-8453-dbca7f26982a --dry-run"))
-@click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=InterfaceId())
+@click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=interface)
 @common("dry_run", "project", "region", "endpoint", "deadline", "as_json", "quiet")
 def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
     """Detach interfaces from their sessions, if they are gone.

@@ -101,17 +101,12 @@ def common(*names: str) -> Callable[[F], F]:
     return decorate
 
 
-class InterfaceId(click.ParamType[str]):
-    """A UUID, in lower case."""
-
-    name = "id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the id; fail on what can be none."""
-        id_ = interface_id(value)
-        if id_ is None:
-            self.fail("an interface id is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a", param, ctx)
-        return id_
+def interface(text: str) -> str:
+    """Return an interface id in lower case; raise BadParameter for what can be none."""
+    id_ = interface_id(text)
+    if id_ is None:
+        raise click.BadParameter("an interface id is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a")
+    return id_
 
 
 def example(*commands: str) -> str:
@@ -184,6 +179,7 @@ def interruptible() -> Iterator[Interruption]:
 
     def stop(number: int, _: FrameType | None) -> None:
         if interruption.signal:
+            os.write(2, b"\x1b[?25h\n" if os.isatty(2) else b"")  # a progress bar has hidden the cursor
             os._exit(128 + number)  # no thread is waited for
         interruption.signal = number
         os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")

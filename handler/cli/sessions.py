@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 
 from handler.cli import show
-from handler.cli.options import A_DAY, DONE, FAILED, Common, InterfaceId, common, complain, example, fail, interruptible
+from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, example, fail, interruptible
+from handler.cli.options import interface as interface_
 from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.abreast import abreast
 from handler.model import Deadline, MirrorSession
@@ -47,8 +48,8 @@ class Filters:
 
 
 @click.command(epilog=example("unmirror sessions --name 'ids-*'", "unmirror sessions --interface ID --json"))
-@click.option("--interface", metavar="ID", type=InterfaceId(), help="Only those that mirror this interface.")
-@click.option("--target", metavar="ID", type=InterfaceId(), help="Only those that mirror to this target.")
+@click.option("--interface", metavar="ID", type=interface_, help="Only those that mirror this interface.")
+@click.option("--target", metavar="ID", type=interface_, help="Only those that mirror to this target.")
 @click.option("--name", metavar="GLOB", help="Only those of such a name.")
 @common("project", "region", "endpoint", "deadline", "as_json", "quiet")
 def sessions(chosen: Common, interface: str | None, target: str | None, name: str | None) -> None:

@@ -189,6 +189,22 @@ def test_ctrl_c_ends_it_and_what_was_under_way_is_reported(
     assert all(each["error"] for each in report["detachments"] if each["status"] == "failed")
 
 
+def test_the_second_ctrl_c_waits_for_nothing(
+    start: Start, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    emulator.faults.append(Fault("list_ports", "hang", times=-1))
+    with start("sweep", settings=settings) as child:
+        while not emulator.counts.get("list_ports"):
+            assert child.poll() is None
+        assert child.stderr is not None
+        child.send_signal(signal.SIGINT)
+        assert "once more ends it at once" in child.stderr.readline()
+        child.send_signal(signal.SIGINT)
+        output, _ = child.communicate(timeout=5)
+    emulator.clear_faults()
+    assert (child.returncode, output) == (130, "")
+
+
 @pytest.mark.parametrize(("given", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_on_a_terminal_it_shows_progress_and_colours_unless_told_not_to(
     settings: dict[str, str], dead: str, given: dict[str, str], coloured: bool
