@@ -64,6 +64,8 @@ def demo(chosen: Common) -> None:
             for number, played in enumerate(play, 1):
                 acts.append(played)
                 show.act(console, number, played, company)
+                if played.wrong:
+                    break
     except demo_.DemoFailed as error:
         fail(str(error))
     except KeyboardInterrupt:

@@ -27,7 +27,7 @@ class Delivery:
     @cached_property
     def body(self) -> bytes:
         """The payload as JSON."""
-        return json.dumps(self.payload, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return json.dumps(self.payload, separators=(",", ":")).encode("ascii")
 
     @cached_property
     def key(self) -> str:

@@ -156,7 +156,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class Interruption:
-    """Whether somebody said stop. What is under way is finished, and nothing more begins."""
+    """Whether somebody said stop: then nothing more begins."""
 
     def __init__(self) -> None:
         self.signal = 0

@@ -75,8 +75,6 @@ def replay(
                     endings = _sent(chosen, read, ledger, patient(send, deadline), in_flight)
             else:
                 endings = _sent(chosen, read, ledger, patient(to_api(chosen.service(), deadline), deadline), in_flight)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     except OSError as error:
         fail(f"the state file cannot be used: {error.strerror}")
     except UnmirrorError as error:
@@ -121,10 +119,8 @@ def _told(read: Sequence[Delivery], ledger: Ledger, endings: Sequence[Ending]) -
 def _show(console: Console, told: Mapping[str, Any]) -> None:
     lines = show.grid()
     more = {"answered before": told["answered_before"], "the same as another": told["repeated"]}
-    read = "; ".join(
-        [show.count(told["deliveries"], "event"), *(f"{many:,} {what}" for what, many in more.items() if many)]
-    )
-    lines.add_row("read", read)
+    besides = "".join(f"; {many:,} {what}" for what, many in more.items() if many)
+    lines.add_row("read", show.count(told["deliveries"], "event") + besides)
     for outcome, many in told["ended"].items():
         lines.add_row(show.outcome(outcome), f"{many:,}")
     console.print(lines)

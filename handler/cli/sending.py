@@ -10,6 +10,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+import click
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -49,7 +50,7 @@ def to_api(service: Service, deadline: Deadline) -> Send:
 def to_function(url: str, secret: str, token: str, in_flight: int, deadline: Deadline) -> Iterator[Send]:
     """Give what posts a delivery to a URL, signed or with a token where they are not empty.
 
-    Raises ValueError, which says what is wrong with them. Nothing is followed, and nothing secret is kept or shown.
+    Raises UsageError, which says what is wrong with them. Nothing is followed, and nothing secret is kept or shown.
     """
     signer = _signer(secret)
     _check(url, with_token=bool(token))
@@ -87,7 +88,7 @@ def patient(send: Send, deadline: Deadline) -> Send:
         if deadline.remaining() <= 0:
             return Ending(delivery, "not_sent", 0, "not sent before the end")
         ending = send(delivery)
-        failed = ending.outcome in ("failed", "refused", "unanswered") and not ending.settled
+        failed = ending.outcome in ("failed", "refused", "unanswered") and ending.status != 403  # its own project
         failures = failures + 1 if failed else 0
         return ending
 
@@ -100,7 +101,7 @@ def _signer(secret: str) -> Callable[[str, bytes], dict[str, str]]:
     try:
         first = Settings.from_env({"UNMIRROR_WEBHOOK_SECRETS": secret}).webhook_secrets[0]
     except (NotConfigured, IndexError):
-        raise ValueError("the secret is not whsec_ and the base64 of 16 bytes or more") from None
+        raise click.UsageError("the secret is not whsec_ and the base64 of 16 bytes or more") from None
     webhook = Webhook(first)
 
     def sign(id_: str, body: bytes) -> dict[str, str]:
@@ -117,11 +118,11 @@ def _signer(secret: str) -> Callable[[str, bytes], dict[str, str]]:
 def _check(url: str, *, with_token: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("the URL is https://host/path, without a name or a password")
+        raise click.UsageError("the URL is https://host/path, without a name or a password")
     try:
         Settings.from_env({"UNMIRROR_VPC_ENDPOINT": f"{parts.scheme}://{parts.netloc}"} if with_token else {})
     except NotConfigured:
-        raise ValueError("a token is sent over https only, or to a loopback address") from None
+        raise click.UsageError("a token is sent over https only, or to a loopback address") from None
 
 
 def _ending(delivery: Delivery, status: int, content: bytes) -> Ending:

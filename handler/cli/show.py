@@ -136,12 +136,12 @@ def _lines(told: Mapping[str, Any], status: str = "") -> Table:
     lines = grid()
     lines.add_row(f"{status}{outcome(told['outcome'])}", plain(told["reason"]))
     for each in told["detachments"]:
-        ids = "\n".join(each["interface_ids"])
+        ids = "\n".join(map(plain, each["interface_ids"]))
         lines.add_row(_STATUSES[each["status"]], f"{plain(each['session_name'])}\n{ids}")
         if each["error"]:
             lines.add_row("", f"[red]{plain(each['error']['detail'])}[/]")
     for each in told["kept"]:
-        lines.add_row(_WHY_KEPT[each["why"]], each["interface_id"])
+        lines.add_row(_WHY_KEPT[each["why"]], plain(each["interface_id"]))
     for each in told["lost_targets"]:
         lines.add_row("[yellow]no target[/]", f"{plain(each['session_name'])} mirrors to nowhere")
     for part in told["parts"]:

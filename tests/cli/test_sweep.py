@@ -95,6 +95,16 @@ def test_a_ticket_says_why_a_sweep_stopped(run: Run, settings: dict[str, str], d
     assert result.stdout.startswith("**stopped**: stopped and changed nothing")
 
 
+def test_a_table_of_many_says_how_many_more(run: Run, settings: dict[str, str], tenant: Tenant) -> None:
+    ids = [tenant.cloud.new_id() for _ in range(120)]
+    tenant.cloud.set_sources(PROJECT_ID, tenant.sessions["mail-dlp"], ids)
+    shown = run("sweep", "--dry-run", "--limit", "500", settings=settings).stdout
+    assert "and 20 more" in shown
+    assert shown.count("would leave") == 100
+    all_of_them = run("sweep", "--limit", "500", "--format", "csv", settings=settings).stdout
+    assert all(id_ in all_of_them for id_ in ids)
+
+
 def test_one_project_of_several(run: Run, settings: dict[str, str], dead: str) -> None:
     both = {**settings, "UNMIRROR_PROJECTS": f"another,{PROJECT_ID}"}
     report = json.loads(run("sweep", "--project", "another", "--json", settings=both).stdout)
