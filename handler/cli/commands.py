@@ -17,7 +17,8 @@ from handler import __version__, events
 from handler.cli import demo as demo_
 from handler.cli import show, tenant
 from handler.cli.check import check
-from handler.cli.options import DONE, FAILED, Common, carry_out, common, complain, example, fail, interface
+from handler.cli.interruption import carry_out
+from handler.cli.options import DONE, FAILED, Common, common, complain, example, fail, interface
 from handler.cli.replay import replay
 from handler.cli.sessions import sessions
 from handler.cli.sweep import sweep

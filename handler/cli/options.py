@@ -1,19 +1,13 @@
-"""What the commands share: common options, the service that they choose, Ctrl-C, and how a command fails."""
+"""What the commands share: common options, the service that they choose, and how a command fails."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import inf
-from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -28,7 +22,7 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.events.values import interface_id
-from handler.report import Report, problem
+from handler.report import problem
 from handler.service import Service
 from handler.settings import Settings
 
@@ -150,61 +144,6 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
     "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
 }
-
-
-# --- interruption ----------------------------------------------------------------------------------------
-
-
-class Interruption:
-    """Whether somebody said stop: then nothing more begins."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-        """The signal's number, 0 while there was none."""
-
-    def clock(self) -> float:
-        """Return monotonic seconds, and after an interruption a time at which every deadline has come."""
-        return inf if self.signal else time.monotonic()
-
-    def exit_code(self, otherwise: int) -> int:
-        """Return what a shell expects of a process that a signal ended."""
-        return 128 + self.signal if self.signal else otherwise
-
-
-@contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Keep SIGINT and SIGTERM in mind instead of breaking off; the second one ends the process at once."""
-    interruption = Interruption()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if interruption.signal:
-            os.write(2, b"\x1b[?25h\n" if os.isatty(2) else b"")  # a progress bar has hidden the cursor
-            os._exit(128 + number)  # no thread is waited for
-        interruption.signal = number
-        os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
-
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's matter
-        yield interruption
-        return
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def carry_out(service: Service, event: object) -> tuple[Report, Interruption]:
-    """Let the service do what the event asks for; after an interruption the report says how far it came.
-
-    Raises BadEvent, and nothing else.
-    """
-    began = time.monotonic()
-    with interruptible() as interruption:
-        report = replace(service, clock=interruption.clock).handle(event)
-    return replace(report, seconds=time.monotonic() - began), interruption
 
 
 # --- failing -------------------------------------------------------------------------------------------

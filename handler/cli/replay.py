@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from handler.cli import show
 from handler.cli.deliveries import Delivery, Ending, Ledger, deliveries
-from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, example, fail, interruptible
+from handler.cli.interruption import interruptible
+from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, example, fail
 from handler.cli.sending import Send, patient, to_api, to_function
 from handler.errors import UnmirrorError
 from handler.mirror.abreast import abreast

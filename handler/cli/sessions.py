@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 
 from handler.cli import show
-from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, example, fail, interruptible
+from handler.cli.interruption import interruptible
+from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, example, fail
 from handler.cli.options import interface as interface_
 from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.abreast import abreast

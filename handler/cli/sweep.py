@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from handler.cli import show, tickets
-from handler.cli.options import DONE, FAILED, STOPPED, Common, carry_out, common, complain, example, fail, setting
+from handler.cli.interruption import carry_out
+from handler.cli.options import DONE, FAILED, STOPPED, Common, common, complain, example, fail, setting
 from handler.errors import UnmirrorError
 from handler.mirror.clearing import Progress
 from handler.mirror.sweep import Sweep
