@@ -28,7 +28,6 @@ STEPS = 30
 CODES = [
     (400, "VPC.2802"),
     (401, "APIGW.0301"),
-    (401, "APIGW.0307"),
     (403, "VPC.2201"),
     (404, "APIGW.0101"),
     (404, "VPC.2204"),
@@ -48,7 +47,7 @@ def _error(answer: tuple[int, str], **often: Any) -> Fault:
     return Fault(status=status, body=body.encode(), **often)
 
 
-operations = st.sampled_from(("*", "list_sessions", "show_session", "remove_sources", "show_port", "list_ports"))
+operations = st.sampled_from(("remove_sources", "list_sessions", "show_port", "show_session", "list_ports", "*"))
 often = {"operation": operations, "times": st.integers(1, 3), "skip": st.integers(0, 2)}
 faults = st.one_of(
     st.builds(_error, answer=st.sampled_from(CODES), **often),
@@ -74,7 +73,7 @@ class Storm(RuleBasedStateMachine):
         self.announced: list[str] = []
         self.pending: list[dict[str, Any]] = []
         self.traces = 0
-        for n in range(6):
+        for n in range(9):
             self.an_interface_is_made_and_watched([n])
         self.restart()
 
@@ -109,17 +108,24 @@ class Storm(RuleBasedStateMachine):
         self.watched = self._watched()
 
     @precondition(lambda self: self.living)
-    @rule(place=places, told=st.integers(0, 3), at_once=st.booleans())
-    def an_interface_dies(self, place: int, told: int, at_once: bool) -> None:
-        """And is told of once, often, or never; now or later."""
-        port = self.living.pop(place % len(self.living))
-        self.cloud.delete_port(port)
-        self.dead.append(port)
-        self.watched = self._watched()
-        events = [self._announce(port) for _ in range(told)]
-        if at_once:
-            for event in events:
-                self._deliver(event)
+    @rule(place=places, told=st.integers(0, 2), fault=st.none() | faults)
+    def an_interface_dies(self, place: int, told: int, fault: Fault | None) -> None:
+        """And is told of once, often, or never, perhaps as something goes wrong."""
+        port = self._die(place)
+        if fault is not None:
+            self.the_api_fails(fault)
+        for _ in range(told):
+            self._deliver(self._announce(port))
+
+    @precondition(lambda self: self.living)
+    @rule(some=st.lists(places, min_size=2, max_size=4), fault=st.none() | faults)
+    def interfaces_die_together(self, some: list[int], fault: Fault | None) -> None:
+        """And are told of at once."""
+        events = [self._announce(self._die(place)) for place in some[: len(self.living)]]
+        if fault is not None:
+            self.the_api_fails(fault)
+        with ThreadPoolExecutor(len(events)) as pool:
+            list(pool.map(self._deliver, events))
 
     @precondition(lambda self: self.living)
     @rule(place=places)
@@ -158,7 +164,7 @@ class Storm(RuleBasedStateMachine):
     # --- what happens to the function
 
     @rule()
-    def restart(self, deadline: str = "0.5") -> None:
+    def restart(self, deadline: str = "0.3") -> None:
         """Another instance, which knows nothing; a key that rested is tried again."""
         self.function = Function(
             settings_for(self.emulator, UNMIRROR_DEADLINE=deadline), target="on_event", source=AT_ONCE
@@ -201,6 +207,13 @@ class Storm(RuleBasedStateMachine):
         held = {source for sources in self.cloud.sources(PROJECT_ID).values() for source in sources}
         assert not held & set(self.announced) & set(self.dead)
 
+    def _die(self, place: int) -> str:
+        port = self.living.pop(place % len(self.living))
+        self.cloud.delete_port(port)
+        self.dead.append(port)
+        self.watched = self._watched()
+        return port
+
     def _announce(self, port: str) -> dict[str, Any]:
         self.traces += 1
         self.announced.append(port)
@@ -225,7 +238,7 @@ class Storm(RuleBasedStateMachine):
 
 TestStorm = Storm.TestCase
 TestStorm.settings = settings(
-    max_examples=EXAMPLES or 12,
+    max_examples=EXAMPLES or 15,
     stateful_step_count=STEPS,
     deadline=None,
     derandomize=not EXAMPLES,
