@@ -62,7 +62,7 @@ class Service:
         client = None
         if settings.endpoint:
             client = VpcClient(
-                settings.endpoint, Credentials.from_env(environ), environ=environ, sleep=sleep, draw=draw
+                settings.endpoint, Credentials.from_env(environ), environ=environ, clock=clock, sleep=sleep, draw=draw
             )
         return cls(settings, detach, Sweep(detach, settings.sweep_limit.allows), client, clock)
 
