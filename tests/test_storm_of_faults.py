@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -18,9 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from handler.cli.demo import cts_event
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import SESSIONS_A_SOURCE, SOURCES_A_SESSION, Behaviour, Cloud, Emulator, Fault
+from handler.vpc.emulator import SESSIONS_A_SOURCE, SOURCES_A_SESSION, Behaviour, Cloud, Door, Emulator, Fault
 from tests.conftest import AT_ONCE
 from tests.function import Answer, Function, settings_for
+
+MOST_AT_ONCE = 6
+"""Deliveries that are sent at the same time."""
 
 EXAMPLES = int(os.environ.get("STORM_EXAMPLES", "0"))
 STEPS = 30
@@ -157,8 +161,8 @@ class Storm(RuleBasedStateMachine):
 
     @rule()
     def the_faults_end(self) -> None:
-        assert self.emulator.door is not None
-        self.emulator.door.keys = {ACCESS_KEY: SECRET_KEY}
+        """And no key is locked any more; every new instance that tried it has brought it nearer to that."""
+        self.emulator.door = Door({ACCESS_KEY: SECRET_KEY}, lambda: datetime.now(timezone.utc))
         self.emulator.clear_faults()
 
     # --- what happens to the function
@@ -171,7 +175,7 @@ class Storm(RuleBasedStateMachine):
         )
         self.calls_before = len(self.emulator.calls)
 
-    @rule(some=st.lists(places, min_size=1, max_size=6))
+    @rule(some=st.lists(places, min_size=1, max_size=MOST_AT_ONCE))
     def events_are_sent_again(self, some: list[int]) -> None:
         """At once. What is pending depends on time, so no precondition may ask for it."""
         events = {place % len(self.pending): self.pending[place % len(self.pending)] for place in some if self.pending}
@@ -190,7 +194,8 @@ class Storm(RuleBasedStateMachine):
 
     @invariant()
     def few_authentications_fail(self) -> None:
-        assert sum(call.status == 401 for call in self.emulator.calls[self.calls_before :]) <= 2
+        """Two at most; but calls that are under way when a key that was good is first refused cannot be called back."""
+        assert sum(call.status == 401 for call in self.emulator.calls[self.calls_before :]) <= 2 + MOST_AT_ONCE - 1
 
     def settle(self) -> None:
         """End all faults and send again what was not answered with a success."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -79,6 +80,10 @@ class Transport:
             raise OutcomeUnknown(f"the VPC API's answer was lost: {type(error).__name__}") from error
         try:
             content = self._read(response, deadline)
+        except OutcomeUnknown:
+            if response.status_code != HTTPStatus.UNAUTHORIZED:
+                raise
+            content = b""  # a refusal without its text is one: asking again would bring the key nearer to its lock
         finally:
             response.close()
         sent_headers = {name.lower(): value for name, value in response.headers.items()}

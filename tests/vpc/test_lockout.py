@@ -58,6 +58,16 @@ def test_a_storm_with_a_wrong_key_fails_at_most_twice_and_answers_each_delivery_
     assert all(key not in answers[-1].body.decode() for key in (ACCESS_KEY, SECRET_KEY))
 
 
+def test_a_refusal_whose_text_is_lost_is_still_one(
+    new_function: NewFunction, emulator: Emulator, tenant: Tenant
+) -> None:
+    """Its status is enough: a call that is tried again brings the key nearer to its lock."""
+    function = new_function(HUAWEICLOUD_SDK_SK="wrong")
+    emulator.faults.append(Fault("list_sessions", "truncate", times=-1))
+    statuses = {function.post(cts_event(tenant.interfaces["api-3"], trace=n)).status for n in range(4)}
+    assert (statuses, failures(emulator)) == ({502}, 1)
+
+
 def test_a_wrong_key_of_the_platform_rests_too_and_holds_up_no_other(region: Region) -> None:
     client = region.client()
     wrong = AccessKey("agency", "wrong", "token")
