@@ -150,7 +150,7 @@ def test_what_is_raised_quotes_no_url(user_data: dict[str, str], tenant: Tenant)
         ({"cts": {1: "marked"}}, 400),
         ({"cts": object()}, 400),
     ],
-    ids=str,
+    ids=["trace", "object", "list", "text", "bytes", "nothing", "a key that is no text", "a value that is no JSON"],
 )
 def test_what_can_never_be_read_is_returned_as_a_problem(
     user_data: dict[str, str], emulator: Emulator, event: object, status: int
