@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeAlias
 
 Operation: TypeAlias = Literal[
@@ -92,7 +92,7 @@ class Reply:
         found = self.headers.get("x-request-id") or (body.get("request_id") if isinstance(body, dict) else "")
         return re.sub(r"[^0-9A-Za-z_.:-]", "", found)[:128] if isinstance(found, str) else ""
 
-    @property
+    @cached_property
     def code(self) -> str:
         """The API's error code, from any of the shapes in which it comes; empty when there is none."""
         found = _code(self.json)
@@ -107,6 +107,7 @@ class Reply:
         return None if moment is None else max(0.0, (moment - (self.date or now)).total_seconds())
 
 
+@lru_cache(1024)
 def meaning(operation: Operation, status: int, code: str) -> Meaning:
     """Return what an answer other than the documented success means."""
     for of_operation, of_status, of_code, found in _ROWS:
