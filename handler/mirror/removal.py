@@ -7,7 +7,7 @@ Those that arrive while one is under way go together in the next.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -27,8 +27,9 @@ from handler.model import MirrorSession, SessionReply
 Fate: TypeAlias = Literal["detached", "already_absent"] | UnmirrorError
 """What became of one interface: it left by our removal, it had left before, or why it did not."""
 
-Learn: TypeAlias = Callable[[str, str, MirrorSession | None], None]
-"""Told (project id, session id, session or None) after each answer that shows a session."""
+Learn: TypeAlias = Callable[[str, str, Collection[str] | None], None]
+"""Told (project id, session id, interfaces that are gone and absent from it, or None for all of a session that is gone)
+after each answer that shows a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,12 @@ class _Attempt:
         """Note the fate of each id that the reply shows absent; return those that it still lists."""
         self._note(reply.request_id)
         session = reply.session
-        self._learn(self._api.project_id, self._session.id, session)
         self._after = None if session is None else session.sources
         listed = () if session is None else tuple(id_ for id_ in ids if id_ in session.sources)
         fate: Fate = "already_absent" if session is None else absent
-        self._fates.update(dict.fromkeys((id_ for id_ in ids if id_ not in listed), fate))
+        left = tuple(id_ for id_ in ids if id_ not in listed)
+        self._fates.update(dict.fromkeys(left, fate))
+        self._learn(self._api.project_id, self._session.id, None if session is None else left)
         return listed
 
     def _note(self, request_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -60,14 +60,14 @@ class Snapshot:
         """Return the sessions that mirror to this target."""
         return tuple(self._now(self.by_target.get(target_id, ())))
 
-    def with_session(self, session_id: str, session: MirrorSession | None) -> Snapshot:
-        """Return the snapshot after an answer showed the session with these sources, or gone.
+    def without(self, session_id: str, interface_ids: Collection[str] | None) -> Snapshot:
+        """Return the snapshot after an answer showed these interfaces absent from the session; None: the session gone.
 
-        Only the sources are taken from it: the API's own example of that answer has an empty target.
+        Nothing else is taken from the answer: it may be older than the snapshot, but what is gone stays gone.
         """
-        known = self.session(session_id)
-        if session is not None and known is not None:
-            session = replace(known, sources=session.sources)
+        session = None if interface_ids is None else self.session(session_id)
+        if session is not None and interface_ids is not None:
+            session = replace(session, sources=tuple(id_ for id_ in session.sources if id_ not in interface_ids))
         return replace(self, changed={**self.changed, session_id: session})
 
     def _now(self, listed: Iterable[MirrorSession]) -> list[MirrorSession]:
@@ -88,6 +88,6 @@ class Looks:
         """
         return self._shared.get(api.project_id, need, api.deadline, lambda: Snapshot.of(api.list_sessions()))
 
-    def learn(self, project_id: str, session_id: str, session: MirrorSession | None) -> None:
-        """Take what a later answer showed of a session into the latest snapshot."""
-        self._shared.amend(project_id, lambda snapshot: snapshot.with_session(session_id, session))
+    def learn(self, project_id: str, session_id: str, interface_ids: Collection[str] | None) -> None:
+        """Take out of the latest snapshot what an answer showed absent from a session; None: all of the session."""
+        self._shared.amend(project_id, lambda snapshot: snapshot.without(session_id, interface_ids))

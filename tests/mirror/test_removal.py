@@ -11,19 +11,18 @@ import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, OutcomeUnknown, RemovalRejected
 from handler.mirror.removal import Removal, Removals
-from handler.model import MirrorSession
 from tests.mirror.cloud import PROJECT, Clock, Cloud, Hold
 
 REJECTED = RemovalRejected("rejected", code="VPC.0001", request_id="no")
 
 
 @pytest.fixture
-def learned() -> list[tuple[str, str, MirrorSession | None]]:
+def learned() -> list[tuple[str, str, tuple[str, ...] | None]]:
     return []
 
 
 @pytest.fixture
-def removals(learned: list[tuple[str, str, MirrorSession | None]]) -> Removals:
+def removals(learned: list[tuple[str, str, tuple[str, ...] | None]]) -> Removals:
     return Removals(lambda *what: learned.append(what))
 
 
@@ -45,7 +44,7 @@ def remove(removals: Removals, cloud: Cloud, *ids: str) -> Removal:
 
 
 def test_the_answer_proves_the_removal(
-    removals: Removals, cloud: Cloud, learned: list[tuple[str, str, MirrorSession | None]]
+    removals: Removals, cloud: Cloud, learned: list[tuple[str, str, tuple[str, ...] | None]]
 ) -> None:
     removal = remove(removals, cloud, "a", "b")
     assert (removal.fates, removal.before, removal.after) == (
@@ -54,7 +53,7 @@ def test_the_answer_proves_the_removal(
         ("c", "d"),
     )
     assert removal.request_ids == ("request-1",)
-    assert learned == [(PROJECT, "s", cloud.sessions["s"])]
+    assert learned == [(PROJECT, "s", ("a", "b"))]
 
 
 def test_those_who_come_while_a_removal_is_under_way_go_together_in_the_next(
