@@ -1,4 +1,4 @@
-"""An emulated cloud in a process of its own, for measurements: `python -m tests.bench.cloud SESSIONS DELETED SHAPE`.
+"""An emulated cloud in a process of its own: `python -m tests.bench.cloud SESSIONS DELETED SHAPE LATENCY`.
 
 Prints its URL and the deleted ids as one line of JSON; answers each line on standard input with its call counts.
 """
@@ -34,9 +34,9 @@ def seeded(sessions: int, deleted: int, shape: str) -> tuple[Cloud, list[str]]:
 
 def main() -> None:
     """Serve until standard input ends."""
-    sessions, deleted, shape = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    sessions, deleted, shape, latency = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
     cloud, gone = seeded(sessions, deleted, shape)
-    with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=LATENCY, keep_calls=False) as emulator:
+    with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=latency, keep_calls=False) as emulator:
         print(json.dumps({"url": emulator.url, "gone": gone}), flush=True)
         for _ in sys.stdin:
             sources = cloud.sources(PROJECT_ID)

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from tests.bench.cloud import ACCESS_KEY, LATENCY, PROJECT_ID, SECRET_KEY
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "tests" / "bench" / "peers"
@@ -47,9 +47,9 @@ class CloudProcess:
 
 
 @contextmanager
-def cloud(sessions: int, deleted: int, shape: str) -> Iterator[CloudProcess]:
+def cloud(sessions: int, deleted: int, shape: str, latency: float = LATENCY) -> Iterator[CloudProcess]:
     """Run an emulated cloud."""
-    command = [sys.executable, "-m", "tests.bench.cloud", str(sessions), str(deleted), shape]
+    command = [sys.executable, "-m", "tests.bench.cloud", str(sessions), str(deleted), shape, str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout
         try:
