@@ -1,0 +1,132 @@
+"""The attacks of `tests/attacks/table.py`, over a real socket, on the function as functions-framework serves it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, seed
+from handler.vpc.emulator import Emulator
+from tests.attacks import wire
+from tests.attacks.table import ATTACKS, PATIENT_PROJECT, REGION, SECRET, TOPIC, Attack
+from tests.function import Answer, check, settings_for
+from tests.test_on_event import deleted
+
+ROOT = Path(__file__).parents[1]
+OURS = {"Content-Type", "Content-Length", "WWW-Authenticate", "Retry-After", "Allow", "ce-id", "ce-source", "ce-time"}
+SERVERS = {"Server", "Date", "Connection", "Transfer-Encoding"}
+
+
+@dataclass(frozen=True)
+class World:
+    """A function, the API that it asks, and what became of both."""
+
+    port: int
+    emulator: Emulator
+    reached: Path
+    log: Path
+
+    def places(self) -> set[str]:
+        """Return what the function connected to or looked up, but for the API."""
+        api = urlsplit(self.emulator.url)
+        return set(self.reached.read_text().splitlines()) - {
+            f"socket.connect {(api.hostname, api.port)!r}",
+            f"socket.getaddrinfo {api.hostname!r}",
+        }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A region, and the function in a process of its own, behind every door that it has."""
+    home = tmp_path_factory.mktemp("function")
+    reached, log = home / "reached", home / "log"
+    reached.touch()
+    with Emulator(seed().cloud, keys={ACCESS_KEY: SECRET_KEY}) as emulator:
+        settings = settings_for(
+            emulator,
+            UNMIRROR_TRUST="",
+            UNMIRROR_BEARER_TOKENS=wire.TOKEN,
+            UNMIRROR_WEBHOOK_SECRETS=SECRET,
+            UNMIRROR_SMN_TOPICS=TOPIC,
+            UNMIRROR_REGION=REGION,
+            UNMIRROR_PROJECTS=f"{PROJECT_ID},{PATIENT_PROJECT}",
+            UNMIRROR_DEADLINE="2",
+        )
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("UNMIRROR_", "HC_"))}
+        own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PYTHONPATH": str(ROOT), "REACHED": str(reached)}
+        source = ["--source", "tests/attacks/watched.py", "--target", "on_event"]
+        with (
+            log.open("wb") as out,
+            subprocess.Popen(  # noqa: S603 - our own words
+                [sys.executable, "-m", "functions_framework", *source, "--host", "127.0.0.1", "--port", "0"],
+                cwd=ROOT,
+                env={**inherited, **settings, **own, "GUNICORN_LOG_LEVEL": "info"},
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process,
+        ):
+            assert process.stderr is not None
+            port = next(found[1] for line in process.stderr if (found := re.search(r"Listening at: \S+:(\d+)", line)))
+            world = World(int(port), emulator, reached, log)
+            assert wire.send(world.port, wire.post({"type": "warm up"})).status == 400  # it has read the schemas
+            yield world
+            process.kill()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
+def test_no_attack_changes_anything_or_reaches_anywhere(attack: Attack, world: World) -> None:
+    """And each is answered as it should be, with no header that is not ours and no defect in the log."""
+    emulator, said = world.emulator, world.log.stat().st_size
+    emulator.faults += [replace(fault) for fault in attack.api]
+    sources = emulator.cloud.sources(PROJECT_ID)
+    for request in attack.requests:
+        answer = wire.send(world.port, request)
+    emulator.clear_faults()
+
+    assert answer.status == attack.status, answer.body
+    if answer.status == 503 and not attack.api:
+        assert answer.report["outcome"] == "still_exists"
+    assert emulator.changes() == []
+    assert emulator.cloud.sources(PROJECT_ID) == sources
+    assert world.places() == set()
+    _check_answer(answer)
+    for line in world.log.read_bytes()[said:].splitlines():
+        assert json.loads(line)["event"] != "defect", line
+
+
+def _check_answer(answer: Answer) -> None:
+    if not answer.status:
+        return
+    if "html" in answer.headers.get("Content-Type", ""):  # the server's own, to what is no HTTP
+        assert answer.status in (400, 413, 431, 501)
+        return
+    assert set(answer.headers) <= OURS | SERVERS
+    assert b"marked" not in answer.body
+    check(answer)
+
+
+def test_the_table_is_as_long_as_it_should_be() -> None:
+    """Two attacks of one name would be one."""
+    assert len(ATTACKS) >= 60
+    assert [name for name, often in Counter((a.kind, a.name) for a in ATTACKS).items() if often > 1] == []
+
+
+def test_the_watch_would_tell(world: World) -> None:
+    """The same sender gets what is really gone out of its sessions: it was not the door that kept all else away."""
+    gone = seed().interfaces["mail-1"]
+    world.emulator.cloud.delete_port(gone)
+    answer = wire.send(world.port, wire.post(deleted(gone)))
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert "socket.connect" in world.reached.read_text()
+    world.emulator.calls.clear()
