@@ -9,12 +9,35 @@ from http.client import HTTPResponse
 from typing import Any
 
 import urllib3
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class Adapter(HTTPAdapter):
-    """`requests`' adapter, with these connections. `timeout` bounds the head of an answer as a whole."""
+    """`requests`' adapter for one endpoint, with these connections. `timeout` bounds the head of an answer as a whole.
+
+    What follows from the endpoint, its proxy and its certificates is found once, not at every call.
+    """
+
+    _pool: Any = None
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """See the base class."""
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def build_response(self, req: PreparedRequest, resp: urllib3.BaseHTTPResponse) -> Response:
+        """Return the bare answer: nobody asks it for cookies, an encoding or its request."""
+        response = Response()
+        response.status_code, response.raw = resp.status, resp
+        return response
+
+    def close(self) -> None:
+        """See the base class."""
+        self._pool = None
+        super().close()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """See the base class."""

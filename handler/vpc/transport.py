@@ -86,7 +86,7 @@ class Transport:
             content = b""  # a refusal without its text is one: asking again would bring the key nearer to its lock
         finally:
             response.close()
-        sent_headers = {name.lower(): value for name, value in response.headers.items()}
+        sent_headers = {name.lower(): value for name, value in response.raw.headers.items()}
         return Reply(response.status_code, sent_headers, content, self._clock() - began)
 
     def close(self) -> None:
