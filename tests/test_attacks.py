@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,21 +24,24 @@ from tests.function import Answer, check, settings_for
 from tests.test_on_event import deleted
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ("--source", "tests/attacks/watched.py", "--target", "on_event")
 OURS = {"Content-Type", "Content-Length", "WWW-Authenticate", "Retry-After", "Allow", "ce-id", "ce-source", "ce-time"}
 SERVERS = {"Server", "Date", "Connection", "Transfer-Encoding"}
 
 
 @dataclass(frozen=True)
 class World:
-    """A function, the API that it asks, and what became of both."""
+    """A region, two functions in it, and what became of them."""
 
-    port: int
     emulator: Emulator
+    port: int
+    hasty_port: int
+    """Of a function that gives a delivery half a second."""
     reached: Path
     log: Path
 
     def places(self) -> set[str]:
-        """Return what the function connected to or looked up, but for the API."""
+        """Return what the functions connected to or looked up, but for the API."""
         api = urlsplit(self.emulator.url)
         return set(self.reached.read_text().splitlines()) - {
             f"socket.connect {(api.hostname, api.port)!r}",
@@ -47,10 +51,8 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A region, and the function in a process of its own, behind every door that it has."""
+    """A region, and functions in processes of their own, behind every door that they have."""
     home = tmp_path_factory.mktemp("function")
-    reached, log = home / "reached", home / "log"
-    reached.touch()
     with Emulator(seed().cloud, keys={ACCESS_KEY: SECRET_KEY}) as emulator:
         settings = settings_for(
             emulator,
@@ -60,28 +62,34 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             UNMIRROR_SMN_TOPICS=TOPIC,
             UNMIRROR_REGION=REGION,
             UNMIRROR_PROJECTS=f"{PROJECT_ID},{PATIENT_PROJECT}",
-            UNMIRROR_DEADLINE="2",
         )
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("UNMIRROR_", "HC_"))}
-        own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PYTHONPATH": str(ROOT), "REACHED": str(reached)}
-        source = ["--source", "tests/attacks/watched.py", "--target", "on_event"]
-        with (
-            log.open("wb") as out,
-            subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-m", "functions_framework", *source, "--host", "127.0.0.1", "--port", "0"],
-                cwd=ROOT,
-                env={**inherited, **settings, **own, "GUNICORN_LOG_LEVEL": "info"},
-                stdout=out,
-                stderr=subprocess.PIPE,
-                text=True,
-            ) as process,
-        ):
-            assert process.stderr is not None
-            port = next(found[1] for line in process.stderr if (found := re.search(r"Listening at: \S+:(\d+)", line)))
-            world = World(int(port), emulator, reached, log)
-            assert wire.send(world.port, wire.post({"type": "warm up"})).status == 400  # it has read the schemas
-            yield world
-            process.kill()
+        with served(settings, home) as port, served({**settings, "UNMIRROR_DEADLINE": "0.5"}, home) as hasty_port:
+            yield World(emulator, port, hasty_port, home / "reached", home / "log")
+
+
+@contextmanager
+def served(settings: Mapping[str, str], home: Path) -> Iterator[int]:
+    """Serve a function on a port that the system chooses; its log and what it reached go to two files."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("UNMIRROR_", "HC_"))}
+    (home / "reached").touch()
+    own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PYTHONPATH": str(ROOT), "REACHED": str(home / "reached")}
+    with (
+        (home / "log").open("ab") as log,
+        subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-m", "functions_framework", *SOURCE, "--host", "127.0.0.1", "--port", "0"],
+            cwd=ROOT,
+            env={**inherited, **settings, **own, "GUNICORN_LOG_LEVEL": "info"},
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stderr is not None
+        try:
+            heard = (re.search(r"Listening at: \S+:(\d+)", line) for line in process.stderr)
+            yield next(int(found[1]) for found in heard if found)
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
@@ -91,7 +99,7 @@ def test_no_attack_changes_anything_or_reaches_anywhere(attack: Attack, world: W
     emulator.faults += [replace(fault) for fault in attack.api]
     sources = emulator.cloud.sources(PROJECT_ID)
     for request in attack.requests:
-        answer = wire.send(world.port, request)
+        answer = wire.send(world.hasty_port if attack.kind == "slow" else world.port, request)
     emulator.clear_faults()
 
     assert answer.status == attack.status, answer.body

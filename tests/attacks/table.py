@@ -452,8 +452,6 @@ TABLE: dict[str, tuple[tuple[Any, ...], ...]] = {
         ("for ever elsewhere", post(about(GONE)), 503, says(b"", 308, Location="https://evil.example/")),
         ("a small page that unpacks to 65 MiB", post(about(GONE)), 503, says(BOMB, **{"Content-Encoding": "gzip"})),
         ("something that does not unpack", post(about(GONE)), 503, says(b"x" * 99, **{"Content-Encoding": "gzip"})),
-        ("one that never comes", post(about(GONE)), 503, (Fault("list_sessions", "hang", times=EVER),)),
-        ("one that drips", post(about(GONE)), 503, (Fault("list_sessions", "drip", times=EVER),)),
         ("half of one", post(about(GONE)), 503, (Fault("list_sessions", "truncate", times=EVER),)),
         ("a list that is not found", post(about(GONE)), 503, code(404, "VPC.2803", "list_sessions")),
         ("null", post(about(GONE)), 503, says(b"null")),
@@ -476,6 +474,11 @@ TABLE: dict[str, tuple[tuple[Any, ...], ...]] = {
                 *says(b'{"ports":[],"page_info":{}}', 200, "list_ports"),
             ),
         ),
+    ),
+    "slow": (
+        ("a list that never comes", post(about(GONE)), 503, (Fault("list_sessions", "hang", times=EVER),)),
+        ("a list that drips", post(about(GONE)), 503, (Fault("list_sessions", "drip", times=EVER),)),
+        ("an interface that never comes", post(about(LIVING)), 503, (Fault("show_port", "hang", times=EVER),)),
     ),
     "hostile interface": (
         ("another interface", post(about(LIVING)), 503, says(text({"port": {"id": GONE}}).encode(), 200, "show_port")),
@@ -508,7 +511,6 @@ TABLE: dict[str, tuple[tuple[Any, ...], ...]] = {
             ),
         ),
         ("elsewhere", post(about(LIVING)), 503, says(b"", 301, "show_port", Location="https://evil.example/")),
-        ("one that never comes", post(about(LIVING)), 503, (Fault("show_port", "hang", times=EVER),)),
         (
             "after thirty years",
             post(about(LIVING, project_id=PATIENT_PROJECT)),
