@@ -1,0 +1,79 @@
+"""The site: the documents of this repository, from where they stand, with every link between them checked.
+
+Build it with `sphinx-build -c docs -W --keep-going -q . build/site` from the top, and open build/site/index.html.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docutils import nodes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "unmirror"
+author = "The authors of unmirror"
+copyright = author  # noqa: A001 - Sphinx's name for it
+html_title = "unmirror"
+html_theme = "furo"  # wide tables scroll by themselves, light and dark, and nothing comes from another host
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+html_copy_source = html_show_sourcelink = False
+html_show_sphinx = False
+html_permalinks_icon = "#"
+extensions = ["myst_parser"]
+myst_heading_anchors = 4
+root_doc = "README"
+
+PAGES = {
+    "Documents": ("docs/how-it-works", "docs/events", "docs/operations", "docs/faq", "schemas/README"),
+    "Deploy": (
+        *(f"deploy/{platform}/README" for platform in ("functiongraph", "knative", "cloudrun", "container", "host")),
+        "deploy/SCALING",
+    ),
+    "Project": ("CONTRIBUTING", "CHANGELOG"),
+}
+"""What is in the menu, under which heading. A document of the repository that is not named here is not in the site."""
+
+include_patterns = [f"{page}.md" for page in (root_doc, *(page for pages in PAGES.values() for page in pages))]
+exclude_patterns = [".*", "build", "dist", "handler", "tests"]
+
+
+def setup(app: Sphinx) -> None:
+    """Add what the documents cannot hold themselves, because they are read in other places, too."""
+    app.connect("source-read", _menu)
+    app.connect("doctree-read", _labels)
+    app.connect("build-finished", _home)
+
+
+def _menu(_: Sphinx, page: str, source: list[str]) -> None:
+    """Give the README the menu."""
+    if page == root_doc:
+        for heading, pages in PAGES.items():
+            listed = "\n".join(f"/{each}" for each in pages)
+            source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{listed}\n```\n"
+
+
+def _labels(_: Sphinx, page: nodes.document) -> None:
+    """Give each cell of a table its column's heading, which shows where a phone is too narrow for columns.
+
+    Tables of numbers keep their columns: those are there to be compared.
+    """
+    for table in page.findall(nodes.table):
+        head, *rows = table.findall(nodes.row)
+        if any("text-right" in cell["classes"] for cell in head):
+            continue
+        table["classes"].append("rows")
+        for row in rows:
+            for heading, cell in zip(head, row, strict=True):
+                if cell.astext() and heading is not head[0]:
+                    cell[0].insert(0, nodes.inline("", f"{heading.astext()}: ", classes=["label"]))
+
+
+def _home(app: Sphinx, failure: Exception | None) -> None:
+    """Let the site begin with the README."""
+    if not failure and app.builder.format == "html":
+        shutil.copyfile(Path(app.outdir) / f"{root_doc}.html", Path(app.outdir) / "index.html")
