@@ -76,6 +76,8 @@ class Origin:
     """When the cloud recorded it, UTC; None when the event does not say."""
     actor: str | None = None
     """Who did it, as far as the event says."""
+    operation: str | None = None
+    """What was done, as our own table of operations has it: `VPC deletePort`; None for what is no trace of one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,29 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """The look that a decision rests on, as a proof of what was and was not mirrored."""
+
+    request_ids: tuple[str, ...]
+    """Of the pages of sessions."""
+    age: float
+    """Seconds since it began, when it was decided upon."""
+    reused: bool
+    """It began before the delivery arrived: for another, or for an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The event that led to detachments, as far as it says. Its texts are short and printable."""
+
+    operation: str | None
+    actor: str | None
+    time: datetime | None
+    seconds: float | None
+    """From the deletion until all was detached; None for a sweep, which finds what was deleted at any time."""
+
+
+@dataclass(frozen=True, slots=True)
 class LostTarget:
     """A session whose target is gone: it mirrors to nowhere. Reported, never touched."""
 
@@ -163,6 +186,12 @@ class Report:
     """None when the delivery asked for no sweep, or the sweep could not begin."""
     parts: tuple[Report, ...] = ()
     """The reports of a delivery that held several events, in its order."""
+    look: Look | None = None
+    cause: Cause | None = None
+    """None where nothing was detached, planned or tried to be."""
+    shared: bool = False
+    """Whether it was another delivery's sweep that did all this, and was fresh enough for this one."""
+    _json: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def status(self) -> int:
@@ -175,7 +204,12 @@ class Report:
         return self.error is not None and self.error.retry
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as `schemas/report.json` describes it."""
+        """Return the report as `schemas/report.json` describes it. It is made once and shared: do not change it."""
+        if not self._json:
+            self._json.update(self._made())
+        return self._json
+
+    def _made(self) -> dict[str, Any]:
         return {
             "delivery_id": self.delivery_id,
             "envelope": self.envelope,
@@ -201,6 +235,9 @@ class Report:
             "error": _problem(self.error),
             "sweep": _figures(self.sweep) if self.sweep else None,
             "parts": [part.to_json() for part in self.parts],
+            "look": _look(self.look) if self.look else None,
+            "cause": _cause(self.cause) if self.cause else None,
+            "shared": self.shared,
         }
 
 
@@ -263,6 +300,20 @@ def _detachment(detachment: Detachment) -> dict[str, Any]:
 
 def _ids(ids: tuple[str, ...] | None) -> list[str] | None:
     return None if ids is None else list(ids)
+
+
+def _look(look: Look) -> dict[str, Any]:
+    return {"request_ids": list(look.request_ids), "age": round(look.age, 3), "reused": look.reused}
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    seconds = None if cause.seconds is None else round(cause.seconds, 3)
+    return {
+        "operation": cause.operation,
+        "actor": cause.actor,
+        "time": rfc3339(cause.time),
+        "seconds": seconds,
+    }
 
 
 def _kept(kept: Kept) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def read_trace(trace: dict[str, Any], origin: Origin) -> Iterator[Event]:
     elif _requested(response):
         yield NothingForUs(origin, "not_yet", f"{operation} was requested; its result follows in another trace")
     else:
-        yield operation.means(operation, trace, origin)
+        yield operation.means(operation, trace, replace(origin, operation=str(operation)))
 
 
 def _port(operation: Operation, trace: dict[str, Any], origin: Origin) -> Event:

@@ -15,7 +15,7 @@ from handler.mirror.removal import Fate, Removal, Removals
 from handler.mirror.snapshot import Looks, Snapshot
 from handler.mirror.verification import Verifications
 from handler.model import InterfacesDeleted, MirrorSession, Presence, TargetDeleted
-from handler.report import Detachment, Kept, LostTarget, Outcome, Report
+from handler.report import Detachment, Kept, Look, LostTarget, Outcome, Report
 
 STILL_THERE_PAUSES = (0.25, 0.75, 1.5)
 """Seconds before each further look at an interface that is said to be deleted and is still shown.
@@ -92,6 +92,7 @@ class Detach:
         for id_ in event.interface_ids:
             self.told.enter((api.project_id, id_), self.clock())
         snapshot = self.looks.look(api, Need(arrived, event.origin.time))
+        look = snapshot.look(arrived, self.clock())
         plan = Plan.of(snapshot, event.interface_ids, self.protect)
         known = self._verify(plan.suspects, api)
         gone = {id_ for id_, presence in known.items() if isinstance(presence, Presence) and not presence.exists}
@@ -113,13 +114,15 @@ class Detach:
                 if isinstance(presence, Presence) and id_ in gone
             },
             dry_run=self.dry_run,
+            look=look,
         )
 
     def target(self, event: TargetDeleted, api: MirrorApi, arrived: float) -> Report:
         """Name the sessions that lost their target."""
         snapshot = self.looks.look(api, Need(arrived, event.origin.time))
+        look = snapshot.look(arrived, self.clock())
         lost = lost_targets(snapshot, [event.target_id])
-        return conclude(event, snapshot, api.project_id, lost_targets=lost, dry_run=self.dry_run)
+        return conclude(event, snapshot, api.project_id, lost_targets=lost, dry_run=self.dry_run, look=look)
 
     def leave(self, session: MirrorSession, gone: Sequence[str], api: MirrorApi) -> list[Detachment]:
         """Take interfaces that are confirmed gone out of a session, or say that it would be done."""
@@ -174,6 +177,7 @@ def conclude(
     lost_targets: Sequence[LostTarget] = (),
     gone: Mapping[str, str] | None = None,
     dry_run: bool = False,
+    look: Look,
 ) -> Report:
     """Return the report: its outcome follows from what happened to each interface."""
     errors = [each.error for each in detachments if each.error] + [each.error for each in kept if each.error]
@@ -202,6 +206,7 @@ def conclude(
         snapshot_time=snapshot.taken_at,
         gone_request_ids=gone or {},
         error=max(errors, key=lambda error: error.status, default=None),
+        look=look,
     )
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from handler.mirror.api import MirrorApi
 from handler.mirror.freshness import Need, Shared
 from handler.model import Listing, MirrorSession
+from handler.report import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Snapshot:
                 by_target[session.target_id] = alone if others is None else (*others, session)
         sessions = {session.id: session for session in listing.sessions}
         return cls(listing.taken_at, listing.began, listing.request_ids, sessions, by_source, by_target)
+
+    def look(self, arrived: float, now: float) -> Look:
+        """Return how it was come by, for a delivery that arrived and is decided at those monotonic seconds."""
+        return Look(self.request_ids, now - self.began, self.began < arrived)
 
     def session(self, session_id: str) -> MirrorSession | None:
         """Return the session as last seen, None when it is gone or unknown."""

@@ -19,7 +19,7 @@ from handler.mirror.clearing import MOST_AGAIN, Clearing, Progress, Terms
 from handler.mirror.detach import Detach, lost_targets
 from handler.mirror.freshness import MOST_PROJECTS, Need, Shared, serves
 from handler.model import Presence, SweepDue
-from handler.report import Kept, LostTarget, Outcome, PutBack, Report, SessionCount, SweepFigures
+from handler.report import Kept, Look, LostTarget, Outcome, PutBack, Report, SessionCount, SweepFigures
 
 MOST_UNKNOWN = 100
 """Undecided interfaces that the report names."""
@@ -74,8 +74,14 @@ class Sweep:
         what kept it from looking: the sessions could not be listed, or both lists of interfaces failed.
         """
         need = Need(arrived, event.origin.time)
-        swept = self._shared.get(api.project_id, need, api.deadline, lambda: self._sweep(event, api, need))
-        return replace(swept.report, delivery_id=event.origin.id, envelope=event.origin.envelope)
+        own: list[Swept] = []
+
+        def take() -> Swept:
+            own.append(swept := self._sweep(event, api, need))
+            return swept
+
+        swept = self._shared.get(api.project_id, need, api.deadline, take)
+        return replace(swept.report, delivery_id=event.origin.id, envelope=event.origin.envelope, shared=not own)
 
     def in_turn(self, project_ids: Iterable[str]) -> list[str]:
         """Return the projects in the order to sweep them in: one delivery's time may not be enough for all.
@@ -92,11 +98,12 @@ class Sweep:
         seen = self._resume(api.project_id, need)
         taken_at = min(snapshot.taken_at, seen.taken_at) if seen else snapshot.taken_at
         began = min(snapshot.began, seen.began) if seen else snapshot.began
+        look = snapshot.look(need.arrived, terms.detach.clock())
         clearing = Clearing(terms, api, snapshot, seen.interface_ids if seen else ())
         report: Report | None = None
         try:
             clearing.run()
-            report = _report(event, api.project_id, clearing, terms.detach)
+            report = _report(event, api.project_id, clearing, terms.detach, look)
         finally:
             if report is None or report.error:
                 self._remember(api.project_id, _Seen(taken_at, began, clearing.seen()))
@@ -116,7 +123,7 @@ class Sweep:
                 del self._unfinished[next(iter(self._unfinished))]
 
 
-def _report(event: SweepDue, project_id: str, clearing: Clearing, detach: Detach) -> Report:
+def _report(event: SweepDue, project_id: str, clearing: Clearing, detach: Detach, look: Look) -> Report:
     errors = [answer for answer in clearing.known.values() if isinstance(answer, UnmirrorError)]
     errors += [each.error for each in clearing.detachments if each.error]
     worst = clearing.interrupted or max(errors, key=lambda each: each.status, default=None)
@@ -140,6 +147,7 @@ def _report(event: SweepDue, project_id: str, clearing: Clearing, detach: Detach
         },
         error=None if outcome == "stopped" else worst,  # sending again would meet the same limit
         sweep=figures,
+        look=look,
     )
 
 

@@ -431,7 +431,7 @@ def test_what_came_before_a_sweep_is_served_by_it_and_gets_its_own_report(world:
     calls = len(world.cloud.calls)
     second = world.sweep(event=earlier)
     assert len(world.cloud.calls) == calls
-    assert second == replace(first, delivery_id="server-1", envelope="cts")
+    assert second == replace(first, delivery_id="server-1", envelope="cts", shared=True)
 
 
 def test_what_came_after_a_sweep_needs_another(world: World) -> None:
