@@ -94,13 +94,14 @@ class Detach:
         snapshot = self.looks.look(api, Need(arrived, event.origin.time))
         look = snapshot.look(arrived, self.clock())
         plan = Plan.of(snapshot, event.interface_ids, self.protect)
-        known = self._verify(plan.suspects, api)
-        gone = {id_ for id_, presence in known.items() if isinstance(presence, Presence) and not presence.exists}
         detachments: list[Detachment] = []
-        for session_id, ids in plan.leaving.items():
-            session = snapshot.session(session_id)
-            if session is not None and (leaving := tuple(id_ for id_ in ids if id_ in gone)):
-                detachments += self.leave(session, leaving, api)
+        with self.removals.expecting(api.project_id, plan.leaving):
+            known = self._verify(plan.suspects, api)
+            gone = {id_ for id_, presence in known.items() if isinstance(presence, Presence) and not presence.exists}
+            for session_id, ids in plan.leaving.items():
+                session = snapshot.session(session_id)
+                if session is not None and (leaving := tuple(id_ for id_ in ids if id_ in gone)):
+                    detachments += self.leave(session, leaving, api)
         return conclude(
             event,
             snapshot,

@@ -1,13 +1,15 @@
 """Act: take confirmed interfaces out of a session, and prove by the API's own answer that they left.
 
 Group commit: removals on one session never overlap, since nothing documents what overlapping ones would do.
-Those that arrive while one is under way go together in the next.
+Those that arrive while one is under way go together in the next, and one that could go waits a moment for those that
+are just being verified.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -22,7 +24,10 @@ from handler.errors import (
 )
 from handler.mirror.api import MirrorApi
 from handler.mirror.ledger import Ledger
-from handler.model import MirrorSession, SessionReply
+from handler.model import Deadline, MirrorSession, SessionReply
+
+GATHER_SECONDS = 0.05
+"""How long a removal waits at most for others from its session: about what one call takes, which is what it saves."""
 
 Fate: TypeAlias = Literal["detached", "already_absent"] | UnmirrorError
 """What became of one interface: it left by our removal, it had left before, or why it did not."""
@@ -59,42 +64,76 @@ class _Queue:
 
     turn: threading.Lock = field(default_factory=threading.Lock)
     open: _Group | None = None
+    expected: int = 0
+    """Deliveries that may have something to remove, from before they verify until they have."""
+    joined: int = 0
+    """Deliveries whose interfaces are in a group."""
     users: int = 0
 
 
 class Removals:
     """Removes sources, one call to a session at a time, each for all that wait."""
 
-    def __init__(self, learn: Learn) -> None:
+    def __init__(self, learn: Learn, gather_seconds: float = GATHER_SECONDS) -> None:
         self.ledger = Ledger()
         """Entered (project id, session id, interface id) for each source that left by our removal."""
         self._learn = learn
+        self._gather_seconds = gather_seconds
         self._queues: dict[tuple[str, str], _Queue] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def remove(self, api: MirrorApi, session: MirrorSession, interface_ids: Iterable[str]) -> Removal:
         """Return what became of the interfaces; the caller has confirmed that each is gone.
 
         Never raises for what the API answers: that is in `fates`. Raises DeadlineExceeded to who waits too long.
         """
-        key = (api.project_id, session.id)
         interface_ids = tuple(interface_ids)
+        with self._queue(api.project_id, session.id) as queue:
+            with self._lock:
+                opened = queue.open is None
+                group = queue.open = queue.open or _Group()
+                group.ids.update(dict.fromkeys(interface_ids))
+                queue.joined += 1
+                self._lock.notify_all()
+            try:
+                removal = self._commit(queue, group, api, session) if opened else _joined(group, api)
+            finally:
+                with self._lock:
+                    queue.joined -= 1
+        if removal is None or (not opened and api.deadline.remaining() and _ran_out(removal, interface_ids)):
+            return self.remove(api, session, interface_ids)  # it was the time of who committed that was up, not ours
+        return removal
+
+    @contextmanager
+    def expecting(self, project_id: str, session_ids: Collection[str]) -> Iterator[None]:
+        """Let removals from these sessions wait a moment, so that those of whoever holds this can join them."""
+        with ExitStack() as stack:
+            queues = [stack.enter_context(self._queue(project_id, session_id)) for session_id in session_ids]
+            with self._lock:
+                for queue in queues:
+                    queue.expected += 1
+            try:
+                yield
+            finally:
+                with self._lock:
+                    for queue in queues:
+                        queue.expected -= 1
+                    self._lock.notify_all()
+
+    @contextmanager
+    def _queue(self, project_id: str, session_id: str) -> Iterator[_Queue]:
+        """Hold a session's queue while it is used."""
+        key = (project_id, session_id)
         with self._lock:
             queue = self._queues.setdefault(key, _Queue())
             queue.users += 1
-            opened = queue.open is None
-            group = queue.open = queue.open or _Group()
-            group.ids.update(dict.fromkeys(interface_ids))
         try:
-            removal = self._commit(queue, group, api, session) if opened else _joined(group, api)
+            yield queue
         finally:
             with self._lock:
                 queue.users -= 1
                 if not queue.users:
                     del self._queues[key]
-        if removal is None or (not opened and api.deadline.remaining() and _ran_out(removal, interface_ids)):
-            return self.remove(api, session, interface_ids)  # it was the time of who committed that was up, not ours
-        return removal
 
     def _commit(self, queue: _Queue, group: _Group, api: MirrorApi, session: MirrorSession) -> Removal:
         group.error = UnmirrorError("a removal ended by a defect")
@@ -102,6 +141,8 @@ class Removals:
         try:
             turn = queue.turn.acquire(timeout=api.deadline.remaining())
             with self._lock:
+                if turn:
+                    self._gather(queue, api.deadline)
                 queue.open = None  # from here on, who comes waits for the next group
             if not turn:
                 raise DeadlineExceeded("no time left while waiting for another removal on the session")
@@ -118,6 +159,11 @@ class Removals:
                 queue.turn.release()
             group.committed.set()
         return removal
+
+    def _gather(self, queue: _Queue, deadline: Deadline) -> None:
+        ends = deadline.clock() + min(self._gather_seconds, deadline.remaining())
+        while queue.expected > queue.joined and (left := ends - deadline.clock()) > 0:
+            self._lock.wait(left)
 
 
 def _joined(group: _Group, api: MirrorApi) -> Removal | None:

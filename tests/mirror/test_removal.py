@@ -56,6 +56,21 @@ def test_the_answer_proves_the_removal(
     assert learned == [(PROJECT, "s", ("a", "b"))]
 
 
+def test_a_removal_waits_a_moment_for_those_that_are_being_verified(
+    removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor
+) -> None:
+    with removals.expecting(PROJECT, ["s"]), removals.expecting(PROJECT, ["s"]):
+        both = [pool.submit(remove, removals, cloud, id_) for id_ in ("a", "b")]
+        assert [future.result(10).fates for future in both] == [{"a": "detached", "b": "detached"}] * 2
+    assert [call.operation for call in cloud.calls] == ["remove_sources"]
+
+
+def test_a_removal_waits_no_longer_than_a_moment(cloud: Cloud) -> None:
+    removals = Removals(lambda *_: None, gather_seconds=0)
+    with removals.expecting(PROJECT, ["s"]), removals.expecting(PROJECT, ["s"]):
+        assert remove(removals, cloud, "a").fates == {"a": "detached"}
+
+
 def test_those_who_come_while_a_removal_is_under_way_go_together_in_the_next(
     removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor
 ) -> None:

@@ -33,6 +33,10 @@ from tests.mirror.cloud import PROJECT, Clock, Cloud
 SCHEDULES = int(os.environ.get("SCHEDULES", "40"))
 SESSIONS, ACTIONS = 4, 16
 MOST_DELIVERIES = 200
+MOMENT = 0.1
+"""Seconds that may pass while nobody does anything: more than a removal waits for others, less than any deadline."""
+TICK = 1e-6
+"""Seconds that any step takes: a clock that stood still could not tell what came first."""
 SKEW = 1.9
 """Seconds that the clock of the traces is off that of the API: less than the margin, either way."""
 
@@ -54,6 +58,8 @@ class Turn:
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)
         self.ready: Callable[[], bool] = always
+        self.until = float("inf")
+        """When it goes on even so."""
         self.ended = False
 
 
@@ -86,22 +92,26 @@ class Schedule:
         self._turns.append(turn)
         threading.Thread(target=run, daemon=True).start()
 
-    def step(self, ready: Callable[[], bool] = always) -> None:
-        """Let another go on; return when it is our turn again, and ready."""
+    def step(self, ready: Callable[[], bool] = always, until: float = float("inf")) -> None:
+        """Let another go on; return when it is our turn again, and ready or it is time."""
         turn = getattr(self._own, "turn", None)
         if turn is None:  # the test's own thread, when none runs
             return
-        turn.ready = ready
+        turn.ready, turn.until = ready, until
         self._back.release()
         turn.go.acquire()
         if self._failure is not None:
             raise Over
-        self.clock.pass_(self.chance.choice((0.0, 0.0, 0.01, 0.3)))
+        self.clock.pass_(self.chance.choice((TICK, TICK, 0.01, 0.3)))
 
     def run(self) -> None:
         """Return when all threads have ended; raise what one of them raised, or that all wait for one another."""
         while left := [turn for turn in self._turns if not turn.ended]:
-            able = left if self._failure else [turn for turn in left if turn.ready()]
+            able = left if self._failure else [turn for turn in left if turn.ready() or self.clock() >= turn.until]
+            soonest = min(turn.until for turn in left)
+            if not able and soonest <= self.clock() + MOMENT:
+                self.clock.pass_(soonest - self.clock())
+                continue
             if not able:
                 self._failure = AssertionError("all wait for one another")
                 continue
@@ -124,7 +134,7 @@ class Lock:
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         until = float("inf") if timeout < 0 else self.schedule.clock() + timeout * blocking
-        self.schedule.step(lambda: not self.held or self.schedule.clock() >= until)
+        self.schedule.step(lambda: not self.held, until)
         taken, self.held = not self.held, True
         return taken
 
@@ -150,7 +160,7 @@ class Condition(Lock):
         until, told = self.schedule.clock() + timeout, [False]
         self.waiting.append(told)
         self.release()
-        self.schedule.step(lambda: told[0] or self.schedule.clock() >= until)
+        self.schedule.step(lambda: told[0], until)
         self.acquire()
         return told[0]
 
@@ -170,7 +180,7 @@ class Event:
 
     def wait(self, timeout: float = float("inf")) -> bool:
         until = self.schedule.clock() + timeout
-        self.schedule.step(lambda: self.happened or self.schedule.clock() >= until)
+        self.schedule.step(lambda: self.happened, until)
         return self.happened
 
 
