@@ -99,6 +99,7 @@ def function(
     try:
         if wait:
             listening(served)
+            get(served.url)  # the port listens before there is a worker
         yield served
     finally:
         process.terminate()
