@@ -110,7 +110,7 @@ def listening(served: FunctionProcess, seconds: float = 30) -> None:
     """Return when the function's port takes connections."""
     port = int(served.url.rsplit(":", 1)[1].rstrip("/"))
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while served.process.poll() is None and time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
