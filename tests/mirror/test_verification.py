@@ -1,0 +1,53 @@
+"""What is asked once, what is asked again, and how much is remembered."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from handler.errors import ApiUnavailable
+from handler.mirror.verification import Verifications
+from tests.mirror.cloud import Cloud, Hold
+
+
+def asked(cloud: Cloud) -> list[str]:
+    return [about[0] for about in cloud.asked("find_interface")]
+
+
+def test_gone_is_final_and_exists_is_not(cloud: Cloud) -> None:
+    cloud.add("s1", ["alive", "dead"], alive=["alive"])
+    verifications = Verifications()
+    for _ in range(3):
+        assert not verifications.ask(cloud.api(), "dead").exists
+        assert verifications.ask(cloud.api(), "alive").exists
+    assert asked(cloud) == ["dead", "alive", "alive", "alive"]
+    cloud.delete("alive")
+    assert not verifications.ask(cloud.api(), "alive").exists
+
+
+def test_those_who_ask_meanwhile_share_the_answer(cloud: Cloud) -> None:
+    verifications, hold = Verifications(), Hold()
+    cloud.next("find_interface", hold)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(verifications.ask, cloud.api(), "dead")
+        assert hold.reached.wait(10)
+        others = [pool.submit(verifications.ask, cloud.api(), "dead") for _ in range(8)]
+        hold.go_on.set()
+        assert {each.result() for each in others} == {first.result()}
+    assert asked(cloud) == ["dead"]
+
+
+def test_a_failure_is_not_remembered(cloud: Cloud) -> None:
+    verifications = Verifications()
+    cloud.next("find_interface", ApiUnavailable("away"))
+    with pytest.raises(ApiUnavailable):
+        verifications.ask(cloud.api(), "dead")
+    assert not verifications.ask(cloud.api(), "dead").exists
+
+
+def test_so_many_are_remembered_and_no_more(cloud: Cloud) -> None:
+    verifications = Verifications(most=2)
+    for id_ in ("a", "b", "c", "c", "b", "a"):
+        assert not verifications.ask(cloud.api(), id_).exists
+    assert asked(cloud) == ["a", "b", "c", "a"]
