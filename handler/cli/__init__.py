@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 
+_EXTRA = ("aiohttp", "click", "rich")
+
 
 def main() -> None:
     """Run the command; say how to install it where its extra is missing."""
     try:
         from handler.cli.commands import unmirror
+
+        unmirror(prog_name="unmirror")
     except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in _EXTRA:
+            raise
         sys.exit(f"unmirror: the command needs {missing.name}: pip install 'unmirror[cli]'")
-    unmirror(prog_name="unmirror")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import click
 
 from handler import __version__
 from handler.cli import show
+from handler.cli.interruption import Interruption, interruptible
 from handler.cli.options import DONE, FAILED, Common, common, example
 from handler.errors import UnmirrorError
 from handler.model import Deadline, Listing
@@ -39,29 +39,40 @@ class Step:
     request_id: str = ""
 
 
-@click.command(epilog=example("unmirror check --region eu-west-101"))
-@common("project", "region", "endpoint", "deadline", "as_json", "quiet")
+@click.command(epilog=example("unmirror check --region eu-west-101", exits="1 where something has to be fixed"))
+@common("project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
 def check(chosen: Common) -> None:
     """Say whether it can work here, and what to fix.
 
     Tries the settings, the credentials, the endpoint, the clock, and each call
-    that changes nothing, in every configured project. Exits with 1 when
-    something has to be fixed.
+    that changes nothing, in every configured project.
     """
     steps = []
     lines = show.grid()
-    for step in _steps(chosen):
-        steps.append(step)
-        label = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "not_tried": "[dim]not tried[/]"}[step.status]
-        request = f" (request {step.request_id})" if step.request_id else ""
-        lines.add_row(label, f"[bold]{step.step}[/]: {show.plain(step.detail + request)}")
-    ok = all(step.status != "failed" for step in steps)
-    chosen.print_json({"ok": ok, "steps": [asdict(step) for step in steps]})
-    chosen.console().print(lines)
-    sys.exit(DONE if ok else FAILED)
+    with interruptible() as interruption:
+        for step in _steps(chosen, interruption):
+            steps.append(step)
+            label = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "not_tried": "[dim]not tried[/]"}[step.status]
+            request = f" (request {step.request_id})" if step.request_id else ""
+            lines.add_row(label, f"[bold]{step.step}[/]: {show.plain(step.detail + request)}")
+        wrong = [step.step for step in steps if step.status == "failed"]
+        ok = not wrong and not interruption.signal
+        chosen.print_json({"ok": ok, "steps": [asdict(step) for step in steps]})
+        chosen.print_result(f"failed: {', '.join(wrong)}" if wrong else "ok" if ok else "interrupted")
+        chosen.console().print(lines)
+        sys.exit(interruption.exit_code(DONE if ok else FAILED))
 
 
-def _steps(chosen: Common) -> Iterator[Step]:
+def _steps(chosen: Common, interruption: Interruption) -> Iterator[Step]:
+    """Yield the steps; what an interruption came before, or in between, was not tried."""
+    for step in _tried(chosen, interruption.deadline(chosen.deadline or SECONDS)):
+        if step.status == "failed" and interruption.signal:
+            yield replace(step, status="not_tried", detail="interrupted", request_id="")
+        else:
+            yield step
+
+
+def _tried(chosen: Common, deadline: Deadline) -> Iterator[Step]:
     try:
         service = chosen.service()
         settings, client = service.settings, service.client
@@ -72,7 +83,6 @@ def _steps(chosen: Common) -> Iterator[Step]:
         yield Step("settings", "failed", f"set {'; '.join(settings.missing)}")
         return
     yield Step("settings", "ok", _settings(settings))
-    deadline = Deadline.within(chosen.deadline or SECONDS, time.monotonic)
     ready = True
     for step in (_credentials(chosen, client, deadline), *_endpoint(client, deadline)):
         ready = ready and step.status == "ok"
@@ -94,13 +104,14 @@ def _settings(settings: Settings) -> str:
 
 def _credentials(chosen: Common, client: VpcClient, deadline: Deadline) -> Step:
     environ = chosen.environ()
+    variables = "the variables HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"
     names = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
     try:
         key = client.credentials.current(deadline)
     except UnmirrorError as error:
         return _failed("credentials", error)
     if key == AccessKey.of(*(environ.get(name) for name in names)):
-        return Step("credentials", "ok", "from the variables HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+        return Step("credentials", "ok", f"from {f'the profile {chosen.profile}' if chosen.profile else variables}")
     if key.expires_at is None:
         return Step("credentials", "ok", "from the profile file")
     left = (key.expires_at - client.now()).total_seconds() / 60

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import requests
 
+from handler.cli import show, tenant
+from handler.cli.options import Common, common, complain, example, fail
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.vpc.emulator import Emulator
 
@@ -27,6 +31,41 @@ VICTIM, SURVIVOR = "api-3", "db-1"
 
 class DemoFailed(Exception):
     """The demo could not show what it claims; the message says what was not so."""
+
+
+@click.command(epilog=example("unmirror demo", exits="1 where the emulator's state is not as claimed"))
+@common("as_json", "quiet")
+def demo(chosen: Common) -> None:
+    """Watch an event detach a deleted interface.
+
+    Needs no cloud: starts the emulator and the real function, deletes an
+    interface, and sends the event over HTTP.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the function's process ends with us
+    console = chosen.console()
+    console.print("[bold]unmirror[/]: an emulated project with 8 traffic mirror sessions and 30 interfaces,")
+    console.print("and the real function, served by functions-framework over HTTP.")
+    company = tenant.seed()
+    acts = []
+    try:
+        with closing(play(company)) as played:
+            for number, act in enumerate(played, 1):
+                acts.append(act)
+                show.act(console, number, act, company)
+                if act.wrong:
+                    break
+    except DemoFailed as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        complain("stopped")
+        sys.exit(130)
+    wrong = [claim for act in acts for claim in act.wrong]
+    chosen.print_json({"as_claimed": not wrong, "acts": [asdict(act) for act in acts]})
+    chosen.print_result("not as claimed" if wrong else "as claimed")
+    console.print()
+    if wrong:
+        fail("the emulator's state is not as claimed, it is not so that " + "; ".join(wrong))
+    console.print("[green]The emulator's state is as claimed.[/] Next: unmirror emulate, and the README.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import inf
 from types import FrameType
 
+from handler.model import Deadline
 from handler.report import Report
 from handler.service import Service
 
@@ -26,6 +27,10 @@ class Interruption:
     def clock(self) -> float:
         """Return monotonic seconds, and after an interruption a time at which every deadline has come."""
         return inf if self.signal else time.monotonic()
+
+    def deadline(self, seconds: float) -> Deadline:
+        """Return the deadline so many seconds from now, which an interruption brings about at once."""
+        return Deadline(time.monotonic() + seconds, self.clock)
 
     def exit_code(self, otherwise: int) -> int:
         """Return what a shell expects of a process that a signal ended."""
@@ -57,12 +62,11 @@ def interruptible() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-def carry_out(service: Service, event: object) -> tuple[Report, Interruption]:
+def carry_out(service: Service, event: object, interruption: Interruption) -> Report:
     """Let the service do what the event asks for; after an interruption the report says how far it came.
 
     Raises BadEvent, and nothing else.
     """
     began = time.monotonic()
-    with interruptible() as interruption:
-        report = replace(service, clock=interruption.clock).handle(event)
-    return replace(report, seconds=time.monotonic() - began), interruption
+    report = replace(service, clock=interruption.clock).handle(event)
+    return replace(report, seconds=time.monotonic() - began)

@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from rich.console import Console
 
+from handler.cli import profiles
 from handler.errors import (
     ApiRefused,
     ApiUnavailable,
@@ -22,9 +22,12 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.events.values import interface_id
-from handler.report import problem
-from handler.service import Service
 from handler.settings import Settings
+
+if TYPE_CHECKING:  # help and completion need neither
+    from rich.console import Console
+
+    from handler.service import Service
 
 DONE, FAILED, STOPPED = 0, 1, 3
 """Exit codes; 2 is click's own for wrong usage, and 128 and the signal's number follow an interruption."""
@@ -41,11 +44,18 @@ class Common:
     project: str | None = None
     region: str | None = None
     endpoint: str | None = None
+    profile: str | None = None
+    """A section of the profile file, the key of which is taken and no other."""
     dry_run: bool = False
     deadline: float | None = None
     """Seconds; None: as long as it takes."""
     as_json: bool = False
     quiet: bool = False
+
+    @property
+    def talks(self) -> bool:
+        """Whether people read what is printed."""
+        return not (self.as_json or self.quiet)
 
     def environ(self, **more: str | None) -> dict[str, str]:
         """Return the environment with what the options say, and more variables by name, in its place."""
@@ -57,19 +67,26 @@ class Common:
             "UNMIRROR_DRY_RUN": "1" if self.dry_run else None,
             **more,
         }
-        return {**os.environ, **{name: text for name, text in said.items() if text is not None}}
+        profile = profiles.variables(self.profile, os.environ) if self.profile else {}
+        return {**os.environ, **profile, **{name: text for name, text in said.items() if text is not None}}
 
     def service(self, **more: str | None) -> Service:
         """Return the service for these options; raises NotConfigured. It has no deadline but the one asked for."""
+        from handler.service import Service
+
         service = Service.from_env(self.environ(**more))
         return replace(service, settings=replace(service.settings, deadline=self.deadline or A_DAY))
 
     def console(self) -> Console:
-        """Return where people read; silent where JSON was asked for, or nothing."""
-        return Console(quiet=self.as_json or self.quiet, highlight=False, emoji=False)
+        """Return where people read; silent where JSON was asked for, or nothing but the result."""
+        from rich.console import Console
+
+        return Console(quiet=not self.talks, highlight=False, emoji=False)
 
     def progress(self) -> Console:
         """Return where people see that it goes on: stderr, and only on a terminal."""
+        from rich.console import Console
+
         console = Console(stderr=True, highlight=False, emoji=False)
         console.quiet = self.quiet or not console.is_terminal
         return console
@@ -78,6 +95,22 @@ class Common:
         """Print the value, if JSON was asked for."""
         if self.as_json:
             click.echo(json.dumps(value, indent=2))
+
+    def print_result(self, text: str) -> None:
+        """Print the result, if nothing else was asked for."""
+        if self.quiet and not self.as_json:
+            click.echo(text)
+
+
+def take(*names: str) -> Callable[[F], F]:
+    """Give a command the common options of these names."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate
 
 
 def common(*names: str) -> Callable[[F], F]:
@@ -88,9 +121,7 @@ def common(*names: str) -> Callable[[F], F]:
         def with_options(**given: Any) -> Any:
             return command(Common(**{name: given.pop(name) for name in names}), **given)
 
-        for name in reversed(names):
-            with_options = _OPTIONS[name](with_options)
-        return with_options  # type: ignore[return-value] # it takes what click gives, not what the command takes
+        return take(*names)(with_options)  # type: ignore[return-value] # it takes what click gives, not what `command` does
 
     return decorate
 
@@ -103,9 +134,10 @@ def interface(text: str) -> str:
     return id_
 
 
-def example(*commands: str) -> str:
-    """Return the end of a command's help: how it is called."""
-    return "\b\nExample: " + "\n         ".join(commands)
+def example(*commands: str, exits: str = "") -> str:
+    """Return the end of a command's help: how it is called, and what its exit codes say beyond the usual."""
+    codes = f"\n\n\b\nExit code: {exits}." if exits else ""
+    return "\b\nExample: " + "\n         ".join(commands) + codes
 
 
 def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
@@ -115,10 +147,19 @@ def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None],
         try:
             Settings.from_env({name: text or ""})
         except NotConfigured as error:
-            raise click.BadParameter(f"it is {str(error).partition(f'{name}: ')[2]}") from error
+            raise click.BadParameter(f"its form is another: {str(error).partition(f'{name}: ')[2]}") from error
         return text
 
     return check
+
+
+def _profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    try:
+        if name:
+            profiles.variables(name, os.environ)
+    except NotConfigured as error:
+        raise click.BadParameter(str(error)) from error
+    return name
 
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
@@ -134,6 +175,13 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "endpoint": click.option(
         "--endpoint", metavar="URL", callback=setting("UNMIRROR_VPC_ENDPOINT"), help="Instead of UNMIRROR_VPC_ENDPOINT."
     ),
+    "profile": click.option(
+        "--profile",
+        metavar="NAME",
+        callback=_profile,
+        shell_complete=profiles.complete,
+        help="Take key and project from this section of the profile file.",
+    ),
     "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
     "deadline": click.option(
         "--deadline",
@@ -142,14 +190,17 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         help="Begin nothing after so long. Without it, there is no deadline.",
     ),
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
-    "quiet": click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+    "quiet": click.option("--quiet", "-q", is_flag=True, help="Print only the result."),
 }
+
+NAMES = tuple(_OPTIONS)
+"""The common options, by the names that commands take them by."""
 
 
 # --- failing -------------------------------------------------------------------------------------------
 
 _NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
-    (NotConfigured, "`unmirror check` tries every setting and says what to do"),
+    (NotConfigured, "set that, or say --region, --project or --profile; `unmirror check` tries every setting"),
     (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
     (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),
     (ApiRefused, "`unmirror check` tries every call and says which permission it needs"),
@@ -157,12 +208,14 @@ _NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
 )
 
 
-def complain(error: UnmirrorError | str, about: str = "") -> None:
-    """Say on stderr what is wrong, about what, and what to do next."""
+def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None = None) -> None:
+    """Say on stderr what is wrong, about what, where it was asked, and what to do next."""
     click.echo(f"unmirror: {about}{error}", err=True)
     if isinstance(error, UnmirrorError):
         for violation in getattr(error, "violations", ()):
             click.echo(f"  {violation.path}: {violation.rule}", err=True)
+        if endpoint and isinstance(error, ApiUnavailable):
+            click.echo(f"endpoint: {endpoint}", err=True)
         if request_id := getattr(error, "request_id", ""):
             click.echo(f"request: {request_id}", err=True)
         for kind, what in _NEXT:
@@ -174,6 +227,8 @@ def complain(error: UnmirrorError | str, about: str = "") -> None:
 def fail(error: UnmirrorError | str, chosen: Common | None = None) -> NoReturn:
     """End with 1 and a complaint; where JSON was asked for, with the problem as JSON, too."""
     if chosen is not None and isinstance(error, UnmirrorError):
+        from handler.report import problem
+
         chosen.print_json(problem(error))
     complain(error)
     sys.exit(FAILED)

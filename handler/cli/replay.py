@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from handler.cli import show
 from handler.cli.deliveries import Delivery, Ending, Ledger, deliveries
 from handler.cli.interruption import interruptible
 from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, example, fail
+from handler.cli.progress import bar
 from handler.cli.sending import Send, patient, to_api, to_function
 from handler.errors import UnmirrorError
 from handler.mirror.abreast import abreast
-from handler.model import Deadline
 
 MOST_NAMED = 20
 """Deliveries that did not end well and are named for people; JSON names all."""
@@ -38,6 +36,7 @@ def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
     epilog=example(
         "unmirror replay dead-letters.jsonl --resume replay.state",
         "unmirror replay letters.jsonl --url https://f.example --token-env T",
+        exits="1 where anything did not end well",
     )
 )
 @click.argument("file", type=click.File("rb"))
@@ -51,55 +50,61 @@ def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
     help="Note in this file what was answered, and do not send that again.",
 )
 @click.option("--in-flight", type=click.IntRange(1, 64), default=8, show_default=True, help="Deliveries at a time.")
-@common("dry_run", "project", "region", "endpoint", "deadline", "as_json", "quiet")
+@common("dry_run", "project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
 def replay(
     chosen: Common, file: Any, url: str | None, secret: str, token: str, resume: Path | None, in_flight: int
 ) -> None:
     """Send deliveries again, from a file.
 
     FILE holds JSON lines, a JSON array, or one event; - is standard input.
-    It may hold whatever the function reads, and so dead letters of Knative
-    and failure notifications of FunctionGraph, too. Ctrl-C lets what is under
-    way end. Exits with 1 when anything did not end well.
+    It may hold whatever the function reads, and so dead letters of Knative,
+    failure notifications of FunctionGraph, and messages of SMN, too. Ctrl-C
+    lets what is under way end.
     """
-    if url and (chosen.dry_run or chosen.project or chosen.region or chosen.endpoint):
+    if url and (chosen.dry_run or chosen.project or chosen.region or chosen.endpoint or chosen.profile):
         raise click.UsageError("with --url, the function has its own settings: --dry-run and the like are not for it")
     if not url and (secret or token):
         raise click.UsageError("--secret-env and --token-env are for --url")
     try:
         ledger = Ledger(resume)
         read = deliveries(file.read())
-        with interruptible() as interruption:
-            deadline = Deadline.within(chosen.deadline or A_DAY, interruption.clock)
+    except OSError as error:
+        fail(f"the state file cannot be used: {error.strerror}")
+    with interruptible() as interruption:
+        deadline = interruption.deadline(chosen.deadline or A_DAY)
+        try:
             if url:
                 with to_function(url, secret, token, in_flight, deadline) as send:
                     endings = _sent(chosen, read, ledger, patient(send, deadline), in_flight)
             else:
                 endings = _sent(chosen, read, ledger, patient(to_api(chosen.service(), deadline), deadline), in_flight)
-    except OSError as error:
-        fail(f"the state file cannot be used: {error.strerror}")
-    except UnmirrorError as error:
-        fail(error, chosen)
-    told = _told(read, ledger, endings)
-    chosen.print_json(told)
-    _show(chosen.console(), told)
-    bad = [ending for ending in endings if not ending.well]
-    if bad:
-        left = sum(not ending.settled for ending in bad)
-        complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again")
-        if left:
-            click.echo(f"next: run it again{'' if resume else ', with --resume FILE to send only these'}", err=True)
-    stopped = any(ending.outcome == "stopped" for ending in endings)
-    sys.exit(interruption.exit_code(FAILED if bad else STOPPED if stopped else DONE))
+        except OSError as error:
+            fail(f"the state file cannot be used: {error.strerror}")
+        except UnmirrorError as error:
+            fail(error, chosen)
+        told = _told(read, ledger, endings)
+        chosen.print_json(told)
+        chosen.print_result(
+            ", ".join(f"{many} {outcome}" for outcome, many in told["ended"].items()) or "nothing to do"
+        )
+        _show(chosen.console(), told)
+        bad = [ending for ending in endings if not ending.well]
+        if bad:
+            left = sum(not ending.settled for ending in bad)
+            complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again")
+            if left:
+                click.echo(f"next: run it again{'' if resume else ', with --resume FILE to send only these'}", err=True)
+        stopped = any(ending.outcome == "stopped" for ending in endings)
+        sys.exit(interruption.exit_code(FAILED if bad else STOPPED if stopped else DONE))
 
 
 def _sent(chosen: Common, read: Sequence[Delivery], ledger: Ledger, send: Send, in_flight: int) -> list[Ending]:
     """Send each that was not answered, once; return how they ended, in the order of the file."""
     endings = [Ending(each, "unreadable", 400, str(each.fault)) for each in read if each.fault]
     todo = {each.key: each for each in reversed(read) if not each.fault and each.key not in ledger.answered}
-    with _bar(chosen.progress(), len(todo)) as bar, abreast(send, list(todo.values())[::-1], in_flight) as ended:
-        for ending in ledger.enter(ending for _, ending in ended):
-            bar.advance(bar.task_ids[0])
+    with bar(chosen.progress()) as tell, abreast(send, list(todo.values())[::-1], in_flight) as ended:
+        for done, ending in enumerate(ledger.enter(ending for _, ending in ended), 1):
+            tell("sending", done, len(todo))
             endings.append(ending)
     places = {id(each): place for place, each in enumerate(read)}
     return sorted(endings, key=lambda ending: places[id(ending.delivery)])
@@ -134,11 +139,3 @@ def _show(console: Console, told: Mapping[str, Any]) -> None:
     if bad:
         console.print()
         console.print(lines)
-
-
-@contextmanager
-def _bar(console: Console, total: int) -> Iterator[Progress]:
-    columns = (TextColumn("sending"), BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=console.quiet) as bar:
-        bar.add_task("", total=total)
-        yield bar

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,9 +15,11 @@ from handler.cli import show
 from handler.cli.interruption import interruptible
 from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, example, fail
 from handler.cli.options import interface as interface_
-from handler.errors import DeadlineExceeded, UnmirrorError
+from handler.cli.progress import Tell, bar
+from handler.errors import DeadlineExceeded, NotConfigured, UnmirrorError
 from handler.mirror.abreast import abreast
-from handler.model import Deadline, MirrorSession
+from handler.model import MirrorSession
+from handler.report import problem
 from handler.vpc.client import ProjectApi
 
 PLACES = 10
@@ -48,41 +49,53 @@ class Filters:
         )
 
 
-@click.command(epilog=example("unmirror sessions --name 'ids-*'", "unmirror sessions --interface ID --json"))
+@click.command(
+    epilog=example(
+        "unmirror sessions --name 'ids-*'",
+        "unmirror sessions --interface ID --json",
+        exits="1 where a project cannot be listed",
+    )
+)
 @click.option("--interface", metavar="ID", type=interface_, help="Only those that mirror this interface.")
 @click.option("--target", metavar="ID", type=interface_, help="Only those that mirror to this target.")
 @click.option("--name", metavar="GLOB", help="Only those of such a name.")
-@common("project", "region", "endpoint", "deadline", "as_json", "quiet")
+@common("project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
 def sessions(chosen: Common, interface: str | None, target: str | None, name: str | None) -> None:
     """List the sessions, and mark what is gone.
 
     Sources, target and room left of each, in all configured projects. An
     interface is marked as gone when the VPC API says so, asked for its id.
-    Changes nothing. Exits with 1 when a project cannot be listed.
+    Changes nothing. --quiet prints the ids of the sessions.
     """
-    filters, told, failed = Filters(interface, target, name), [], False
-    try:
-        service = chosen.service()
-        if service.settings.missing:
-            fail(f"set {'; '.join(service.settings.missing)}\nnext: `unmirror check` says what works")
-    except UnmirrorError as error:
-        fail(error, chosen)
+    filters = Filters(interface, target, name)
+    told: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
     with interruptible() as interruption:
-        deadline = Deadline(time.monotonic() + (chosen.deadline or A_DAY), interruption.clock)
-        for project_id in sorted(service.settings.projects):
-            try:
-                told += _project(service.api(project_id, deadline), filters)
-            except UnmirrorError as error:
-                complain(error, about=f"project {project_id}: ")
-                failed = True
-    chosen.print_json({"sessions": told})
-    _show(chosen.console(), told)
-    sys.exit(interruption.exit_code(FAILED if failed else DONE))
+        try:
+            service = chosen.service()
+            if service.settings.missing:
+                raise NotConfigured(f"set {'; '.join(service.settings.missing)}")
+        except UnmirrorError as error:
+            fail(error, chosen)
+        deadline = interruption.deadline(chosen.deadline or A_DAY)
+        with bar(chosen.progress()) as tell:
+            for project_id in sorted(service.settings.projects):
+                tell(f"looking at the sessions of {project_id}", 0, 0)
+                try:
+                    told += _project(service.api(project_id, deadline), filters, tell)
+                except UnmirrorError as error:
+                    complain(error, f"project {project_id}: ", service.settings.endpoint)
+                    failed.append({"project_id": project_id, "error": problem(error)})
+        chosen.print_json({"sessions": told, "failed": failed})
+        if told:
+            chosen.print_result("\n".join(each["id"] for each in told))
+        _show(chosen.console(), told)
+        sys.exit(interruption.exit_code(FAILED if failed else DONE))
 
 
-def _project(api: ProjectApi, filters: Filters) -> list[dict[str, Any]]:
+def _project(api: ProjectApi, filters: Filters, tell: Tell) -> list[dict[str, Any]]:
     found = sorted(filter(filters.pass_, api.list_sessions().sessions), key=lambda session: (session.name, session.id))
-    states = dict(_states(api, found))
+    states = dict(_states(api, found, tell))
     return [
         {
             "project_id": api.project_id,
@@ -98,7 +111,7 @@ def _project(api: ProjectApi, filters: Filters) -> list[dict[str, Any]]:
     ]
 
 
-def _states(api: ProjectApi, found: list[MirrorSession]) -> Iterator[tuple[str, State]]:
+def _states(api: ProjectApi, found: list[MirrorSession], tell: Tell) -> Iterator[tuple[str, State]]:
     """Yield what is known of the interfaces: what a list shows exists, anything else is asked for by its id."""
     interfaces = {id_ for each in found if each.type == "eni" for id_ in each.sources}
     interfaces |= {each.target_id for each in found if each.target_type == "eni" and each.target_id}
@@ -113,8 +126,11 @@ def _states(api: ProjectApi, found: list[MirrorSession]) -> Iterator[tuple[str, 
             return "unknown"
 
     yield from ((id_, "exists") for id_ in interfaces if id_.lower() in listed)
-    with abreast(ask, sorted(id_ for id_ in interfaces if id_.lower() not in listed), IN_FLIGHT) as answers:
-        yield from answers
+    missing = sorted(id_ for id_ in interfaces if id_.lower() not in listed)
+    with abreast(ask, missing, IN_FLIGHT) as answers:
+        for done, answer in enumerate(answers, 1):
+            tell("asking for the missing ones", done, len(missing))
+            yield answer
 
 
 def _show(console: Console, told: list[dict[str, Any]]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from handler.cli.demo import Act
-from handler.cli.tenant import Tenant
+if TYPE_CHECKING:  # they bring the emulator with them
+    from handler.cli.demo import Act
+    from handler.cli.tenant import Tenant
 
 _COLOURS = {
     "detached": "green",
@@ -44,8 +45,11 @@ MOST_ROWS = 100
 
 def plain(value: object) -> str:
     """Return what may be printed on a terminal as it is: names come from the cloud, and may hold anything."""
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+    return escape(_printable(", ".join(map(str, value)) if isinstance(value, list) else str(value)))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def grid() -> Table:
@@ -104,8 +108,18 @@ def report(console: Console, told: Mapping[str, Any]) -> None:
     if told["error"] and not (told["detachments"] or told["kept"] or told["parts"]):
         return
     lines = _lines(told)
+    if told["project_id"] and not told["parts"]:
+        lines.add_row("project", plain(told["project_id"]))
     lines.add_row("took", cost(told))
     console.print(lines)
+
+
+def result(told: Mapping[str, Any]) -> str:
+    """Return what came of it, in a line for each project, for scripts: `project detached: why`."""
+    return "\n".join(
+        f"{_printable(part['project_id'] or 'unknown')} {part['outcome']}: {_printable(part['reason'])}"
+        for part in told["parts"] or [told]
+    )
 
 
 def cost(told: Mapping[str, Any]) -> str:

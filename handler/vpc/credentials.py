@@ -191,6 +191,16 @@ def _from_variables(environ: Mapping[str, str]) -> AccessKey:
 
 
 def _from_profile(environ: Mapping[str, str], home: Path) -> AccessKey:
+    profile = profiles(environ, home)
+    basic = profile["basic"] if profile.has_section("basic") else {}
+    key = AccessKey.of(basic.get("ak"), basic.get("sk"), basic.get("security_token"))
+    if key is None:
+        raise NoKeyHere("it has no ak and sk in its section [basic]")
+    return key
+
+
+def profiles(environ: Mapping[str, str], home: Path) -> configparser.ConfigParser:
+    """Return the profile file: a section each. Raises NoKeyHere where there is none, or it cannot be read."""
     named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
     profile = configparser.ConfigParser(interpolation=None)
     try:
@@ -199,11 +209,7 @@ def _from_profile(environ: Mapping[str, str], home: Path) -> AccessKey:
         raise NoKeyHere("it cannot be read") from None
     if not found:
         raise NoKeyHere("there is none")
-    basic = profile["basic"] if profile.has_section("basic") else {}
-    key = AccessKey.of(basic.get("ak"), basic.get("sk"), basic.get("security_token"))
-    if key is None:
-        raise NoKeyHere("it has no ak and sk in its section [basic]")
-    return key
+    return profile
 
 
 def _from_pod_identity(environ: Mapping[str, str], ask: Http, seconds: float) -> AccessKey:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from handler import __version__
-from handler.cli.commands import unmirror
+from handler.cli.commands import COMMANDS
 from tests.cli.conftest import ROOT, Run
 
 
-@pytest.mark.parametrize("name", sorted(unmirror.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_each_command_has_help_with_an_example_at_80_columns(run: Run, name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
