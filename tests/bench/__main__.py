@@ -138,8 +138,8 @@ def _named(storm: Storm) -> str:
 
 
 def _rate(measure: str, ours: Storm, theirs: Storm, goal: float) -> Row:
-    peer = f"{theirs.peer} {theirs.rate:.3g}"
-    return Row(measure, f"{ours.rate:.0f}", peer, ours.rate / theirs.rate, goal, at_least=True)
+    peer = f"{theirs.peer} {theirs.rate:,.{0 if theirs.rate > 100 else 1}f}"
+    return Row(measure, f"{ours.rate:,.0f}", peer, ours.rate / theirs.rate, goal, at_least=True)
 
 
 def machine() -> str:
