@@ -14,6 +14,7 @@ from handler.errors import UnmirrorError
 from handler.report import Report, problem
 from handler.service import Service, utc_now
 from handler.settings import NAMES
+from handler.signals import NAMES as SIGNAL_NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
 from handler.vpc.credentials import AccessKey
 
@@ -44,6 +45,11 @@ def handler(event: object, context: Context) -> dict[str, Any]:
     an API gateway trigger the answer is the envelope that the gateway asks for, and nothing is raised.
     """
     telemetry.configure()
+    with telemetry.traced(None):
+        return _answered(event, context)
+
+
+def _answered(event: object, context: Context) -> dict[str, Any]:
     to_gateway = events.is_gateway_request(event)
     try:
         report = _handle(event, context)
@@ -64,22 +70,32 @@ def handler(event: object, context: Context) -> dict[str, Any]:
 
 def _handle(event: object, context: Context) -> Report:
     try:
-        return _service(_user_data(context)).handle(
-            events.decode(event) if isinstance(event, (str, bytes)) else event,
-            credentials=AccessKey.of(
-                context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
-            ),
-            seconds=context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN,
-        )
+        return _read(_service(_user_data(context)), event, context)
     except UnmirrorError:
         raise
     except Exception as bug:  # noqa: BLE001 - the last door: the runtime would print what a bug was raised with
         raise telemetry.defect(bug) from None
 
 
+def _read(service: Service, event: object, context: Context) -> Report:
+    try:
+        return service.handle(
+            events.decode(event) if isinstance(event, (str, bytes)) else event,
+            credentials=AccessKey.of(
+                context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
+            ),
+            seconds=context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN,
+        )
+    except UnmirrorError as refusal:
+        service.signals.refused(refusal)
+        raise
+
+
 def _user_data(context: Context) -> tuple[tuple[str, str], ...]:
     """Return the settings that event functions get from the context, and not from the environment."""
-    return tuple((name, value) for name in (*NAMES, *CREDENTIAL_NAMES) if (value := context.getUserData(name)))
+    return tuple(
+        (name, value) for name in (*NAMES, *CREDENTIAL_NAMES, *SIGNAL_NAMES) if (value := context.getUserData(name))
+    )
 
 
 @lru_cache(maxsize=1)

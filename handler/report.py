@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
@@ -202,6 +202,13 @@ class Report:
     def retry(self) -> bool:
         """Whether the same delivery, sent again, can end differently."""
         return self.error is not None and self.error.retry
+
+    def leaves(self) -> Iterator[Report]:
+        """Yield the reports of single events and single projects: of this delivery, or of its parts."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as `schemas/report.json` describes it. It is made once and shared: do not change it."""

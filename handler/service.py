@@ -6,25 +6,35 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from math import inf
 
-from handler import events
-from handler.errors import NotAllowed, NotConfigured, UnmirrorError
+from handler import events, signals, telemetry
+from handler.errors import BadEvent, NotAllowed, NotConfigured, UnmirrorError
 from handler.mirror.detach import Detach, Protected
 from handler.mirror.removal import Removals
 from handler.mirror.snapshot import Looks
 from handler.mirror.sweep import Sweep
 from handler.mirror.verification import Verifications
 from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
-from handler.report import Outcome, Report, gather
+from handler.report import Cause, Outcome, Report, gather
 from handler.settings import Settings
-from handler.vpc.client import ProjectApi, VpcClient
+from handler.signals import Listener, Signals
+from handler.telemetry import Trace
+from handler.vpc.client import Call, ProjectApi, VpcClient
 from handler.vpc.credentials import AccessKey, Credentials
+
+MOST_TEXT = 64
+"""Characters of a text of an event that are repeated in a report."""
 
 BATCH_WORKERS = 8
 """Events of one delivery that are worked on at a time: enough for their removals to meet in one group."""
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, UTC."""
+    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,9 @@ class Service:
     client: VpcClient | None
     """None while no endpoint is configured; what needs no call works all the same."""
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = utc_now
+    signals: Signals = field(default_factory=Signals)
+    """What hears of deliveries."""
 
     @classmethod
     def from_env(
@@ -64,7 +77,8 @@ class Service:
             client = VpcClient(
                 settings.endpoint, Credentials.from_env(environ), environ=environ, clock=clock, sleep=sleep, draw=draw
             )
-        return cls(settings, detach, Sweep(detach, settings.sweep_limit.allows), client, clock)
+        sweep = Sweep(detach, settings.sweep_limit.allows)
+        return cls(settings, detach, sweep, client, clock, signals=signals.from_env(environ))
 
     def handle(
         self,
@@ -80,32 +94,41 @@ class Service:
         """
         arrived = self.clock()
         deadline = Deadline(arrived + min(self.settings.deadline, seconds), self.clock)
-        reading = events.read(payload)
+        with self.signals.delivery(telemetry.trace() or Trace.of_event(payload)) as listener:
+            telemetry.follow(listener.trace)
+            delivery = _Delivery(arrived, deadline, credentials, listener)
+            try:
+                reading = events.read(payload)
+            except BadEvent as error:
+                listener.refused(error)
+                raise
+            listener.read(reading)
+            if len(reading.events) == 1:
+                report = self._handle(reading.events[0], delivery)
+            else:
+                with ThreadPoolExecutor(min(BATCH_WORKERS, len(reading.events))) as pool:
+                    parts = pool.map(lambda event: self._handle(event, delivery), reading.events)
+                    report = gather(reading.id, reading.envelope, parts)
+            report = replace(report, envelope=reading.envelope, seconds=self.clock() - arrived)
+            listener.ended(report)
+        return report
 
-        def part(event: Event) -> Report:
-            return self._handle(event, arrived, deadline, credentials)
-
-        if len(reading.events) == 1:
-            report = part(reading.events[0])
-        else:
-            with ThreadPoolExecutor(min(BATCH_WORKERS, len(reading.events))) as pool:
-                report = gather(reading.id, reading.envelope, pool.map(part, reading.events))
-        return replace(report, envelope=reading.envelope, seconds=self.clock() - arrived)
-
-    def _handle(self, event: Event, arrived: float, deadline: Deadline, credentials: AccessKey | None) -> Report:
+    def _handle(self, event: Event, delivery: _Delivery) -> Report:
         origin = event.origin
         if isinstance(event, SweepDue) and origin.project_id is None and len(self.settings.projects) > 1:
             # one after another: each gets the pace that the API allows, and what fails in one stops no other
             projects = self.sweep.in_turn(self.settings.projects)
             each = (replace(event, origin=replace(origin, project_id=project_id)) for project_id in projects)
-            parts = [self._handle(one, arrived, deadline, credentials) for one in each]
+            parts = [self._handle(one, delivery) for one in each]
             return gather(origin.id, origin.envelope, parts, what="projects")
         api: ProjectApi | None = None
         try:
             if isinstance(event, NothingForUs):
                 return _report(origin, event.outcome, event.reason)
-            api = self.api(self.project_of(origin), deadline, credentials)
-            report = self._act(event, api, arrived)
+            api = self.api(self.project_of(origin), delivery.deadline, delivery.credentials, delivery.listener.called)
+            report = self._act(event, api, delivery.arrived)
+            if report.detachments:
+                report = replace(report, cause=self._cause(event))
         except UnmirrorError as error:
             report = replace(_report(origin, "failed", str(error)), error=error, dry_run=self.settings.dry_run)
         return replace(report, api_calls=api.calls if api else 0, project_id=api.project_id if api else None)
@@ -133,17 +156,39 @@ class Service:
             raise NotAllowed("the event's project is not among UNMIRROR_PROJECTS")
         return project_id
 
-    def api(self, project_id: str, deadline: Deadline, credentials: AccessKey | None = None) -> ProjectApi:
-        """Return the VPC API for one project and one delivery."""
+    def _cause(self, event: Event) -> Cause:
+        origin, seconds = event.origin, None
+        if isinstance(event, InterfacesDeleted) and origin.time:
+            seconds = max(0.0, (self.now() - origin.time).total_seconds())
+        return Cause(origin.operation, _short(origin.actor), origin.time, seconds)
+
+    def api(
+        self,
+        project_id: str,
+        deadline: Deadline,
+        credentials: AccessKey | None = None,
+        tell: Callable[[Call], None] = lambda _: None,
+    ) -> ProjectApi:
+        """Return the VPC API for one project and one delivery; `tell` hears of each call that has ended."""
         if self.client is None:
             raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
-        return self.client.project(project_id, deadline, credentials)
+        return self.client.project(project_id, deadline, credentials, tell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What all events of one delivery share."""
+
+    arrived: float
+    deadline: Deadline
+    credentials: AccessKey | None
+    listener: Listener
+
+
+def _short(text: str | None) -> str | None:
+    """Return a text of an event fit for reports and logs: printable, and no longer than a name."""
+    return "".join(filter(str.isprintable, text))[:MOST_TEXT] or None if text else None
 
 
 def _report(origin: Origin, outcome: Outcome, reason: str) -> Report:
     return Report(origin.id, origin.envelope, outcome, reason)
-
-
-def utc_now() -> datetime:
-    """Return the wall clock's time, UTC."""
-    return datetime.now(timezone.utc)

@@ -50,7 +50,8 @@ class WebEdge:
 
     def on_event(self, request: flask.Request) -> flask.Response:
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
-        answer = _guarded(lambda: self._answer(request))
+        with telemetry.traced(request.headers.get("traceparent")):
+            answer = self._guarded(lambda: self._answer(request))
         _pass_over(request)
         return _response(answer)
 
@@ -61,7 +62,9 @@ class WebEdge:
         broker takes for a failure. There is no handshake, no batch, no report of what was done. It takes JSON that
         two readers could read differently. Use `on_event` wherever you can.
         """
-        answer = _guarded(lambda: self._taken(event))
+        traceparent = flask.request.headers.get("traceparent") if flask.has_request_context() else None
+        with telemetry.traced(traceparent):
+            answer = self._guarded(lambda: self._taken(event))
         if answer.status >= 400:
             flask.abort(_response(answer))
 
@@ -73,7 +76,7 @@ class WebEdge:
         """
         if isinstance(failure, HTTPException) and (failure.response is not None or failure.code in (404, 405)):
             return failure
-        return _response(_guarded(self._unparsed))
+        return _response(self._guarded(self._unparsed))
 
     def _answer(self, request: flask.Request) -> Answer:
         match request.method:
@@ -98,7 +101,7 @@ class WebEdge:
             return self._handled(payload, headers, to_sender=True)
         if not events.is_gateway_request(payload):
             return self._handled(payload, headers)
-        return answers.of_json(200, answers.for_gateway(_guarded(lambda: self._handled(payload, headers))))
+        return answers.of_json(200, answers.for_gateway(self._guarded(lambda: self._handled(payload, headers))))
 
     def _handled(self, payload: object, headers: Mapping[str, str], *, to_sender: bool = False) -> Answer:
         """`to_sender`: a CloudEvent's sender itself reads the answer, and wants a CloudEvent."""
@@ -122,6 +125,16 @@ class WebEdge:
         """Return the keys that FunctionGraph gives with a request, where nobody else can set its headers."""
         return AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
 
+    def _guarded(self, do: Callable[[], Answer]) -> Answer:
+        try:
+            return do()
+        except UnmirrorError as refusal:
+            telemetry.refused(refusal)
+            self.service.signals.refused(refusal)
+            return answers.of_error(refusal)
+        except Exception as bug:  # noqa: BLE001 - the last door: whatever it is, the sender gets one line and no trace
+            return answers.of_error(telemetry.defect(bug))
+
     def _readiness(self) -> Answer:
         missing = [*self.service.settings.missing, *([HOW_TO_OPEN] if self.admission.closed else [])]
         return answers.of_json(
@@ -133,16 +146,6 @@ def functions(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Register the edge with the framework; return `on_event` and `on_cloud_event`."""
     functions_framework.errorhandler(Exception)(edge.on_failure)
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
-
-
-def _guarded(do: Callable[[], Answer]) -> Answer:
-    try:
-        return do()
-    except UnmirrorError as refusal:
-        telemetry.refused(refusal)
-        return answers.of_error(refusal)
-    except Exception as bug:  # noqa: BLE001 - the last door: whatever it is, the sender gets one line and no trace
-        return answers.of_error(telemetry.defect(bug))
 
 
 def _headers(request: flask.Request) -> dict[str, str]:

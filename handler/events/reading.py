@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from handler.errors import BadEvent, Violation
 from handler.events import schemas
+from handler.events.drift import Drift, drift
 from handler.events.envelopes import recognise
 from handler.events.readers import Part, below, decoded
 from handler.events.strict import check
@@ -31,6 +32,8 @@ class Reading:
     """The envelopes that held other envelopes, outermost first; none when the outermost speaks for itself."""
     events: tuple[Event, ...]
     """At least one, in the order of the delivery."""
+    drift: frozenset[Drift] = frozenset()
+    """What the schemas of its envelopes were not written for."""
 
 
 def read(payload: object) -> Reading:
@@ -50,6 +53,7 @@ class Walk:
         """The envelopes met, outermost first, each once."""
         self.carriers: list[str] = []
         """Those of them that held others."""
+        self.drift: set[Drift] = set()
         self.room = MAX_EVENTS - 1
 
     def read(self, payload: object) -> Reading:
@@ -60,7 +64,7 @@ class Walk:
         events = tuple(_named(event) for event in self._part(payload, Origin("", ""), "$", 0))
         if sum(len(event.interface_ids) for event in events if isinstance(event, InterfacesDeleted)) > MAX_INTERFACES:
             raise _TooMuch(f"a delivery holds at most {MAX_INTERFACES} interface ids")
-        return Reading(events[0].origin.id, self.passed[0], tuple(self.carriers), events)
+        return Reading(events[0].origin.id, self.passed[0], tuple(self.carriers), events, frozenset(self.drift))
 
     def _part(self, value: object, origin: Origin, at: str, depth: int) -> list[Event]:
         if depth > MAX_DEPTH:
@@ -85,6 +89,7 @@ class Walk:
         _once(self.passed, envelope.name)
         if broken := schemas.validate(envelope.name, value):
             raise BadEvent(f"not a valid {envelope.name}", broken, envelope.name)
+        self.drift.update(drift(envelope.name, value))
         origin = replace(origin, envelope=envelope.name)
         try:
             said = list(envelope.read(value, origin))

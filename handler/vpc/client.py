@@ -76,6 +76,7 @@ class Call:
 
     operation: Operation
     status: int
+    """0 when there was no answer."""
     request_id: str
     seconds: float
 
@@ -103,9 +104,18 @@ class VpcClient:
         self._ports_version: dict[Operation, int] = {}
         self._lock = threading.Lock()
 
-    def project(self, project_id: str, deadline: Deadline, credentials: AccessKey | None = None) -> ProjectApi:
-        """Return the API for one project and one delivery; `credentials` are those that came with the delivery."""
-        return ProjectApi(self, _checked(project_id), deadline, credentials)
+    def project(
+        self,
+        project_id: str,
+        deadline: Deadline,
+        credentials: AccessKey | None = None,
+        tell: Callable[[Call], None] = lambda _: None,
+    ) -> ProjectApi:
+        """Return the API for one project and one delivery.
+
+        `credentials` are those that came with the delivery; `tell` hears of each call that has ended.
+        """
+        return ProjectApi(self, _checked(project_id), deadline, credentials, tell)
 
     def pace(self, project_id: str) -> Pace:
         """Return the project's pace: one that is throttled slows no other."""
@@ -141,6 +151,7 @@ class ProjectApi:
     project_id: str
     deadline: Deadline
     key: AccessKey | None = field(default=None, repr=False)
+    tell: Callable[[Call], None] = lambda _: None
     calls: int = 0
     """HTTP calls made so far."""
     log: deque[Call] = field(default_factory=lambda: deque(maxlen=256))
@@ -287,16 +298,18 @@ class ProjectApi:
         client = self.client
         pace = client.pace(self.project_id)
         client.guard.enter(key, self.deadline)
+        began = client.clock()
         try:
             sent_at = pace.wait(self.deadline)
             headers = self._signed(method, target, body, key)
             self.calls += 1
+            began = client.clock()
             reply = client.transport.send(method, target, headers, body, self.deadline)
         except BaseException:  # even a defect must not leave the others waiting for what becomes of the key
             client.guard.undecided(key)
-            self.log.append(Call(operation, 0, "", 0.0))
+            self._note(Call(operation, 0, "", client.clock() - began))
             raise
-        self.log.append(Call(operation, reply.status, reply.request_id, reply.seconds))
+        self._note(Call(operation, reply.status, reply.request_id, reply.seconds))
         what = None if reply.status == 200 else _meaning(operation, reply)
         if what == "unauthenticated":
             client.guard.refused(key, self._unauthenticated(reply))
@@ -309,6 +322,10 @@ class ProjectApi:
         elif what in (None, "gone"):
             pace.went_well()
         return reply
+
+    def _note(self, call: Call) -> None:
+        self.log.append(call)
+        self.tell(call)
 
     def _signed(self, method: str, target: str, body: bytes, key: AccessKey) -> dict[str, str]:
         path, _, query = target.partition("?")

@@ -1,0 +1,100 @@
+"""Signals: what hears of each delivery while it is worked on, to measure and to trace it. By default nobody does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from handler import telemetry
+from handler.errors import UnmirrorError
+from handler.events import Reading
+from handler.report import Report
+from handler.telemetry import Trace
+from handler.vpc.client import Call
+
+NAMES = (
+    *("OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"),
+    *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+    *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+)
+"""The variables of OpenTelemetry's specification that are read here; its own SDK reads more of the environment."""
+
+HOW_TO_INSTALL = "OTEL_ variables ask for metrics or traces, which needs the extra: pip install 'unmirror[otel]'"
+HOW_TO_EXPORT = "metrics and traces go by OTLP over HTTP and no other way: correct or unset "
+
+
+class Listener:
+    """What hears of one delivery; this one hears nothing. Called from any thread."""
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        self.trace = trace
+        """Where the delivery stands in a distributed trace, for its log lines."""
+
+    def called(self, call: Call) -> None:
+        """Hear of a call of the VPC API that has ended."""
+
+    def read(self, reading: Reading) -> None:
+        """Hear what the delivery says."""
+
+    def ended(self, report: Report) -> None:
+        """Hear what became of it. Heard last, unless it could not be read."""
+
+    def refused(self, error: UnmirrorError) -> None:
+        """Hear that it cannot be read."""
+
+
+class Signals:
+    """What hears of deliveries. Nothing that it does may fail one."""
+
+    def delivery(self, parent: Trace | None) -> AbstractContextManager[Listener]:
+        """Return what hears of a delivery; `parent` is the sender's place in a distributed trace."""
+        return nullcontext(Listener(parent))
+
+    def refused(self, error: UnmirrorError) -> None:
+        """Hear of a delivery that was not admitted, or could not be read."""
+
+
+def from_env(environ: Mapping[str, str]) -> Signals:
+    """Return OpenTelemetry's signals where its variables ask for them and it is installed, else nobody's.
+
+    What is asked for and cannot be had is said in a log line; it stops nothing.
+    """
+    wanted = {kind for kind in ("TRACES", "METRICS") if _wants(environ, kind)}
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not wanted:
+        return Signals()
+    if wrong := _wrong(environ):
+        telemetry.say(logging.WARNING, "signals.unavailable", HOW_TO_EXPORT + ", ".join(wrong))
+        return Signals()
+    try:
+        from handler.otel import exporting
+    except ModuleNotFoundError:
+        telemetry.say(logging.WARNING, "signals.unavailable", HOW_TO_INSTALL)
+        return Signals()
+    return exporting(environ, traces="TRACES" in wanted, metrics="METRICS" in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exporter:
+    """What a variable may say."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+_KNOWN = (
+    _Exporter("OTEL_TRACES_EXPORTER", ("", "otlp", "none")),
+    _Exporter("OTEL_METRICS_EXPORTER", ("", "otlp", "none")),
+    _Exporter("OTEL_EXPORTER_OTLP_PROTOCOL", ("", "http/protobuf")),
+)
+
+
+def _wrong(environ: Mapping[str, str]) -> list[str]:
+    return [each.name for each in _KNOWN if environ.get(each.name, "").strip() not in each.values]
+
+
+def _wants(environ: Mapping[str, str], kind: str) -> bool:
+    exporter = environ.get(f"OTEL_{kind}_EXPORTER", "").strip()
+    endpoints = (f"OTEL_EXPORTER_OTLP_{kind}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return exporter != "none" if exporter else any(environ.get(name, "").strip() for name in endpoints)
