@@ -87,7 +87,9 @@ def served(settings: Mapping[str, str], home: Path) -> Iterator[int]:
         assert process.stderr is not None
         try:
             heard = (re.search(r"Listening at: \S+:(\d+)", line) for line in process.stderr)
-            yield next(int(found[1]) for found in heard if found)
+            port = next(int(found[1]) for found in heard if found)
+            assert wire.send(port, wire.post(method="GET")).json["ready"]
+            yield port
         finally:
             process.terminate()
 
