@@ -5,11 +5,14 @@ UnmirrorError
 ├── NotAdmitted           401
 ├── NotAllowed            403  another project or region than the configured ones
 ├── MethodNotAllowed      405
+├── TooSlow               408  the sender took longer than a delivery may
 ├── TooLarge              413
+├── TooLong               414  the path and query of a request
 ├── UnsupportedMedia      415
 ├── NotConfigured         502  a setting or a credential is missing
 ├── ApiRefused            502  the API answered, and the answer is no
 │   └── RemovalRejected   502  remove-sources as a whole; a look at the session tells why
+├── CannotVerify          503  what would show who calls cannot be fetched now
 ├── StillExists           503  said to be deleted, and the API still shows it
 └── ApiUnavailable        503  the API is away, or what it said cannot be relied on
     ├── ApiThrottled      503
@@ -81,10 +84,22 @@ class MethodNotAllowed(UnmirrorError):
     status, retry, title, slug = 405, False, "The method is not allowed", "method-not-allowed"
 
 
+class TooSlow(UnmirrorError):
+    """The body did not arrive within the time that a delivery may take; over a better line it may."""
+
+    status, retry, title, slug = 408, True, "The sender is too slow", "too-slow"
+
+
 class TooLarge(UnmirrorError):
     """The body is over the limit."""
 
     status, retry, title, slug = 413, False, "The body is too large", "too-large"
+
+
+class TooLong(UnmirrorError):
+    """The path and query of a request are over the limit."""
+
+    status, retry, title, slug = 414, False, "The URL is too long", "too-long"
 
 
 class UnsupportedMedia(UnmirrorError):
@@ -120,6 +135,12 @@ class RemovalRejected(ApiRefused):
 
     The API documents neither for what, nor whether one bad id rejects them all: look at the session.
     """
+
+
+class CannotVerify(UnmirrorError):
+    """The caller may be who it says, but the certificate that would show it cannot be had now."""
+
+    status, retry, title, slug = 503, True, "The caller cannot be verified now", "cannot-verify"
 
 
 class StillExists(UnmirrorError):

@@ -13,6 +13,12 @@ from urllib.parse import urlsplit
 
 from handler.errors import NotConfigured
 
+SMN_DOMAINS = ("myhuaweicloud.com", "myhuaweicloud.eu", "huaweicloud.com", "huaweicloud.eu", "otc.t-systems.com")
+"""Of Huawei Cloud, its European sites and Open Telekom Cloud; where others serve SMN, `UNMIRROR_SMN_DOMAINS`."""
+
+BATCH_BYTES, MOST_BATCH_BYTES = 256 * 1024, 1024 * 1024
+"""Of a batch of CloudEvents: by default, and the most that can be set."""
+
 
 @dataclass(frozen=True, slots=True)
 class SweepLimit:
@@ -41,6 +47,18 @@ class Settings:
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     bearer_tokens: tuple[str, ...] = field(default=(), repr=False)
     smn_topics: frozenset[str] = frozenset()
+    smn_domains: tuple[str, ...] = SMN_DOMAINS
+    """Where SMN's certificates and confirmations may be: `smn.<region>.<domain>`, and the domain's console."""
+    smn_certificates: frozenset[str] = frozenset()
+    """SHA-256 of the certificates that SMN may sign with, in hex; empty: of any that it serves itself."""
+    access_token_query: bool = False
+    """Whether a bearer token may come as `access_token` in the URL, as CloudEvents' web hooks have it."""
+    webhook_origins: frozenset[str] = frozenset({"*"})
+    """Who is given consent to send by the web hook handshake, by DNS name in lower case."""
+    webhook_rate: str = "*"
+    """Requests a minute that the handshake consents to."""
+    max_batch_bytes: int = BATCH_BYTES
+    """The largest body of a batch of CloudEvents."""
     trust_platform: bool = False
     """Whoever reaches the function was authenticated by the platform."""
     deadline: float = 25.0
@@ -147,10 +165,36 @@ def _secrets(text: str) -> tuple[str, ...]:
 
 def _topics(text: str) -> frozenset[str]:
     urn = _matching(
-        r"urn:smn:[^:\s]+:[^:\s]+:[^:\s]+",
+        r"urn:smn:[0-9a-z-]{1,63}:[0-9A-Za-z_-]{1,64}:[0-9A-Za-z_-]{1,255}",
         "topic URNs (urn:smn:region:project:topic), separated by spaces or commas",
     )
     return frozenset(urn(each) for each in _words(text))
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    domain = _matching(rf"{_LABEL}(\.{_LABEL})+", "domains (myhuaweicloud.com), separated by spaces or commas")
+    return tuple(domain(each) for each in _words(text.lower()))
+
+
+def _fingerprints(text: str) -> frozenset[str]:
+    form = "SHA-256 fingerprints of certificates in hex, with or without colons, separated by spaces or commas"
+    fingerprint = _matching(r"[0-9a-f]{64}", form)
+    return frozenset(fingerprint(each.replace(":", "")) for each in _words(text.lower()))
+
+
+def _origins(text: str) -> frozenset[str]:
+    origin = _matching(rf"\*|{_LABEL}(\.{_LABEL})*", "DNS names of senders, separated by spaces or commas, or *")
+    return frozenset(origin(each) for each in _words(text.lower()))
+
+
+_LABEL = r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?"
+
+
+def _batch_bytes(text: str) -> int:
+    form = f"bytes, from {BATCH_BYTES} to {MOST_BATCH_BYTES}"
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not BATCH_BYTES <= int(text) <= MOST_BATCH_BYTES:
+        raise ValueError(form)
+    return int(text)
 
 
 def _trust(text: str) -> bool:
@@ -193,7 +237,13 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "UNMIRROR_DRY_RUN": ("dry_run", _switch),
     "UNMIRROR_WEBHOOK_SECRETS": ("webhook_secrets", _secrets),
     "UNMIRROR_BEARER_TOKENS": ("bearer_tokens", lambda text: tuple(text.split())),
+    "UNMIRROR_ACCESS_TOKEN_QUERY": ("access_token_query", _switch),
+    "UNMIRROR_WEBHOOK_ORIGINS": ("webhook_origins", _origins),
+    "UNMIRROR_WEBHOOK_RATE": ("webhook_rate", _matching(r"\*|[1-9][0-9]{0,8}", "requests a minute, or *")),
+    "UNMIRROR_MAX_BATCH_BYTES": ("max_batch_bytes", _batch_bytes),
     "UNMIRROR_SMN_TOPICS": ("smn_topics", _topics),
+    "UNMIRROR_SMN_DOMAINS": ("smn_domains", _domains),
+    "UNMIRROR_SMN_CERTIFICATES": ("smn_certificates", _fingerprints),
     "UNMIRROR_TRUST": ("trust_platform", _trust),
     "UNMIRROR_DEADLINE": ("deadline", _seconds(900)),
     "UNMIRROR_SNAPSHOT_MAX_AGE": ("snapshot_max_age", _seconds(86_400)),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -14,9 +17,11 @@ import functions_framework
 from werkzeug.exceptions import HTTPException
 
 from handler import __version__, answers, events, telemetry
-from handler.admission import HOW_TO_OPEN, Admission
+from handler.admission import HOW_TO_OPEN, TRUSTING, Admission, Caller, Done
 from handler.answers import Answer
-from handler.errors import BadEvent, MethodNotAllowed, TooLarge, UnmirrorError, UnsupportedMedia
+from handler.errors import BadEvent, MethodNotAllowed, TooLarge, TooLong, TooSlow, UnmirrorError, UnsupportedMedia
+from handler.fetch import Fetch
+from handler.model import Deadline
 from handler.service import Service, utc_now
 from handler.vpc.credentials import AccessKey
 
@@ -24,12 +29,65 @@ if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
 
 MAX_BODY = 256 * 1024
-"""Bytes; also what FunctionGraph hands on for an asynchronous invocation."""
+"""Bytes; also what FunctionGraph hands on for an asynchronous invocation. A batch may have more, by a setting."""
+
+MAX_TARGET = 8 * 1024
+"""Bytes of path and query together; functions-framework tells its server to take any number."""
 
 MOST_PASSED_OVER = 32 * MAX_BODY
 """Bytes of an unwanted body that are read and dropped."""
 
+PASS_OVER_SECONDS = 5.0
+"""For dropping them, within the time of the delivery."""
+
 ALLOWED = "GET, HEAD, OPTIONS, POST"
+
+
+class Watch:
+    """Ends what senders write when their time is up, all of them by one thread that sleeps while there are none.
+
+    A server waits for a sender as long as a byte comes now and then. A connection that is shut for reading gives it
+    what has come and an end; the answer can still be written.
+    """
+
+    TICK = 0.1
+    """Seconds that an end may be late."""
+
+    def __init__(self) -> None:
+        self._ends: dict[socket.socket, Deadline] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over(self, request: flask.Request, deadline: Deadline) -> Iterator[None]:
+        """Watch over what reads the request's body; nothing where the server does not say by which connection."""
+        connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+        if not isinstance(connection, socket.socket):
+            yield
+            return
+        with self._changed:
+            self._ends[connection] = deadline
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+                self._thread.start()
+            if len(self._ends) == 1:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._ends.pop(connection, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._ends:
+                    self._changed.wait()
+                for connection in [each for each, deadline in self._ends.items() if deadline.remaining() <= 0]:
+                    del self._ends[connection]
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_RD)
+            time.sleep(self.TICK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +96,32 @@ class WebEdge:
 
     service: Service
     admission: Admission
+    done: Done = field(default_factory=Done)
+    watch: Watch = field(default_factory=Watch)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep) -> WebEdge:
+    def from_env(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        fetch: Fetch | None = None,
+    ) -> WebEdge:
         """Wire the edge from settings; raise NotConfigured that names every wrong one. Calls nothing."""
         service = Service.from_env(environ, sleep=sleep)
-        admission = Admission(service.settings)
+        admission = Admission.of(service.settings, fetch)
         if admission.closed:
             telemetry.say(logging.WARNING, "admission.closed", HOW_TO_OPEN)
+        if service.settings.trust_platform and "RUNTIME_FUNC_NAME" not in environ:
+            telemetry.say(logging.WARNING, "admission.trusting", TRUSTING)
         return cls(service, admission)
 
     def on_event(self, request: flask.Request) -> flask.Response:
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
+        deadline = self._deadline()
         with telemetry.traced(request.headers.get("traceparent")):
-            answer = self._guarded(lambda: self._answer(request))
-        _pass_over(request)
+            answer = self._guarded(lambda: self._answer(request, deadline))
+        self._pass_over(request, deadline)
         return _response(answer)
 
     def on_cloud_event(self, event: CloudEvent) -> None:
@@ -68,6 +137,23 @@ class WebEdge:
         if answer.status >= 400:
             flask.abort(_response(answer))
 
+    def before(self) -> flask.Response | None:
+        """Read the body within its bounds for what the framework does itself: it would read it whole, however long.
+
+        That is all that is no `on_event`. Returns the refusal of a body that is not within them.
+        """
+        request = flask.request
+        if request.endpoint == "run":
+            return None
+        deadline = self._deadline()
+        try:
+            request.stream = io.BytesIO(self._body(request, deadline))
+        except UnmirrorError as refusal:
+            telemetry.refused(refusal)
+            self._pass_over(request, deadline)
+            return _response(answers.of_error(refusal))
+        return None
+
     def on_failure(self, failure: Exception) -> flask.Response | HTTPException:
         """Answer for the framework where it does not come to call a function.
 
@@ -78,48 +164,103 @@ class WebEdge:
             return failure
         return _response(self._guarded(self._unparsed))
 
-    def _answer(self, request: flask.Request) -> Answer:
+    def _answer(self, request: flask.Request, deadline: Deadline) -> Answer:
+        if len(request.environ.get("RAW_URI") or request.full_path) > MAX_TARGET:
+            raise TooLong(f"path and query are over {MAX_TARGET} bytes")
         match request.method:
             case "GET" | "HEAD":
                 return self._readiness()
             case "OPTIONS":
-                return _handshake(request)
+                return self._handshake(request)
             case "POST" if request.path == "/init":
                 return self._readiness()
             case "POST":
-                return self._delivery(request)
+                return self._delivery(request, deadline)
             case _:
                 return answers.of_error(MethodNotAllowed(f"one of {ALLOWED}"), {"Allow": ALLOWED})
 
-    def _delivery(self, request: flask.Request) -> Answer:
-        headers, body = _headers(request), _body(request)
-        self.admission.admit(headers, body)
+    def _delivery(self, request: flask.Request, deadline: Deadline) -> Answer:
+        headers, body = _headers(request), self._body(request, deadline)
+        caller = self._admitted(request, body, deadline)
         if headers.get("content-encoding", "").lower() not in ("", "identity"):
             raise UnsupportedMedia("send the body without a content encoding")
-        payload = events.from_http(headers, body)
         if request.path != "/invoke":
-            return self._handled(payload, headers, to_sender=True)
+            return self._once(caller, lambda: events.from_http(headers, body), headers, deadline, to_sender=True)
+        payload = events.from_http(headers, body)
         if not events.is_gateway_request(payload):
-            return self._handled(payload, headers)
-        return answers.of_json(200, answers.for_gateway(self._guarded(lambda: self._handled(payload, headers))))
+            return self._once(caller, lambda: payload, headers, deadline)
+        answer = self._guarded(lambda: self._once(Caller(), lambda: payload, headers, deadline))
+        return answers.of_json(200, answers.for_gateway(answer))
 
-    def _handled(self, payload: object, headers: Mapping[str, str], *, to_sender: bool = False) -> Answer:
-        """`to_sender`: a CloudEvent's sender itself reads the answer, and wants a CloudEvent."""
-        report = self.service.handle(payload, credentials=self._credentials(headers))
+    def _once(
+        self,
+        caller: Caller,
+        read: Callable[[], object],
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        to_sender: bool = False,
+    ) -> Answer:
+        """Handle a delivery, unless it was done before. `to_sender`: a CloudEvent's sender itself reads the answer."""
+        report = self.done.before(caller)
+        if report is None:
+            left = deadline.remaining()
+            seconds = min(left, caller.patience - (self.service.settings.deadline - left))
+            self.admission.welcome(caller, seconds)
+            report = self.service.handle(read(), credentials=self._credentials(headers), seconds=seconds)
+            self.done.add(caller, report)
         telemetry.delivered(report)
         return answers.of_report(report, utc_now(), as_cloudevent=to_sender and report.envelope == "cloudevent")
 
     def _taken(self, event: CloudEvent) -> Answer:
         """Read the event in structured mode, as every other delivery is read."""
+        deadline = self._deadline()
         if flask.has_request_context():
-            self.admission.admit(_headers(flask.request), flask.request.get_data())
+            caller = self._admitted(flask.request, flask.request.get_data(), deadline)
         else:  # another server of the framework's: there is nothing that a caller could show
-            self.admission.admit({}, b"")
-        return self._handled({**event.get_attributes(), "data": event.get_data()}, {})
+            caller = self.admission.admit({}, b"")
+        return self._once(caller, lambda: {**event.get_attributes(), "data": event.get_data()}, {}, deadline)
 
     def _unparsed(self) -> Answer:
-        self.admission.admit(_headers(flask.request), flask.request.get_data())
+        self._admitted(flask.request, flask.request.get_data(), self._deadline())
         raise BadEvent("the framework cannot read it: on_cloud_event takes one CloudEvent, structured or binary")
+
+    def _deadline(self) -> Deadline:
+        return Deadline.within(self.service.settings.deadline, self.service.clock)
+
+    def _admitted(self, request: flask.Request, body: bytes, deadline: Deadline) -> Caller:
+        in_query = request.args.getlist("access_token")
+        return self.admission.admit(_headers(request), body, in_query=in_query, seconds=deadline.remaining())
+
+    def _body(self, request: flask.Request, deadline: Deadline) -> bytes:
+        """Read the body whole, but never keep more than the limit: the framework itself knows none."""
+        most = self.service.settings.max_batch_bytes if _is_batch(request) else MAX_BODY
+        promised = request.content_length
+        body = bytearray()
+        if promised is None or promised <= most:
+            with self.watch.over(request, deadline):
+                for chunk in _chunks(request, most + 1, deadline):
+                    body += chunk
+        if (promised or len(body)) > most:
+            raise TooLarge(f"the body is over {most} bytes")
+        if promised not in (None, len(body)):
+            raise _broken_off(deadline)
+        return bytes(body)
+
+    def _pass_over(self, request: flask.Request, deadline: Deadline) -> None:
+        """Drop what is left of the body: who is still writing does not read the answer."""
+        soon = Deadline.within(min(PASS_OVER_SECONDS, deadline.remaining()), deadline.clock)
+        with suppress(BadEvent, TooSlow), self.watch.over(request, soon):
+            for _ in _chunks(request, MOST_PASSED_OVER, soon):
+                pass
+
+    def _handshake(self, request: flask.Request) -> Answer:
+        """Consent to being sent to, or not: CloudEvents HTTP 1.1 Web Hooks, §4. Each delivery is admitted by itself."""
+        headers, origin = {"Allow": ALLOWED}, request.headers.get("WebHook-Request-Origin")
+        if origin is not None and (consent := self.admission.consents_to(origin)) is not None:
+            rate = self.service.settings.webhook_rate
+            headers |= {"WebHook-Allowed-Origin": consent, "WebHook-Allowed-Rate": rate}
+        return Answer(204, headers)
 
     def _credentials(self, headers: Mapping[str, str]) -> AccessKey | None:
         """Return the keys that FunctionGraph gives with a request, where nobody else can set its headers."""
@@ -145,6 +286,7 @@ class WebEdge:
 def functions(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Register the edge with the framework; return `on_event` and `on_cloud_event`."""
     functions_framework.errorhandler(Exception)(edge.on_failure)
+    flask.current_app.before_request(edge.before)
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
 
 
@@ -152,43 +294,26 @@ def _headers(request: flask.Request) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
 
 
-def _body(request: flask.Request) -> bytes:
-    """Read the body whole, but never keep more than the limit: the framework itself knows none."""
-    promised = request.content_length
-    body = bytearray()
-    if promised is None or promised <= MAX_BODY:
-        for chunk in _chunks(request, MAX_BODY + 1):
-            body += chunk
-    if (promised or len(body)) > MAX_BODY:
-        raise TooLarge(f"the body is over {MAX_BODY} bytes")
-    if promised not in (None, len(body)):
-        raise BadEvent("the body broke off")
-    return bytes(body)
+def _is_batch(request: flask.Request) -> bool:
+    return request.mimetype == "application/cloudevents-batch+json"
 
 
-def _chunks(request: flask.Request, most: int) -> Iterator[bytes]:
-    """Yield what is left of the body, up to so many bytes; raise BadEvent where it is not framed as HTTP asks."""
+def _chunks(request: flask.Request, most: int, deadline: Deadline) -> Iterator[bytes]:
+    """Yield what is left of the body, up to so many bytes.
+
+    Raises BadEvent where it is not framed as HTTP asks or its sender is gone, TooSlow where its time is up.
+    """
     try:
         while most > 0 and (chunk := request.stream.read(min(most, MAX_BODY))):
             most -= len(chunk)
             yield chunk
+            deadline.require("reading the body")
     except Exception:  # noqa: BLE001 - each server has errors of its own for that, and for a sender who is gone
-        raise BadEvent("the body broke off") from None
+        raise _broken_off(deadline) from None
 
 
-def _pass_over(request: flask.Request) -> None:
-    """Drop what is left of the body: who is still writing does not read the answer."""
-    with suppress(BadEvent):
-        for _ in _chunks(request, MOST_PASSED_OVER):
-            pass
-
-
-def _handshake(request: flask.Request) -> Answer:
-    """Consent to being sent to: CloudEvents HTTP 1.1 Web Hooks, §4. Who may send is decided at each delivery."""
-    headers = {"Allow": ALLOWED}
-    if "WebHook-Request-Origin" in request.headers:
-        headers |= {"WebHook-Allowed-Origin": "*", "WebHook-Allowed-Rate": "*"}
-    return Answer(204, headers)
+def _broken_off(deadline: Deadline) -> UnmirrorError:
+    return BadEvent("the body broke off") if deadline.remaining() else TooSlow("the body took too long to arrive")
 
 
 def _response(answer: Answer) -> flask.Response:

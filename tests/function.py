@@ -99,6 +99,7 @@ def settings_for(emulator: Emulator, **settings: str) -> dict[str, str]:
     return {
         "UNMIRROR_VPC_ENDPOINT": emulator.url,
         "UNMIRROR_TRUST": "platform",
+        "RUNTIME_FUNC_NAME": "unmirror",  # as in FunctionGraph, which authenticates every caller
         "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
         "HUAWEICLOUD_SDK_SK": SECRET_KEY,
         "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,

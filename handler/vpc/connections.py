@@ -104,8 +104,10 @@ class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-class _TlsPool(urllib3.HTTPSConnectionPool):
+class TlsPool(urllib3.HTTPSConnectionPool):
+    """Connections to one address by TLS."""
+
     ConnectionCls = _TlsConnection
 
 
-_POOLS = {"http": _Pool, "https": _TlsPool}
+_POOLS = {"http": _Pool, "https": TlsPool}
