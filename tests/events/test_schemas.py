@@ -24,8 +24,8 @@ NAMES = [envelope.name for envelope in (*ENVELOPES, BATCH)]
 README = (Path(__file__).parents[2] / "schemas" / "README.md").read_text("utf-8")
 
 
-def test_there_is_one_schema_for_each_envelope_and_one_for_the_report() -> None:
-    assert sorted({*NAMES, "report"}) == sorted(schemas.names())
+def test_there_is_one_schema_for_each_envelope_one_for_the_report_and_one_for_log_lines() -> None:
+    assert sorted({*NAMES, "report", "log"}) == sorted(schemas.names())
 
 
 @pytest.mark.parametrize("name", NAMES)
