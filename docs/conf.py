@@ -28,15 +28,25 @@ extensions = ["myst_parser"]
 myst_heading_anchors = 4
 root_doc = "README"
 
+TOP = Path(__file__).parents[1]
+
+
+def _pages(*patterns: str) -> tuple[str, ...]:
+    """Return the documents there are, each once, in the order of the patterns."""
+    found = (page.relative_to(TOP).with_suffix("").as_posix() for each in patterns for page in sorted(TOP.glob(each)))
+    return tuple(dict.fromkeys(found))
+
+
 PAGES = {
-    "Documents": ("docs/how-it-works", "docs/events", "docs/operations", "docs/faq", "schemas/README"),
-    "Deploy": (
-        *(f"deploy/{platform}/README" for platform in ("functiongraph", "knative", "cloudrun", "container", "host")),
-        "deploy/SCALING",
+    "Documents": _pages(
+        *(f"docs/{page}.md" for page in ("how-it-works", "events", "operations", "faq")),
+        "docs/*.md",
+        "schemas/README.md",
     ),
-    "Project": ("CONTRIBUTING", "CHANGELOG"),
+    "Deploy": _pages("deploy/*/README.md", "deploy/*.md"),
+    "Project": tuple(page for page in _pages("*.md") if page != root_doc),
 }
-"""What is in the menu, under which heading. A document of the repository that is not named here is not in the site."""
+"""What is in the menu, under which heading."""
 
 include_patterns = [f"{page}.md" for page in (root_doc, *(page for pages in PAGES.values() for page in pages))]
 exclude_patterns = [".*", "build", "dist", "handler", "tests"]

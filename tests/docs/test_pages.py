@@ -15,7 +15,7 @@ import pytest
 from docs.picture import PICTURE, drawn, shown, words
 from handler.cli import options
 from handler.errors import UnmirrorError
-from handler.report import Kept, Outcome, SweepFigures
+from handler.report import Detachment, Kept, Outcome, SweepFigures
 from handler.settings import NAMES
 from handler.vpc import credentials
 from tests.docs.pages import PAGES, ROOT, anchors, links, table
@@ -135,6 +135,7 @@ def test_the_runbook_has_every_safety_limit_and_every_exit_code() -> None:
 def test_the_runbook_has_every_log_event() -> None:
     said = {row[0] for row in table(OPERATIONS, "event", "level", "means", "do")}
     sources = "".join(file.read_text("utf-8") for file in (ROOT / "handler").rglob("*.py"))
-    events = set(re.findall(r"\bsay\(\s*logging\.\w+,\s*\"([\w.]+)\"", sources))
-    assert len(events) > 2
-    assert events <= said
+    events = set(re.findall(r"\blogging\.[A-Z]+, \"([a-z]+(?:\.[a-z_]+)?)\",", sources))
+    events |= {f"interface.{status}" for status in get_args(get_type_hints(Detachment)["status"])}
+    assert len(events) > 10
+    assert said - {"delivery. and an outcome", "delivery. and a problem", "log"} == events
