@@ -14,8 +14,9 @@ def main() -> None:
 
         unmirror(prog_name="unmirror")
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in _EXTRA:
+        library = (missing.name or "").partition(".")[0]
+        if library not in _EXTRA:
             raise
-        sys.exit(f"unmirror: the command needs {missing.name}: pip install 'unmirror[cli]'")
+        sys.exit(f"unmirror: the command needs {library}: pip install 'unmirror[cli]'")
     except KeyboardInterrupt:
         sys.exit(130)

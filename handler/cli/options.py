@@ -200,7 +200,7 @@ NAMES = tuple(_OPTIONS)
 # --- failing -------------------------------------------------------------------------------------------
 
 _NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
-    (NotConfigured, "set that, or say --region, --project or --profile; `unmirror check` tries every setting"),
+    (NotConfigured, "set what is named, or say --region, --project, --profile; `unmirror check` tries all of it"),
     (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
     (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),
     (ApiRefused, "`unmirror check` tries every call and says which permission it needs"),

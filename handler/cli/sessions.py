@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -89,7 +90,7 @@ def sessions(chosen: Common, interface: str | None, target: str | None, name: st
         chosen.print_json({"sessions": told, "failed": failed})
         if told:
             chosen.print_result("\n".join(each["id"] for each in told))
-        _show(chosen.console(), told)
+        _show(chosen.console(), told, listed=not failed)
         sys.exit(interruption.exit_code(FAILED if failed else DONE))
 
 
@@ -133,7 +134,8 @@ def _states(api: ProjectApi, found: list[MirrorSession], tell: Tell) -> Iterator
             yield answer
 
 
-def _show(console: Console, told: list[dict[str, Any]]) -> None:
+def _show(console: Console, told: list[dict[str, Any]], *, listed: bool) -> None:
+    """Show the sessions, and how many there are, unless none could be listed."""
     for each in told:
         lines, used = show.grid(), len(each["sources"])
         state = "" if each["enabled"] else ", disabled"
@@ -144,13 +146,13 @@ def _show(console: Console, told: list[dict[str, Any]]) -> None:
         lines.add_row(show.count(used, "source"), "\n".join(map(marked, each["sources"])))
         console.print(lines)
         console.print()
-    gone = {source["id"] for each in told for source in each["sources"] if source["state"] == "gone"}
-    places = sum(source["state"] == "gone" for each in told for source in each["sources"])
-    if gone:
-        freed = f"`unmirror sweep` frees {show.count(places, 'place')}"
-        console.print(f"{show.count(len(told), 'session')}; [red]{show.count(len(gone), 'source')} gone[/]: {freed}")
-    else:
-        console.print(f"{show.count(len(told), 'session')}, no source gone")
+    states = Counter(source["state"] for each in told for source in each["sources"] if each["type"] == "eni")
+    gone = len({source["id"] for each in told for source in each["sources"] if source["state"] == "gone"})
+    freed = f": `unmirror sweep` frees {show.count(states['gone'], 'place')}" if gone else ""
+    unknown = f"; [yellow]{show.count(states['unknown'], 'source')} unknown[/]" if states["unknown"] else ""
+    words = f"[red]{show.count(gone, 'source')} gone[/]" if gone else "no source gone"
+    if told or listed:
+        console.print(f"{show.count(len(told), 'session')}{';' if gone else ','} {words}{freed}{unknown}")
 
 
 def _marked(interface: dict[str, str]) -> str:
