@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import socket
 import subprocess
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +15,9 @@ from handler.cli.demo import cts_event
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.vpc.emulator import Cloud, Emulator
 from tests.function import settings_for
-from tests.test_layout import FRAMEWORK, ROOT, answers, environment
+from tests.processes import function, kill
 
 SENDERS, KILLS = 8, 3
-
-
-@contextmanager
-def function(settings: Mapping[str, str], tmp_path: Path) -> Iterator[tuple[int, str]]:
-    """Start the function in a process group of its own, so that nothing of it survives; yield the group and the URL."""
-    for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        with (tmp_path / "log").open("wb") as log:
-            child = subprocess.Popen(  # noqa: S603 - ours
-                [*FRAMEWORK, "--target", "on_event", "--port", port],
-                cwd=ROOT,
-                env=environment(tmp_path, **settings),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            if answers(child, url := f"http://127.0.0.1:{port}/"):
-                yield child.pid, url
-                return
-        finally:
-            _kill(child.pid)
-            child.wait(10)
-    pytest.fail((tmp_path / "log").read_text())
-
-
-def _kill(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -72,15 +34,15 @@ def test_what_is_sent_again_after_a_kill_ends_as_if_nothing_had_happened(seed: i
 
     with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=0.002) as emulator:
         while unanswered:
-            with function(settings_for(emulator), tmp_path) as (group, url):
+            with function(settings_for(emulator), tmp_path) as (child, url):
                 left = chance.randint(3, 25) if (to_be_killed := kills < KILLS) else -1
 
-                async def perhaps_kill(operation: str, group: int = group) -> None:
+                async def perhaps_kill(operation: str, child: subprocess.Popen[Any] = child) -> None:
                     nonlocal left, kills
                     left -= 1
                     if left == 0:
                         kills += 1
-                        _kill(group)
+                        kill(child)
 
                 def answered(event: dict[str, Any], url: str = url) -> bool:
                     try:

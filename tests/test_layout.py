@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,20 +18,8 @@ from handler.cli.tenant import Tenant
 from handler.events import schemas
 from handler.vpc.emulator import Emulator
 from tests.function import Answer, check, settings_for
+from tests.processes import FRAMEWORK, environment, function, hold, run
 from tests.test_on_event import delete, deleted
-
-ROOT = Path(__file__).parents[1]
-FRAMEWORK = [sys.executable, "-m", "functions_framework", "--source", "handler/main.py", "--host", "127.0.0.1"]
-
-
-def run(*command: str, **more: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, **{"cwd": ROOT, **more})  # type: ignore[call-overload,no-any-return]  # noqa: S603
-
-
-def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
-    """Return the environment of a process: ours, which has no settings of the function's, with these."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), **settings}
-
 
 # --- what is shipped -----------------------------------------------------------------------------------------
 
@@ -75,63 +58,19 @@ def test_the_wheel_holds_every_schema_and_works_where_it_is_installed(tmp_path: 
 # --- how it starts and ends -----------------------------------------------------------------------------------
 
 
-@contextmanager
-def process(settings: Mapping[str, str], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start the function as its users do; yield the process and the URL once it answers.
-
-    The framework cannot be given a listening socket, so a port that another takes meanwhile is tried again.
-    """
-    for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        with (tmp_path / "log").open("wb") as log:
-            command = [*FRAMEWORK, "--target", "on_event", "--port", port]
-            child = subprocess.Popen(  # noqa: S603 - ours
-                command, cwd=ROOT, env=environment(tmp_path, **settings), stdout=log, stderr=subprocess.STDOUT
-            )
-        try:
-            if answers(child, url := f"http://127.0.0.1:{port}/"):
-                yield child, url
-                return
-        finally:
-            child.kill()
-            child.wait(10)
-    pytest.fail((tmp_path / "log").read_text())
-
-
-def answers(child: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until the function answers; False when it ended instead."""
-    end = time.monotonic() + 20
-    while child.poll() is None and time.monotonic() < end:
-        try:
-            return bool(requests.get(url, timeout=5).json()["name"] == "unmirror")
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    return False
-
-
 def test_the_function_serves_as_a_process_and_ends_when_it_is_told_to(
     tenant: Tenant, emulator: Emulator, tmp_path: Path
 ) -> None:
     """It is told while a delivery is under way, which is done to its end."""
-    reached, go_on = threading.Event(), threading.Event()
-
-    async def hold(operation: str) -> None:
-        if operation == "remove_sources":
-            reached.set()
-            while not go_on.is_set():
-                await asyncio.sleep(0.01)
-
-    emulator.hold = hold
+    held = hold(emulator, "remove_sources")
     received: list[requests.Response] = []
-    with process(settings_for(emulator), tmp_path) as (child, url):
+    with function(settings_for(emulator), tmp_path) as (child, url):
         event = deleted(delete(tenant))
         sender = threading.Thread(target=lambda: received.append(requests.post(url, json=event, timeout=20)))
         sender.start()
-        assert reached.wait(10)
+        assert held.reached.wait(10)
         child.send_signal(signal.SIGTERM)
-        go_on.set()
+        held.go_on.set()
         sender.join(20)
         assert child.wait(20) == 0
     (response,) = received
@@ -147,7 +86,7 @@ def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
 ) -> None:
     """The sender, who is still writing, gets to read why, and can go on with the connection."""
     large = b" " * (3 * 1024 * 1024)
-    with process(settings_for(emulator), tmp_path) as (_, url), requests.Session() as session:
+    with function(settings_for(emulator), tmp_path) as (_, url), requests.Session() as session:
         kind = {"Content-Type": "application/json"}
         assert session.post(url, data=large, headers=kind, timeout=20).status_code == 413
         chunks = (large[at : at + 65_536] for at in range(0, len(large), 65_536))
@@ -167,7 +106,7 @@ BROKEN = {
 
 
 def test_a_body_that_breaks_off_on_its_way_is_a_400(emulator: Emulator, tmp_path: Path) -> None:
-    with process(settings_for(emulator), tmp_path) as (_, url):
+    with function(settings_for(emulator), tmp_path) as (_, url):
         for kind, rest in BROKEN.items():
             with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].strip("/"))), 10) as sender:
                 sender.sendall(b"POST / HTTP/1.1\r\nHost: unmirror\r\nContent-Type: application/json\r\n" + rest)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,11 +19,13 @@ from werkzeug.serving import make_server
 from handler.cli.commands import unmirror
 from handler.vpc.emulator import Emulator
 from tests.function import settings_for
+from tests.processes import environment, started
 
-ROOT = Path(__file__).parents[2]
+UNMIRROR = (sys.executable, "-m", "handler.cli")
 
 Run: TypeAlias = Callable[..., Result]
 Start: TypeAlias = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
+Terminal: TypeAlias = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -48,40 +50,39 @@ def settings(emulator: Emulator) -> dict[str, str]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Start the command as a process of its own, in a group of its own; nothing of it outlives the test."""
+    """Start the command as a process of its own; nothing of it outlives the test."""
 
-    @contextmanager
-    def process(*arguments: str, settings: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-        environ = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "handler.cli", *arguments]
-        with subprocess.Popen(  # noqa: S603 - ours
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environ, **(settings or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as child:
-            watchdog = threading.Timer(40, child.kill)
-            watchdog.start()
-            try:
-                yield child
-            finally:
-                watchdog.cancel()
-                if child.poll() is None:
-                    os.killpg(child.pid, signal.SIGKILL)
+    def process(
+        *arguments: str, settings: Mapping[str, str] | None = None, **streams: Any
+    ) -> AbstractContextManager[subprocess.Popen[str]]:
+        environ = environment(tmp_path, COLUMNS="80", PYTHONUNBUFFERED="1", **(settings or {}))
+        streams = streams or {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return started([*UNMIRROR, *arguments], environ, text=True, **streams)
 
     return process
 
 
-def ended(child: subprocess.Popen[str]) -> bool:
-    """Tell whether the child's whole group has ended."""
-    try:
-        os.killpg(child.pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+@pytest.fixture
+def terminal(start: Start) -> Terminal:
+    """Run the command on a terminal, and press Ctrl-C once it has shown some words; give exit code and output."""
+
+    def call(*arguments: str, settings: Mapping[str, str] | None = None, interrupt_at: str = "") -> tuple[int, str]:
+        ours, theirs = os.openpty()
+        colours = {} if settings and "NO_COLOR" in settings else {"NO_COLOR": ""}
+        environ = {"TERM": "xterm-256color", **colours, **(settings or {})}
+        with start(*arguments, settings=environ, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+            os.close(theirs)
+            shown = ""
+            with suppress(OSError):  # the other end is closed: it has ended
+                while chunk := os.read(ours, 65_536).decode():
+                    shown += chunk
+                    if interrupt_at and interrupt_at in shown:
+                        child.send_signal(signal.SIGINT)
+                        interrupt_at = ""
+            os.close(ours)
+            return child.wait(20), shown
+
+    return call
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from handler.cli import tenant
-from tests.cli.conftest import Run, Start, ended
+from tests.cli.conftest import Run, Start
 from tests.function import check_report
+from tests.processes import ended
 
 
 def test_it_shows_what_it_claims_at_80_columns_and_as_json(start: Start) -> None:

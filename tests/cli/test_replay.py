@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +21,7 @@ from handler.vpc.emulator import Emulator, Fault
 from tests.cli.conftest import Run, Start, listening
 from tests.cli.golden import same
 from tests.function import check_report, settings_for
+from tests.processes import hold
 
 SECRET = "whsec_" + base64.b64encode(b"an example, and no secret").decode()
 
@@ -185,24 +184,16 @@ def test_a_deadline_leaves_the_rest(run: Run, settings: dict[str, str], dead: li
 def test_ctrl_c_lets_what_is_under_way_end_and_leaves_the_rest(
     start: Start, settings: dict[str, str], dead: list[str], emulator: Emulator, tenant: Tenant, tmp_path: Path
 ) -> None:
-    reached, go_on = threading.Event(), threading.Event()
-
-    async def hold(operation: str) -> None:
-        if operation == "remove_sources":
-            reached.set()
-            while not go_on.is_set():
-                await asyncio.sleep(0.01)
-
-    emulator.hold = hold
+    held = hold(emulator, "remove_sources")
     file, state = tmp_path / "letters", tmp_path / "state"
     file.write_text(lines(*(event(id_, number) for number, id_ in enumerate(dead))))
     command = ("replay", str(file), "--resume", str(state), "--in-flight", "1", "--json")
     with start(*command, settings=settings) as child:
-        assert reached.wait(20)
+        assert held.reached.wait(20)
         child.send_signal(signal.SIGINT)
         assert child.stderr is not None
         assert "stopping" in child.stderr.readline()
-        go_on.set()
+        held.go_on.set()
         output, _ = child.communicate(timeout=20)
     assert (child.returncode, json.loads(output)["ended"]) == (130, {"detached": 1, "not_sent": 3})
     assert still_mirrored(tenant, dead) == set(dead[1:])

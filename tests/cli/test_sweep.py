@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 
 import pytest
 
 from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc.emulator import Behaviour, Emulator, Fault
-from tests.cli.conftest import ROOT, Run, Start
+from tests.cli.conftest import Run, Start, Terminal
 from tests.cli.golden import same
 from tests.function import check_report
+from tests.processes import hold
 
 
 @pytest.fixture
@@ -171,21 +167,13 @@ def test_ctrl_c_ends_it_and_what_was_under_way_is_reported(
     start: Start, settings: dict[str, str], dead: str, emulator: Emulator, tenant: Tenant
 ) -> None:
     """It comes while the first removals are under way."""
-    reached, go_on = threading.Event(), threading.Event()
-
-    async def hold(operation: str) -> None:
-        if operation == "remove_sources":
-            reached.set()
-            while not go_on.is_set():
-                await asyncio.sleep(0.01)
-
-    emulator.hold = hold
+    held = hold(emulator, "remove_sources")
     with start("sweep", "--json", settings=settings) as child:
-        assert reached.wait(20)
+        assert held.reached.wait(20)
         child.send_signal(signal.SIGINT)
         assert child.stderr is not None
         assert "stopping" in child.stderr.readline()
-        go_on.set()
+        held.go_on.set()
         output, _ = child.communicate(timeout=20)
     report = json.loads(output)
     check_report(report)
@@ -217,27 +205,10 @@ def test_the_second_ctrl_c_waits_for_nothing(
 
 @pytest.mark.parametrize(("given", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_on_a_terminal_it_shows_progress_and_colours_unless_told_not_to(
-    settings: dict[str, str], dead: str, given: dict[str, str], coloured: bool
+    terminal: Terminal, settings: dict[str, str], dead: str, given: dict[str, str], coloured: bool
 ) -> None:
-    ours, theirs = os.openpty()
-    environ = {**os.environ, **settings, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm-256color", **given}
-    environ.pop("NO_COLOR" if coloured else "", None)
-    command = [sys.executable, "-m", "handler.cli", "sweep", "--dry-run"]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=theirs, stderr=theirs) as child:  # noqa: S603 - ours
-        os.close(theirs)
-        shown = b""
-        while chunk := _read(ours):
-            shown += chunk
-    os.close(ours)
-    assert child.returncode == 0
-    assert b"looking" in shown or b"clearing" in shown
-    assert (b"\x1b[36mplanned" in shown) == coloured
-    assert b"would leave" in shown
-
-
-def _read(terminal: int) -> bytes:
-    """Read from our end; it is an error, not an end, when the other end is closed."""
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:
-        return b""
+    code, shown = terminal("sweep", "--dry-run", settings={**settings, **given})
+    assert code == 0
+    assert "looking" in shown or "clearing" in shown
+    assert ("\x1b[36mplanned" in shown) == coloured
+    assert "would leave" in shown
