@@ -178,6 +178,11 @@ TABLE: dict[str, tuple[tuple[Any, ...], ...]] = {
             stranger(BODY, {"X-CFF-Security-Access-Key": "AK", "X-CFF-Security-Secret-Key": "SK"}, path="/invoke"),
             401,
         ),
+        (
+            "the topic in a header alone",
+            stranger(BODY, {"X-SMN-TOPIC-URN": TOPIC, "X-SMN-MESSAGE-TYPE": "Notification"}),
+            401,
+        ),
         ("a signature of another secret", signed(BODY, secret=OTHER_SECRET), 401),
         ("an empty signature", signed(BODY, signature="v1,"), 401),
         ("a signature of another kind", signed(BODY, signature=f"v1a,{encoded(bytes(64))}"), 401),
@@ -268,6 +273,9 @@ TABLE: dict[str, tuple[tuple[Any, ...], ...]] = {
         ("a promise of ten gigabytes", post(BODY, framing="Content-Length: 10000000000"), 413),
         ("a length of a thousand digits", post(BODY, framing=f"Content-Length: {'9' * 1000}"), 413),
         ("a body over the limit of who is not let in", stranger(BODY + b" " * 300_000), 413),
+        ("a path of 20,000 letters", post(BODY, path=f"/{'x' * 20_000}"), 414),
+        ("a query of 20,000 letters", post(BODY, path=f"/?{'x' * 20_000}"), 414),
+        ("a batch over the limit", post([ours(specversion="1.0")] * 2_000, media=BATCH), 413),
         ("a header of 20,000 bytes", post(BODY, {"X-Long": "x" * 20_000}), 431),
         ("a thousand headers", post(BODY, {f"X-{n}": "x" for n in range(1000)}), 431),
         ("an id of 513 letters", post(ours(id="x" * 513)), 400),
@@ -573,11 +581,6 @@ TABLE: dict[str, tuple[tuple[Any, ...], ...]] = {
         ),
         ("another topic", smn(f"https://evil.example{CERTIFICATE}", topic_urn=f"{TOPIC}-of-another"), 401),
         ("another version", smn(f"https://evil.example{CERTIFICATE}", signature_version="v0"), 401),
-        (
-            "the topic in a header alone",
-            stranger(BODY, {"X-SMN-TOPIC-URN": TOPIC, "X-SMN-MESSAGE-TYPE": "Notification"}),
-            401,
-        ),
     ),
 }
 """By kind: name, what is sent, the status, and what the API does meanwhile where it is not what it should."""
