@@ -58,28 +58,37 @@ class Trace:
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
-_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+@dataclass(slots=True)
+class _Scope:
+    """One delivery, from the door to its last line."""
+
+    trace: Trace | None
+
+
+_scope: ContextVar[_Scope | None] = ContextVar("delivery", default=None)
 
 
 @contextmanager
 def traced(traceparent: str | None) -> Iterator[None]:
     """Name the caller's trace in all lines that are written within, in this thread."""
-    token = _trace.set(Trace.of(traceparent))
+    token = _scope.set(_Scope(Trace.of(traceparent)))
     try:
         yield
     finally:
-        _trace.reset(token)
+        _scope.reset(token)
 
 
 def trace() -> Trace | None:
-    """Return the trace whose lines are being written."""
-    return _trace.get()
+    """Return the trace that lines name here; None outside of `traced`."""
+    scope = _scope.get()
+    return scope.trace if scope else None
 
 
 def follow(trace: Trace | None) -> None:
-    """Name another trace from here on, until `traced` ends."""
-    if trace is not _trace.get():
-        _trace.set(trace)
+    """Name another trace from here on, until `traced` ends; without effect outside of it."""
+    if (scope := _scope.get()) is not None:
+        scope.trace = trace
 
 
 # --- writing -------------------------------------------------------------------------------------------------
@@ -174,7 +183,7 @@ def _line(level: int, event: str, message: str, fields: Mapping[str, Any] = Mapp
         "event": event,
         "message": message,
     }
-    if (place := _trace.get()) is not None:
+    if (place := trace()) is not None:
         line |= {"trace_id": place.trace_id, "span_id": place.span_id}
     left_out = {}
     for name, value in fields.items():

@@ -20,6 +20,9 @@ MAIN, AT_ONCE = "handler/main.py", "tests/at_once.py"
 """Sources of the function; the second does not wait before it looks or tries again."""
 
 
+FROM_OUTSIDE = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_")
+
+
 @pytest.fixture(autouse=True)
 def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that reaches for another machine fails by itself, wherever it runs."""
@@ -37,7 +40,7 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of whoever runs the tests decides nothing, and what the framework writes there does not stay."""
     monkeypatch.setenv("FUNCTION_SIGNATURE_TYPE", "http")
-    for name in [name for name in os.environ if name.startswith(("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_"))]:
+    for name in [name for name in os.environ if name.startswith(FROM_OUTSIDE)]:
         monkeypatch.delenv(name)
 
 

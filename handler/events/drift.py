@@ -28,6 +28,9 @@ _DOCUMENTED: Mapping[str, frozenset[str]] = {
 }
 """Members that are documented and that no decision needs, beyond those of the schemas and their examples."""
 
+_HOLDS: Mapping[str, tuple[str, str]] = {"cts": ("cts", "trace")}
+"""What an envelope's own schema refers to, so that it is no part that is read in turn."""
+
 _VERSIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "kafka-trigger": ("event_version", ("v1.0",)),
     "smn-http": ("signature_version", ("v1",)),
@@ -42,6 +45,9 @@ def drift(name: str, value: object) -> Iterator[Drift]:
         return
     if name not in _OPEN and not value.keys() <= _members(name):
         yield name, "member"
+    if name in _HOLDS:
+        member, held = _HOLDS[name]
+        yield from drift(held, value[member])
     if name in _VERSIONS:
         member, known = _VERSIONS[name]
         if value.get(member) not in (None, *known):
