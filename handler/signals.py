@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -39,10 +40,7 @@ class Listener:
         """Hear what the delivery says."""
 
     def ended(self, report: Report) -> None:
-        """Hear what became of it. Heard last, unless it could not be read."""
-
-    def refused(self, error: UnmirrorError) -> None:
-        """Hear that it cannot be read."""
+        """Hear what became of it. Heard last, unless it raised."""
 
 
 class Signals:
@@ -90,8 +88,18 @@ _KNOWN = (
 )
 
 
+_HEADERS = tuple(f"OTEL_EXPORTER_OTLP_{kind}HEADERS" for kind in ("", "TRACES_", "METRICS_"))
+_HEADER = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*")
+"""What OpenTelemetry's SDK takes for a header; anything else it logs whole, and that may be a key."""
+
+
 def _wrong(environ: Mapping[str, str]) -> list[str]:
-    return [each.name for each in _KNOWN if environ.get(each.name, "").strip() not in each.values]
+    unknown = [each.name for each in _KNOWN if environ.get(each.name, "").strip() not in each.values]
+    return unknown + [name for name in _HEADERS if not _are_headers(environ.get(name, ""))]
+
+
+def _are_headers(text: str) -> bool:
+    return all(_HEADER.fullmatch(each) for part in text.split(",") if (each := part.strip(" \t")))
 
 
 def _wants(environ: Mapping[str, str], kind: str) -> bool:
