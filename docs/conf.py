@@ -22,7 +22,7 @@ html_theme = "furo"  # wide tables scroll by themselves, light and dark, and not
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
-html_show_sphinx = False
+html_show_sphinx = html_use_index = False
 html_permalinks_icon = "#"
 extensions = ["myst_parser"]
 myst_heading_anchors = 4

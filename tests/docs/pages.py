@@ -36,6 +36,16 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", plain(each).lower()).replace(" ", "-") for each in headings}
 
 
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words of each call of `unmirror` that the page shows, in a text or in a block of code."""
+    for token in _tokens(page):
+        if token.type == "fence" and token.info == "sh":
+            shown = token.content.splitlines()
+        else:
+            shown = [child.content for child in token.children or () if child.type == "code_inline"]
+        yield from (line.partition("#")[0].split() for line in shown if line.startswith("unmirror "))
+
+
 def table(page: Path, *headings: str) -> list[tuple[str, ...]]:
     """Return the rows of the page's one table with these headings, as Markdown without its emphasis of code."""
     (found,) = (rows for header, *rows in _tables(page) if tuple(header) == headings)

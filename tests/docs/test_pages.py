@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -14,12 +15,13 @@ import pytest
 
 from docs.picture import PICTURE, drawn, shown, words
 from handler.cli import options
+from handler.cli.commands import COMMANDS
 from handler.errors import UnmirrorError
 from handler.events.schemas import schema
 from handler.report import Kept, Outcome, SweepFigures
 from handler.settings import NAMES
 from handler.vpc import credentials
-from tests.docs.pages import PAGES, ROOT, anchors, links, table
+from tests.docs.pages import PAGES, ROOT, anchors, commands, links, table
 
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "operations.md"
 
@@ -73,6 +75,18 @@ def _loads(page: Path) -> Iterator[str]:
     reader = Loads()
     reader.feed(page.read_text("utf-8"))
     yield from reader.urls
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+def test_every_command_that_is_shown_is_one_with_these_options() -> None:
+    shown = [(page.name, words) for page in PAGES for words in commands(page)]
+    assert {words[1] for _, words in shown} == COMMANDS.keys()
+    for page, (_, name, *more) in shown:
+        command = import_module(f"handler.cli.{name}")
+        known = {option for parameter in getattr(command, name).params for option in parameter.opts}
+        assert [word for word in more if word.startswith("-") and word != "-" and word not in known] == [], (page, name)
 
 
 # --- the README -------------------------------------------------------------------------------------------------
