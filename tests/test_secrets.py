@@ -58,6 +58,8 @@ MARKED = {
     "a password in a URL": "marked-password-7f3a-0017",
     "what a defect is raised with": "marked-defect-7f3a-0018",
     "what the API says": "marked-message-7f3a-0019",
+    "key of a collector": "marked-collector-7f3a-0020",
+    "a member of a message": "marked-member-7f3a-0021",
 }
 """Every secret that there is, and the values that may come back to nobody."""
 
@@ -233,6 +235,37 @@ def test_no_refusal_at_the_door_has_any(
         answer = function.post(body, {**shown, "X-Odd": MARKED["a header"]}, path=f"/?token={MARKED['bearer token']}")
         assert answer.status == 401
         ear.hear(answer.headers, answer.body, signature not in str(answer))
+
+
+def test_no_message_of_a_topic_that_is_refused_is_quoted(
+    settings: dict[str, str], new_function: NewFunction, ear: Ear
+) -> None:
+    topic, mark = "urn:smn:eu-west-101:project:deletions", MARKED["a member of a message"]
+    function = new_function(**settings | {"UNMIRROR_SMN_TOPICS": topic})
+    message = {
+        "type": "Notification",
+        "topic_urn": topic,
+        "message_id": mark,
+        "message": mark,
+        "subject": mark,
+        "timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "signature": base64.b64encode(mark.encode()).decode(),
+        "signature_version": "v1",
+        "signing_cert_url": f"https://{mark}/",
+    }
+    for changed in ({}, *({name: f"{mark}\n"} for name in message), *({name: [mark]} for name in message)):
+        answer = function.post({**message, **changed}, {"X-SMN-TOPIC-URN": mark})
+        assert answer.status == 401
+        ear.hear(answer.headers, answer.body)
+
+
+@pytest.mark.parametrize("headers", ["{}", "x={},{} y", 'authorization="{}"', "a=b;{}", "a=b\n{}", "={}"])
+def test_the_key_of_a_collector_stays_inside(headers: str, settings: dict[str, str], new_function: NewFunction) -> None:
+    """OpenTelemetry's SDK would log what it cannot read."""
+    key = MARKED["key of a collector"]
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: headers.format(key, key)}
+        assert new_function(**settings, **collector).get().status == 200
 
 
 def test_no_answer_to_another_method_has_any(settings: dict[str, str], new_function: NewFunction, ear: Ear) -> None:
