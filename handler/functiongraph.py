@@ -86,9 +86,12 @@ def _read(service: Service, event: object, context: Context) -> Report:
             ),
             seconds=context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN,
         )
-    except UnmirrorError as refusal:
-        service.signals.refused(refusal)
-        raise
+    except UnmirrorError as known:
+        refusal = known
+    except Exception as bug:  # noqa: BLE001 - as above
+        refusal = telemetry.defect(bug)
+    service.signals.refused(refusal)
+    raise refusal from None  # the runtime prints what is chained
 
 
 def _user_data(context: Context) -> tuple[tuple[str, str], ...]:

@@ -72,7 +72,7 @@ class Metric:
 
 
 DELIVERIES = Metric(
-    "unmirror.deliveries", "counter", "{delivery}", "Deliveries, also those refused", ("envelope", "outcome")
+    "unmirror.deliveries", "counter", "{delivery}", "Deliveries, also those that were refused", ("envelope", "outcome")
 )
 DELIVERY_DURATION = Metric(
     "unmirror.delivery.duration", "histogram", "s", "Of deliveries that were read", ("envelope", "outcome"), _SECONDS
@@ -166,6 +166,9 @@ class OpenTelemetry(Signals):
         span = self._tracer.start_span("unmirror delivery", _context(parent), SpanKind.CONSUMER)
         try:
             yield _Heard(span, _place(span) or parent, self._tracer, self._measure)
+        except Exception as error:
+            _fail(span, error)
+            raise
         finally:
             span.end()
             self._flush()
@@ -221,14 +224,7 @@ class _Heard(Listener):
         }
         self._span.set_attributes({name: value for name, value in about.items() if value is not None})
         if report.error is not None:
-            self._fail(report.error)
-
-    def refused(self, error: UnmirrorError) -> None:
-        self._fail(error)
-
-    def _fail(self, error: UnmirrorError) -> None:
-        self._span.set_attribute("error.type", error.slug)
-        self._span.set_status(Status(StatusCode.ERROR, str(error)))
+            _fail(self._span, report.error)
 
     def _decided(self, report: Report) -> None:
         if report.look is not None:
@@ -252,6 +248,13 @@ class _Heard(Listener):
             self._measure(SWEEP_SOURCES, count(figures), project, state)
         for state, count in _SESSIONS.items():
             self._measure(SWEEP_SESSIONS, count(figures), project, state)
+
+
+def _fail(span: Span, error: Exception) -> None:
+    """Mark a span; of what is no error of ours only its kind is told, since its text may hold anything."""
+    kind, text = (error.slug, str(error)) if isinstance(error, UnmirrorError) else (type(error).__name__, None)
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, text))
 
 
 def _context(parent: Trace | None) -> Context | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from math import inf
 
 from handler import events, signals, telemetry
-from handler.errors import BadEvent, NotAllowed, NotConfigured, UnmirrorError
+from handler.errors import NotAllowed, NotConfigured, UnmirrorError
 from handler.mirror.detach import Detach, Protected
 from handler.mirror.removal import Removals
 from handler.mirror.snapshot import Looks
@@ -97,12 +97,7 @@ class Service:
         with self.signals.delivery(telemetry.trace() or Trace.of_event(payload)) as listener:
             telemetry.follow(listener.trace)
             delivery = _Delivery(arrived, deadline, credentials, listener)
-            try:
-                reading = events.read(payload)
-            except BadEvent as error:
-                listener.refused(error)
-                raise
-            listener.read(reading)
+            listener.read(reading := events.read(payload))
             if len(reading.events) == 1:
                 report = self._handle(reading.events[0], delivery)
             else:

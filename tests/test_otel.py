@@ -114,8 +114,8 @@ def test_deliveries_are_counted_by_envelope_and_outcome(watched: Watched, tenant
 
 
 def test_what_is_refused_is_counted_by_why(watched: Watched) -> None:
-    watched.service.signals.refused(NotAdmitted("no"))
-    watched.service.signals.refused(BadEvent("no", envelope="cts"))
+    for refusal in (NotAdmitted("no"), BadEvent("no", envelope="cts")):
+        watched.service.signals.refused(refusal)
     assert watched.points("unmirror.deliveries") == {("unknown", "not-admitted"): 1, ("cts", "bad-event"): 1}
 
 
@@ -272,7 +272,11 @@ def test_a_span_says_what_went_wrong(watched: Watched, tenant: Tenant, emulator:
         watched.service.handle({"marked": 1})
     whole, children = watched.spans()
     assert ((whole.attributes or {})["error.type"], children) == ("bad-event", [])
-    assert "marked" not in whole.to_json()
+    with pytest.raises(RuntimeError), watched.service.signals.delivery(None):
+        raise RuntimeError("marked")
+    broken, _ = watched.spans()
+    assert (broken.attributes or {})["error.type"] == "RuntimeError"
+    assert "marked" not in whole.to_json() + broken.to_json()
 
 
 # --- when ------------------------------------------------------------------------------------------------------
