@@ -45,7 +45,8 @@ def check(chosen: Common) -> None:
     """Say whether it can work here, and what to fix.
 
     Tries the settings, the credentials, the endpoint, the clock, and each call
-    that changes nothing, in every configured project.
+    that changes nothing, in every configured project. Gives up after 60
+    seconds where no other deadline is asked for.
     """
     steps = []
     lines = show.grid()

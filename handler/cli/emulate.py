@@ -15,11 +15,20 @@ from handler.vpc.emulator import Behaviour, Emulator
 
 
 @click.command(epilog=example("unmirror emulate --port 8099 --latency 0.02", exits="0 when Ctrl-C or SIGTERM ended it"))
-@click.option("--port", type=click.IntRange(0, 65_535), default=8099, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    metavar="NUMBER",
+    default=8099,
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option("--latency", default=0.0, metavar="SECONDS", help="That each answer takes.")
-@click.option("--page-cap", default=2000, show_default=True, help="Most sessions or interfaces a page.")
-@click.option("--rate-limit", type=float, help="Requests a second; more get a 429.")
-@click.option("--seed", default=7, show_default=True, help="The same seed gives the same ids.")
+@click.option(
+    "--page-cap", metavar="NUMBER", default=2000, show_default=True, help="Most sessions or interfaces a page."
+)
+@click.option("--rate-limit", metavar="NUMBER", type=float, help="Requests a second; more get a 429.")
+@click.option("--seed", metavar="NUMBER", default=7, show_default=True, help="The same seed gives the same ids.")
 @click.option("--unsigned", is_flag=True, help="Ask for no signatures.")
 @click.option(
     "--absent-source",

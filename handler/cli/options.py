@@ -153,6 +153,16 @@ def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None],
     return check
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= A_DAY:
+        raise click.BadParameter(f"it is seconds, more than 0 and at most {A_DAY:,.0f}")
+    return seconds
+
+
 def _profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
     try:
         if name:
@@ -186,8 +196,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "deadline": click.option(
         "--deadline",
         metavar="SECONDS",
-        type=click.FloatRange(0, A_DAY, min_open=True),
-        help="Begin nothing after so long. Without it, there is no deadline.",
+        type=_seconds,
+        help="Begin nothing after so long. Without it, there is no end.",
     ),
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
     "quiet": click.option("--quiet", "-q", is_flag=True, help="Print only the result."),

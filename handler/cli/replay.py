@@ -49,7 +49,14 @@ def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
     metavar="STATEFILE",
     help="Note in this file what was answered, and do not send that again.",
 )
-@click.option("--in-flight", type=click.IntRange(1, 64), default=8, show_default=True, help="Deliveries at a time.")
+@click.option(
+    "--in-flight",
+    metavar="NUMBER",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Deliveries at a time.",
+)
 @common("dry_run", "project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
 def replay(
     chosen: Common, file: Any, url: str | None, secret: str, token: str, resume: Path | None, in_flight: int

@@ -115,11 +115,9 @@ def report(console: Console, told: Mapping[str, Any]) -> None:
 
 
 def result(told: Mapping[str, Any]) -> str:
-    """Return what came of it, in a line for each project, for scripts: `project detached: why`."""
-    return "\n".join(
-        f"{_printable(part['project_id'] or 'unknown')} {part['outcome']}: {_printable(part['reason'])}"
-        for part in told["parts"] or [told]
-    )
+    """Return what came of it, in a line for each project, for scripts: `project outcome`."""
+    parts = told["parts"] or [told]
+    return "\n".join(f"{_printable(part['project_id'] or 'unknown')} {part['outcome']}" for part in parts)
 
 
 def cost(told: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,10 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
+from handler import events
 from handler.cli.commands import unmirror
+from handler.cli.tenant import Tenant
 from handler.vpc.emulator import Emulator
 from tests.function import settings_for
-from tests.processes import environment, started
+from tests.processes import Held, environment, started
 
 UNMIRROR = (sys.executable, "-m", "handler.cli")
 
@@ -46,6 +49,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def settings(emulator: Emulator) -> dict[str, str]:
     """Settings for the emulated tenant."""
     return settings_for(emulator, UNMIRROR_TRUST="")
+
+
+@pytest.fixture
+def dead(tenant: Tenant) -> str:
+    """An interface that is deleted, and still in three sessions."""
+    tenant.cloud.delete_port(tenant.interfaces["api-3"])
+    return tenant.interfaces["api-3"]
 
 
 @pytest.fixture
@@ -85,6 +95,18 @@ def terminal(start: Start) -> Terminal:
     return call
 
 
+def interrupted(child: subprocess.Popen[str], held: Held) -> str:
+    """Press Ctrl-C while the child's call is under way, let it be answered, and return what the child printed."""
+    assert held.reached.wait(20)
+    child.send_signal(signal.SIGINT)
+    assert child.stderr is not None
+    assert "stopping" in child.stderr.readline()
+    held.go_on.set()
+    output, _ = child.communicate(timeout=20)
+    assert child.returncode == 130
+    return output
+
+
 @contextmanager
 def listening(app: Callable[..., Any]) -> Iterator[str]:
     """Serve a WSGI application over a real socket; yield its URL."""
@@ -97,3 +119,10 @@ def listening(app: Callable[..., Any]) -> Iterator[str]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+def described(command: str, output: str) -> Any:
+    """Return what a command printed as JSON; fail unless it is as its schema says."""
+    told = json.loads(output)
+    assert events.validate(f"cli/{command}", told) == ()
+    return told

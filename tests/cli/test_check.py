@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.vpc.emulator import Cloud, Emulator, Fault
-from tests.cli.conftest import Run, listening
+from tests.cli.conftest import Run, described, listening
 from tests.cli.golden import same
 from tests.function import settings_for
 
@@ -36,7 +36,7 @@ def test_where_all_is_well_it_says_so_and_changes_nothing(
 
 def test_json_says_the_same_and_nothing_secret(run: Run, settings: dict[str, str]) -> None:
     result = run("check", "--json", settings=settings)
-    told = json.loads(result.stdout)
+    told = described("check", result.stdout)
     assert (told["ok"], failed(told)) == (True, {})
     assert set(told["steps"][0]) == {"step", "status", "detail", "project_id", "request_id"}
     assert SECRET_KEY not in result.output
@@ -84,7 +84,7 @@ def test_a_key_that_is_not_accepted_is_said_and_not_tried_again_and_again(
 ) -> None:
     result = run("check", "--json", settings={**settings, "HUAWEICLOUD_SDK_SK": "marked-wrong"})
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
+    told = described("check", result.stdout)
     assert set(failed(told)) == {"list sessions"}  # once is enough
     assert "access key" in failed(told)["list sessions"]
     assert sum(call.status == 401 and bool(call.access_key) for call in emulator.calls) <= 2
@@ -114,7 +114,7 @@ def test_each_call_that_is_refused_is_named_with_its_permission(
 
 def test_an_endpoint_that_does_not_answer_is_one_thing_to_fix(run: Run, settings: dict[str, str]) -> None:
     result = run("check", "--endpoint", "http://127.0.0.1:9", "--json", settings=settings)
-    told = json.loads(result.stdout)
+    told = described("check", result.stdout)
     assert result.exit_code == 1
     assert set(failed(told)) == {"endpoint"}
     assert [step["step"] for step in told["steps"] if step["status"] == "not_tried"] == ["calls", "remove"]
@@ -132,6 +132,6 @@ def test_every_project_is_tried(run: Run, settings: dict[str, str], tenant: Tena
     """The one that sorts first is refused; there is nothing to show in it."""
     emulator.faults.append(Fault("list_sessions", status=403, body=REFUSAL))
     result = run("check", "--json", settings={**settings, "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"})
-    told = json.loads(result.stdout)
+    told = described("check", result.stdout)
     assert set(failed(told)) == {"list sessions in 0"}
     assert {step["project_id"] for step in told["steps"]} == {None, "0", PROJECT_ID}

@@ -1,17 +1,23 @@
-"""What holds for every command: help, exit codes, and what happens without its libraries."""
+"""What holds for every command: help, exit codes, common options, and what happens without its libraries."""
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from handler import __version__
-from handler.cli.commands import COMMANDS
-from tests.cli.conftest import ROOT, Run
+from handler.cli.commands import COMMANDS, unmirror
+from handler.cli.options import NAMES
+from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from tests.cli.conftest import UNMIRROR, Run
+from tests.cli.golden import same
+from tests.processes import ROOT, environment
+from tests.processes import run as run_process
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -19,41 +25,149 @@ def test_each_command_has_help_with_an_example_at_80_columns(run: Run, name: str
     result = run(name, "--help")
     assert result.exit_code == 0
     assert f"Example: unmirror {name}" in result.stdout
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert f"  {COMMANDS[name]}\n" in result.stdout
+    same(f"help-{name}", result.stdout)
 
 
 def test_the_command_itself_shows_where_to_begin_and_its_exit_codes(run: Run) -> None:
     result = run("--help")
-    assert "Example: unmirror demo" in result.stdout
     assert "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped" in " ".join(result.stdout.split())
     assert "..." not in result.stdout.partition("Commands:")[2]  # no summary is cut off
-    assert "_UNMIRROR_COMPLETE=bash_source" in result.stdout
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    same("help", result.stdout)
     assert run("--version").stdout == f"unmirror, version {__version__}\n"
     assert run("sweap").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_help_waits_for_nothing_that_only_a_command_needs(arguments: str) -> None:
+    ended = run_process(sys.executable, "-X", "importtime", "-m", "handler.cli", arguments)
+    assert ended.returncode == 0
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & {"rich", "requests", "aiohttp", "jsonschema", "flask", "opentelemetry"}
+
+
+# --- options ----------------------------------------------------------------------------------------------------
+
+EVERYWHERE = {
+    "check": {"project", "region", "endpoint", "profile", "deadline", "as_json", "quiet"},
+    "demo": {"as_json", "quiet"},
+    "detach": {*NAMES},
+    "emulate": {"as_json", "quiet"},
+    "explain": {"as_json", "quiet"},
+    "replay": {*NAMES},
+    "sessions": {"project", "region", "endpoint", "profile", "deadline", "as_json", "quiet"},
+    "sweep": {*NAMES},
+}
+"""The common options that each takes: those that mean something to it."""
+
+
+VALUES = {
+    "project": "p",
+    "region": "eu-west-101",
+    "endpoint": "https://vpc.example",
+    "profile": "prod",
+    "deadline": "5",
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_command_takes_the_common_options_that_mean_something_to_it_and_refuses_the_others(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    command = unmirror.get_command(click.Context(unmirror), name)
+    assert command is not None
+    assert {parameter.name for parameter in command.params} & {*NAMES} == EVERYWHERE[name]
+    profile = tmp_path / "credentials"
+    profile.write_text("[prod]\nak = a\nsk = s\n")
+    for option in {*NAMES} - EVERYWHERE[name]:
+        given = [f"--{option.replace('_', '-')}", *([VALUES[option]] if option in VALUES else [])]
+        refused = run(*given, name, "x", settings={"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(profile)})
+        assert refused.exit_code == 2
+        assert f"`{name}` takes no {given[0]}" in refused.stderr
+
+
+def test_common_options_stand_before_the_command_or_after_it_where_they_come_first(
+    run: Run, settings: dict[str, str]
+) -> None:
+    ahead = run("--project", "another", "--json", "sessions", settings=settings)
+    assert json.loads(ahead.stdout) == {"sessions": [], "failed": []}
+    both = run("--project", "another", "--json", "sessions", "--project", PROJECT_ID, settings=settings)
+    assert len(json.loads(both.stdout)["sessions"]) == 8
+    wrong = run("--region", "!", "sessions", settings=settings)
+    assert wrong.exit_code == 2
+
+
+def test_a_profile_brings_its_key_and_its_project_and_no_part_of_another(
+    run: Run, settings: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / ".huaweicloud" / "credentials"
+    nothing = run("sessions", "--profile", "prod", settings=settings)
+    assert (nothing.exit_code, "there is none" in nothing.stderr) == (2, True)
+    file.parent.mkdir()
+    file.write_text(
+        f"[basic]\nak = {ACCESS_KEY}\nsk = marked\n"
+        f"[prod]\nak = {ACCESS_KEY}\nsk = {SECRET_KEY}\nproject_id = {PROJECT_ID}\n"
+        f"[half]\nak = {ACCESS_KEY}\n"
+    )
+    other = {
+        "UNMIRROR_VPC_ENDPOINT": settings["UNMIRROR_VPC_ENDPOINT"],
+        "HUAWEICLOUD_SDK_AK": "another",
+        "HUAWEICLOUD_SDK_SK": "another",
+        "HUAWEICLOUD_SDK_SECURITY_TOKEN": "another",
+        "HUAWEICLOUD_SDK_PROJECT_ID": "another",
+        "UNMIRROR_PROJECTS": "another",
+    }
+    listed = run("sessions", "--profile", "prod", "--json", settings=other)
+    assert (listed.exit_code, len(json.loads(listed.stdout)["sessions"])) == (0, 8)
+    assert "from the profile prod" in run("check", "--profile", "prod", settings=other).stdout
+    refused = run("check", "--profile", "basic", settings=settings)
+    assert (refused.exit_code, "marked" in refused.output) == (1, False)
+    assert "no ak and sk" in run("sessions", "--profile", "half", settings=other).stderr
+    assert "it has basic, prod, half" in run("sessions", "--profile", "dev", settings=other).stderr
+
+
+def test_quiet_prints_the_result_alone(run: Run, settings: dict[str, str], dead: str, tenant: Tenant) -> None:
+    letter = json.dumps({"type": "io.unmirror.sweep.due.v1", "id": "1", "data": {}})
+    results = {
+        ("check",): "ok\n",
+        ("sessions", "--name", "mail-*"): f"{tenant.sessions['mail-dlp']}\n",
+        ("explain", "-"): "sweep_due\n",
+        ("replay", "-", "--dry-run"): "1 planned\n",
+        ("detach", dead, "--dry-run"): f"{PROJECT_ID} planned\n",
+        ("sweep",): f"{PROJECT_ID} detached\n",
+    }
+    for arguments, result in results.items():
+        said = run(*arguments, "--quiet", settings=settings, given=letter)
+        assert (said.exit_code, said.stdout, said.stderr) == (0, result, "")
+    with_json = run("check", "--quiet", "--json", settings=settings)
+    assert json.loads(with_json.stdout)["ok"]
+
+
+# --- the shell --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("missing", ["click", "rich", "aiohttp"])
 def test_without_its_extra_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
-    command = [sys.executable, "-m", "handler.cli", "demo"]
-    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)  # noqa: S603 - ours
+    environ = environment(tmp_path, PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT))))
+    ended = run_process(*UNMIRROR, "demo", env=environ)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "pip install 'unmirror[cli]'" in ended.stderr
-    assert missing in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert ended.stderr == f"unmirror: the command needs {missing}: pip install 'unmirror[cli]'\n"
 
 
-def test_the_shell_completes_commands_and_options() -> None:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "_UNMIRROR_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
-    command = [sys.executable, "-m", "handler.cli"]
-    ended = subprocess.run(  # noqa: S603 - ours
-        command,
-        cwd=ROOT,
-        env={**environ, "COMP_WORDS": "unmirror sweep --dr"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert ended.stdout.split() == ["plain,--dry-run"]
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("unmirror s", ["plain,sessions", "plain,sweep"]),
+        ("unmirror sweep --dr", ["plain,--dry-run"]),
+        ("unmirror check --profile p", ["plain,prod"]),
+        ("unmirror check --profile b", []),
+    ],
+)
+def test_the_shell_completes_commands_options_and_profiles(tmp_path: Path, words: str, completions: list[str]) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("[prod]\nak = a\n" if completions else "no profile file")
+    completing = {"_UNMIRROR_COMPLETE": "bash_complete", "COMP_CWORD": str(words.count(" ")), "COMP_WORDS": words}
+    environ = environment(tmp_path, HUAWEICLOUD_SDK_CREDENTIALS_FILE=str(file), **completing)
+    assert run_process(*UNMIRROR, env=environ).stdout.split() == completions

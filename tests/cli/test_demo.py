@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import pytest
 
 from handler.cli import tenant
-from tests.cli.conftest import Run, Start
+from tests.cli.conftest import Run, Start, described
+from tests.cli.golden import same
 from tests.function import check_report
 from tests.processes import ended
 
@@ -20,11 +22,8 @@ def test_it_shows_what_it_claims_at_80_columns_and_as_json(start: Start) -> None
         text, errors = shown.communicate(timeout=40)
         as_json, _ = told.communicate(timeout=40)
     assert (shown.returncode, told.returncode, errors) == (0, 0, "")
-    assert max(map(len, text.splitlines())) <= 80
-    assert "\x1b" not in text
-    for said in ("200 detached", "503 still exists", "200 nothing to do", "state is as claimed", "3 remove_sources"):
-        assert said in " ".join(text.split())
-    claimed = json.loads(as_json)
+    same("demo", re.sub(r"(?<=\d)\n +(?=remove_sources)", " ", text))  # it is where the milliseconds leave it
+    claimed = described("demo", as_json)
     assert claimed["as_claimed"]
     for act in claimed["acts"]:
         check_report(act["report"], act["status"])

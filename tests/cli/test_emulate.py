@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from tests.cli.conftest import Run, Start
+from tests.cli.conftest import Run, Start, described
+from tests.cli.golden import same
 from tests.function import Function
 
 
@@ -17,7 +18,7 @@ def test_what_it_prints_points_the_function_at_it(start: Start, number: signal.S
     with start("emulate", "--port", "0") as child:
         assert child.stdout is not None
         lines = [child.stdout.readline().rstrip("\n") for _ in range(8)]
-        assert max(map(len, lines)) <= 80
+        same("emulate", "\n".join(lines))
         words = [shlex.split(line, comments=True) for line in lines]
         exported = dict(word.split("=", 1) for line in words if line for word in line[1:])
         deleted, living = (lines[lines.index(line) + 1].removeprefix("# ") for line in lines if line.endswith(":"))
@@ -29,6 +30,20 @@ def test_what_it_prints_points_the_function_at_it(start: Start, number: signal.S
         child.send_signal(number)
         _, errors = child.communicate(timeout=20)
     assert (child.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--json", "--quiet"])
+def test_scripts_get_the_variables_alone(start: Start, option: str) -> None:
+    with start("emulate", "--port", "0", option) as child:
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(10 if option == "--json" else 4)]
+        child.send_signal(signal.SIGTERM)
+        rest, _ = child.communicate(timeout=20)
+    assert (child.returncode, rest) == (0, "")
+    if option == "--json":
+        assert "UNMIRROR_VPC_ENDPOINT" in described("emulate", "".join(lines))["variables"]
+    else:
+        assert all(line.startswith("export ") for line in lines)
 
 
 def test_a_port_that_is_taken_is_said_at_once(run: Run) -> None:

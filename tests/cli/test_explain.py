@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handler.events import schemas
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, described
 from tests.cli.golden import same
 
 
@@ -28,7 +28,7 @@ def test_it_says_in_words_what_was_unwrapped_and_what_came_out(run: Run, tmp_pat
 
 def test_it_reads_standard_input_and_prints_json(run: Run) -> None:
     result = run("explain", "-", "--json", given=json.dumps(example("cts")))
-    told = json.loads(result.stdout)
+    told = described("explain", result.stdout)
     assert (result.exit_code, told["readable"], told["envelope"]) == (0, True, "cts")
     assert told["events"][0]["event"] == "interfaces_deleted"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc.emulator import Emulator, Fault
-from tests.cli.conftest import Run, Start, listening
+from tests.cli.conftest import Run, Start, described, interrupted, listening
 from tests.cli.golden import same
 from tests.function import check_report, settings_for
 from tests.processes import hold
@@ -102,7 +101,7 @@ def test_it_reads_every_form_in_which_deliveries_are_kept(
     file = tmp_path / "letters"
     file.write_text(written[form])
     result = run("replay", str(file), "--json", settings=settings)
-    told = json.loads(result.stdout)
+    told = described("replay", result.stdout)
     assert (result.exit_code, told["ended"]) == (0, {"detached": 1})
     check_report(told["endings"][0]["report"], 200)
     assert still_mirrored(tenant, dead[:1]) == set()
@@ -143,7 +142,7 @@ def test_only_what_was_not_answered_is_sent_again(
         torn.write('{"deliv')
     calls = sum(emulator.counts.values())
     second = run(*command, "--json", settings=settings, given=given)
-    told = json.loads(second.stdout)
+    told = described("replay", second.stdout)
     assert (second.exit_code, told["answered_before"], told["ended"]) == (0, 1, {"detached": 1})
     assert sum(emulator.counts.values()) - calls == 3
     third = run(*command, "--json", settings=settings, given=given)
@@ -155,7 +154,7 @@ def test_what_ails_all_is_not_tried_with_each(run: Run, settings: dict[str, str]
     ids = (f"6134900d-31a6-4b71-8453-{number:012d}" for number in range(60))
     given = lines(*(event(id_, number) for number, id_ in enumerate(ids)))
     result = run("replay", "-", "--in-flight", "1", "--json", settings=settings, given=given)
-    told = json.loads(result.stdout)
+    told = described("replay", result.stdout)
     assert (result.exit_code, told["ended"]) == (1, {"failed": 20, "not_sent": 40})
     assert told["left"] == 60
 
@@ -176,7 +175,7 @@ def test_a_deadline_leaves_the_rest(run: Run, settings: dict[str, str], dead: li
     given = lines(*(event(id_, number) for number, id_ in enumerate(dead)))
     result = run("replay", "-", "--deadline", "0.3", "--in-flight", "1", "--json", settings=settings, given=given)
     emulator.clear_faults()
-    told = json.loads(result.stdout)
+    told = described("replay", result.stdout)
     assert (result.exit_code, told["left"]) == (1, 4)
     assert told["ended"]["not_sent"] >= 3
 
@@ -189,13 +188,8 @@ def test_ctrl_c_lets_what_is_under_way_end_and_leaves_the_rest(
     file.write_text(lines(*(event(id_, number) for number, id_ in enumerate(dead))))
     command = ("replay", str(file), "--resume", str(state), "--in-flight", "1", "--json")
     with start(*command, settings=settings) as child:
-        assert held.reached.wait(20)
-        child.send_signal(signal.SIGINT)
-        assert child.stderr is not None
-        assert "stopping" in child.stderr.readline()
-        held.go_on.set()
-        output, _ = child.communicate(timeout=20)
-    assert (child.returncode, json.loads(output)["ended"]) == (130, {"detached": 1, "not_sent": 3})
+        told = described("replay", interrupted(child, held))
+    assert told["ended"] == {"detached": 1, "not_sent": 3}
     assert still_mirrored(tenant, dead) == set(dead[1:])
     assert state.read_text().count("detached") == 1
 
@@ -236,7 +230,7 @@ def test_a_function_is_sent_what_it_admits(
 def test_a_url_that_is_no_function_is_judged_by_its_status(run: Run, answer: Response, outcome: str, left: int) -> None:
     with listening(answer) as url:
         result = run("replay", "-", "--url", url, "--json", given=lines({"any": "payload"}))
-    told = json.loads(result.stdout)
+    told = described("replay", result.stdout)
     assert (told["ended"], told["left"]) == ({outcome: 1}, left)
     assert result.exit_code == (0 if outcome == "answered" else 1)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc.emulator import Behaviour, Emulator, Fault
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, described
 from tests.cli.golden import same
 
 
 def listed(run: Run, settings: dict[str, str], *arguments: str) -> dict[str, Any]:
     result = run("sessions", *arguments, "--json", settings=settings)
     assert result.exit_code == 0
-    return {each["name"]: each for each in json.loads(result.stdout)["sessions"]}
+    return {each["name"]: each for each in described("sessions", result.stdout)["sessions"]}
 
 
 def test_what_is_gone_is_marked(run: Run, settings: dict[str, str], tenant: Tenant, emulator: Emulator) -> None:
@@ -52,6 +51,7 @@ def test_what_the_api_does_not_answer_is_unknown(
     emulator.faults.append(Fault("show_port", status=403, body=b'{"error_code": "VPC.2201"}', times=-1))
     states = [source["state"] for source in listed(run, settings)["mail-dlp"]["sources"]]
     assert states == ["unknown", "exists"]
+    assert "no source gone; 1 source unknown" in run("sessions", settings=settings).stdout
 
 
 def test_a_project_that_cannot_be_listed_does_not_stop_the_others(

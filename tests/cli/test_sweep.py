@@ -10,17 +10,10 @@ import pytest
 
 from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc.emulator import Behaviour, Emulator, Fault
-from tests.cli.conftest import Run, Start, Terminal
+from tests.cli.conftest import Run, Start, Terminal, interrupted
 from tests.cli.golden import same
 from tests.function import check_report
 from tests.processes import hold
-
-
-@pytest.fixture
-def dead(tenant: Tenant) -> str:
-    """An interface that is deleted, and still in three sessions."""
-    tenant.cloud.delete_port(tenant.interfaces["api-3"])
-    return tenant.interfaces["api-3"]
 
 
 def test_what_is_gone_leaves_and_the_table_says_so(
@@ -169,15 +162,8 @@ def test_ctrl_c_ends_it_and_what_was_under_way_is_reported(
     """It comes while the first removals are under way."""
     held = hold(emulator, "remove_sources")
     with start("sweep", "--json", settings=settings) as child:
-        assert held.reached.wait(20)
-        child.send_signal(signal.SIGINT)
-        assert child.stderr is not None
-        assert "stopping" in child.stderr.readline()
-        held.go_on.set()
-        output, _ = child.communicate(timeout=20)
-    report = json.loads(output)
+        report = json.loads(interrupted(child, held))
     check_report(report)
-    assert child.returncode == 130
     told = {each["session_name"]: each["status"] for each in report["detachments"]}
     sources = tenant.cloud.sources(PROJECT_ID)
     holders = ("ids-api-tier", "pci-payments", "forensics-case-17")
