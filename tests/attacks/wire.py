@@ -53,10 +53,13 @@ def send(port: int, raw: bytes, *, seconds: float = 20) -> Answer:
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         with suppress(ConnectionError):  # it has answered before it read all
             connection.sendall(raw)
+        with suppress(OSError):  # and perhaps closed
             connection.shutdown(socket.SHUT_WR)
         response = HTTPResponse(connection)
         try:
             response.begin()
             return Answer(response.status, dict(response.getheaders()), response.read())
-        except (HTTPException, ConnectionError):
+        except TimeoutError:
+            raise
+        except (HTTPException, OSError):
             return Answer(0, {}, b"")
