@@ -150,7 +150,7 @@ def _is_terminal(stream: TextIO) -> bool:
 
 def configure(environ: Mapping[str, str] = os.environ) -> None:
     """Send our log lines to stdout; leave everybody else's logging alone. Once is enough."""
-    if not log.handlers:
+    if not any(isinstance(handler, _Stdout) for handler in log.handlers):
         log.addHandler(_Stdout(colours=not environ.get("NO_COLOR")))
         log.setLevel(logging.INFO)
         log.propagate = False
