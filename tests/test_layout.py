@@ -78,7 +78,7 @@ def test_the_function_serves_as_a_process_and_ends_when_it_is_told_to(
     check(answer)
     assert (answer.status, answer.report["outcome"]) == (200, "detached")
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert [line["event"] for line in lines] == ["delivery.detached"]
+    assert [line["event"] for line in lines] == ["delivery.detached", *["interface.detached"] * 3]
 
 
 def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
