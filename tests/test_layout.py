@@ -50,6 +50,16 @@ def test_the_wheel_holds_every_schema_and_works_where_it_is_installed(tmp_path: 
     used = run(sys.executable, "-c", use, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(target)})
     assert used.returncode == 0, used.stderr
     place, names, valid, many = json.loads(used.stdout)
+    command = run(str(target / "bin" / "unmirror"), "--version", env={**os.environ, "PYTHONPATH": str(target)})
+    assert command.stdout == f"unmirror, version {__version__}\n"
+    assert sorted(file.stem for file in (target / "handler" / "schemas" / "cli").iterdir()) == [
+        "check",
+        "demo",
+        "emulate",
+        "explain",
+        "replay",
+        "sessions",
+    ]
     assert Path(place).is_relative_to(target)
     assert (tuple(names), valid) == (schemas.names(), True)
     assert many > len(names)

@@ -74,7 +74,8 @@ and for fish: _UNMIRROR_COMPLETE=fish_source unmirror | source""",
 def unmirror(context: click.Context, /, **given: Any) -> None:
     """Take deleted network interfaces out of Huawei Cloud traffic mirror sessions.
 
-    The options may stand before the command or after it.
+    Common options stand before the command or after it; `unmirror COMMAND --help`
+    says which of them it takes.
     """
     name = context.invoked_subcommand or ""
     command = unmirror.get_command(context, name)

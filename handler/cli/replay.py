@@ -22,7 +22,7 @@ from handler.errors import UnmirrorError
 from handler.mirror.abreast import abreast
 
 MOST_NAMED = 20
-"""Deliveries that did not end well and are named for people; JSON names all."""
+"""Ways of not ending well that people are told of, each with its first delivery; JSON names all."""
 
 
 def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
@@ -99,7 +99,9 @@ def replay(
         if bad:
             left = sum(not ending.settled for ending in bad)
             complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again")
-            if left:
+            if any(ending.status == 401 for ending in bad):
+                click.echo("next: say how the function admits you, by --secret-env or --token-env", err=True)
+            elif left:
                 click.echo(f"next: run it again{'' if resume else ', with --resume FILE to send only these'}", err=True)
         stopped = any(ending.outcome == "stopped" for ending in endings)
         sys.exit(interruption.exit_code(FAILED if bad else STOPPED if stopped else DONE))
@@ -110,6 +112,7 @@ def _sent(chosen: Common, read: Sequence[Delivery], ledger: Ledger, send: Send, 
     endings = [Ending(each, "unreadable", 400, str(each.fault)) for each in read if each.fault]
     todo = {each.key: each for each in reversed(read) if not each.fault and each.key not in ledger.answered}
     with bar(chosen.progress()) as tell, abreast(send, list(todo.values())[::-1], in_flight) as ended:
+        tell("sending", 0, len(todo))
         for done, ending in enumerate(ledger.enter(ending for _, ending in ended), 1):
             tell("sending", done, len(todo))
             endings.append(ending)
@@ -137,12 +140,16 @@ def _show(console: Console, told: Mapping[str, Any]) -> None:
     for outcome, many in told["ended"].items():
         lines.add_row(show.outcome(outcome), f"{many:,}")
     console.print(lines)
-    bad = [each for each in told["endings"] if each["status"] not in (200, 204)]
+    ways: dict[tuple[str, str], list[str]] = {}
+    for each in told["endings"]:
+        if each["status"] not in (200, 204):
+            ways.setdefault((each["outcome"], each["detail"]), []).append(each["place"])
     lines = show.grid()
-    for each in bad[:MOST_NAMED]:
-        lines.add_row(each["place"], f"{show.outcome(each['outcome'])}: {show.plain(each['detail'])}")
-    if len(bad) > MOST_NAMED:
-        lines.add_row("", f"and {len(bad) - MOST_NAMED:,} more; --json names all")
-    if bad:
+    for (outcome, detail), places in list(ways.items())[:MOST_NAMED]:
+        more = f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
+        lines.add_row(places[0], f"{show.outcome(outcome)}: {show.plain(detail)}{more}")
+    if len(ways) > MOST_NAMED:
+        lines.add_row("", "and more; --json names all")
+    if ways:
         console.print()
         console.print(lines)

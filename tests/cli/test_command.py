@@ -9,11 +9,13 @@ from pathlib import Path
 
 import click
 import pytest
+from jsonschema import Draft202012Validator
 
-from handler import __version__
+from handler import __version__, events
 from handler.cli.commands import COMMANDS, unmirror
 from handler.cli.options import NAMES
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.events import schemas
 from tests.cli.conftest import UNMIRROR, Run
 from tests.cli.golden import same
 from tests.processes import ROOT, environment
@@ -142,6 +144,20 @@ def test_quiet_prints_the_result_alone(run: Run, settings: dict[str, str], dead:
         assert (said.exit_code, said.stdout, said.stderr) == (0, result, "")
     with_json = run("check", "--quiet", "--json", settings=settings)
     assert json.loads(with_json.stdout)["ok"]
+
+
+@pytest.mark.parametrize("name", sorted({*COMMANDS} - {"detach", "sweep"}))  # they print a report
+def test_what_a_command_prints_as_json_is_described_by_a_schema_that_shows_it(name: str) -> None:
+    schema = schemas.schema(f"cli/{name}")
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == events.identifier(f"cli/{name}")
+    assert schema["title"] == f"unmirror {name}"
+    assert schema["description"]
+    assert schema["examples"]
+    for example in schema["examples"]:
+        assert events.validate(f"cli/{name}", example) == ()
+        assert events.validate(f"cli/{name}", {**example, "more": 1}) != ()
 
 
 # --- the shell --------------------------------------------------------------------------------------------------
