@@ -108,7 +108,7 @@ METRICS = (
 )
 """All of them. `deploy/observability` is kept in step with these names."""
 
-_SOURCES: Mapping[str, Callable[[SweepFigures], int]] = {
+SOURCE_STATES: Mapping[str, Callable[[SweepFigures], int]] = {
     "seen": lambda figures: figures.sources,
     "listed": lambda figures: figures.listed,
     "hidden": lambda figures: figures.hidden,
@@ -117,12 +117,13 @@ _SOURCES: Mapping[str, Callable[[SweepFigures], int]] = {
     "protected": lambda figures: figures.protected,
     "unknown": lambda figures: figures.unknown,
 }
-_SESSIONS: Mapping[str, Callable[[SweepFigures], int]] = {
+SESSION_STATES: Mapping[str, Callable[[SweepFigures], int]] = {
     "seen": lambda figures: figures.sessions,
     "emptied": lambda figures: figures.emptied.count,
     "near_quota": lambda figures: figures.near_quota.count,
     "target_lost": lambda figures: figures.orphaned,
 }
+"""What the attribute `state` can be of the two gauges."""
 
 _MAKERS: Mapping[str, Callable[[Meter, Metric], Callable[[float, Mapping[str, Value]], None]]] = {
     "counter": lambda meter, metric: meter.create_counter(metric.name, metric.unit, metric.means).add,
@@ -244,9 +245,9 @@ class _Heard(Listener):
         self._measure(SWEEPS, 1, project, report.outcome)
         self._measure(PUT_BACK, len(figures.put_back), project)
         self._measure(EVENTS_LOST, 0 if report.dry_run else figures.found_by_sweep, project)
-        for state, count in _SOURCES.items():
+        for state, count in SOURCE_STATES.items():
             self._measure(SWEEP_SOURCES, count(figures), project, state)
-        for state, count in _SESSIONS.items():
+        for state, count in SESSION_STATES.items():
             self._measure(SWEEP_SESSIONS, count(figures), project, state)
 
 

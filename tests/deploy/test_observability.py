@@ -1,0 +1,112 @@
+"""The dashboard and the alert rules name what the code measures, all of it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import yaml
+
+from handler.errors import UnmirrorError
+from handler.otel import SESSION_STATES, SOURCE_STATES, METRICS, Metric
+from handler.report import Detachment, Outcome
+from tests.test_log import kinds_of
+
+FOLDER = Path("deploy/observability")
+
+_UNITS = {"s": "_seconds"}
+_SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def series(metric: Metric) -> set[str]:
+    """Return the names of a metric's series, as OTLP's metrics get them in Prometheus.
+
+    https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/: dots become underscores, the
+    unit is appended in words unless it is in braces, and a counter ends in `_total`.
+    """
+    name = metric.name.replace(".", "_") + _UNITS.get(metric.unit, "")
+    return {name + suffix for suffix in _SUFFIXES[metric.kind]}
+
+
+KNOWN = {name: metric for metric in METRICS for name in series(metric)}
+
+
+def panels() -> Iterator[dict[str, Any]]:
+    return (panel for panel in json.loads((FOLDER / "dashboard.json").read_text("utf-8"))["panels"])
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((FOLDER / "alerts.yaml").read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def queries() -> dict[str, str]:
+    """Return every query of the dashboard and of the rules, by where it stands."""
+    shown = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
+    assert {KNOWN[name].name for query in shown for name, _ in used(query)} == {metric.name for metric in METRICS}
+
+
+def values() -> dict[str, set[str]]:
+    """Return the values that labels can have, where they are ours."""
+    slugs = {kind.slug for kind in kinds_of(UnmirrorError)}
+    return {
+        "outcome": {*get_args(Outcome), *slugs},
+        "state": {*SOURCE_STATES, *SESSION_STATES},
+        "reused": {"true", "false"},
+        "status": {*get_args(get_type_hints(Detachment)["status"]), *map(str, range(200, 600)), "none"},
+    }
+
+
+@pytest.mark.parametrize("where", queries())
+def test_a_query_asks_for_values_that_there_are(where: str) -> None:
+    possible = values()
+    for label, text in re.findall(r'(\w+)\s*[=!]~?"([^"]*)"', queries()[where]):
+        for alternative in text.split("|"):
+            assert any(re.fullmatch(alternative, value) for value in possible[label]), alternative
+
+
+def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(names) == len(set(names))
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert set(rule["annotations"]) == {"summary", "description"}
+        labels = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        assert labels <= set(re.findall(r"\w+", "".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))))
+
+
+def test_the_panels_do_not_overlap_and_choose_their_source() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["datasource"]["uid"] == "${datasource}"
+    assert len({panel["id"] for panel in panels()}) == len(list(panels()))
+
+
+def test_the_collector_has_what_its_pipelines_name_and_prometheus_asks_it() -> None:
+    collector = yaml.safe_load((FOLDER / "collector.yaml").read_text("utf-8"))
+    for pipeline in collector["service"]["pipelines"].values():
+        for kind, names in pipeline.items():
+            assert set(names) <= set(collector[kind])
+    prometheus = yaml.safe_load((FOLDER / "prometheus.yaml").read_text("utf-8"))
+    (job,) = prometheus["scrape_configs"]
+    port = collector["exporters"]["prometheus"]["endpoint"].rpartition(":")[2]
+    assert job["static_configs"][0]["targets"] == [f"collector:{port}"]
+    assert all((FOLDER / name).exists() for name in prometheus["rule_files"])
+
+
+def test_the_page_has_every_metric() -> None:
+    page = (FOLDER / "README.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(unmirror\.[a-z_.]+)` \|[^|]*\| ([^|]*) \|", page, re.MULTILINE))
+    assert set(rows) == {metric.name for metric in METRICS}
+    for metric in METRICS:
+        assert re.findall(r"`(\w+)`", rows[metric.name]) == list(metric.attributes)
