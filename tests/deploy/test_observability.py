@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from handler.errors import UnmirrorError
-from handler.otel import SESSION_STATES, SOURCE_STATES, METRICS, Metric
+from handler.otel import METRICS, SESSION_STATES, SOURCE_STATES, Metric
 from handler.report import Detachment, Outcome
 from tests.test_log import kinds_of
 
@@ -46,6 +46,36 @@ def rules() -> list[dict[str, Any]]:
 
 def queries() -> dict[str, str]:
     """Return every query of the dashboard and of the rules, by where it stands."""
+    shown = {
+        f"{panel['title']} {target['refId']} ({panel['id']})": target["expr"]
+        for panel in panels()
+        for target in panel.get("targets", ())
+    }
+    return shown | {rule["alert"]: rule["expr"] for rule in rules()}
+
+
+def used(query: str) -> list[tuple[str, set[str]]]:
+    """Return each series of a query, and the labels that are asked of it."""
+    found = re.findall(r"\b(unmirror_\w+)(?:\{([^}]*)\})?", query)
+    return [(name, set(re.findall(r"(\w+)\s*[=!]", labels))) for name, labels in found]
+
+
+@pytest.mark.parametrize("where", queries())
+def test_a_query_names_series_and_labels_that_there_are(where: str) -> None:
+    query = queries()[where]
+    named = used(query)
+    assert named, "a query of something else"
+    for name, labels in named:
+        assert name in KNOWN
+        assert labels <= set(KNOWN[name].attributes)
+    grouped = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(",")}
+    has = {label for name, _ in named for label in KNOWN[name].attributes}
+    assert grouped <= has | {"le"}
+    assert ("le" in grouped) is any(name.endswith("_bucket") for name, _ in named)
+    assert query.count("(") == query.count(")")
+
+
+def test_every_metric_is_shown() -> None:
     shown = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
     assert {KNOWN[name].name for query in shown for name, _ in used(query)} == {metric.name for metric in METRICS}
 
