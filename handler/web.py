@@ -149,9 +149,9 @@ class WebEdge:
         try:
             request.stream = io.BytesIO(self._body(request, deadline))
         except UnmirrorError as refusal:
-            telemetry.refused(refusal)
+            answer = self._refused(refusal)
             self._pass_over(request, deadline)
-            return _response(answers.of_error(refusal))
+            return _response(answer)
         return None
 
     def on_failure(self, failure: Exception) -> flask.Response | HTTPException:
@@ -270,11 +270,14 @@ class WebEdge:
         try:
             return do()
         except UnmirrorError as refusal:
-            telemetry.refused(refusal)
-            self.service.signals.refused(refusal)
-            return answers.of_error(refusal)
+            return self._refused(refusal)
         except Exception as bug:  # noqa: BLE001 - the last door: whatever it is, the sender gets one line and no trace
-            return answers.of_error(telemetry.defect(bug))
+            return self._refused(telemetry.defect(bug))
+
+    def _refused(self, refusal: UnmirrorError) -> Answer:
+        telemetry.refused(refusal)
+        self.service.signals.refused(refusal)
+        return answers.of_error(refusal)
 
     def _readiness(self) -> Answer:
         missing = [*self.service.settings.missing, *([HOW_TO_OPEN] if self.admission.closed else [])]
