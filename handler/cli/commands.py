@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from handler import __version__
-from handler.cli.options import NAMES, complain, example, take
+from handler.cli.options import FAILED, NAMES, complain, example, take
 
 COMMANDS: Mapping[str, str] = {
     "check": "Say whether it can work here, and what to fix.",
@@ -51,6 +51,12 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             complain("stopped")
             sys.exit(130)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):  # whoever read has read enough
+                raise
+            complain(f"what it reads or writes here fails: {error.strerror}")
+            click.echo("next: see to that, and run it again: what is done is not done twice", err=True)
+            sys.exit(FAILED)
 
 
 @click.group(

@@ -74,9 +74,9 @@ def replay(
         raise click.UsageError("--secret-env and --token-env are for --url")
     try:
         ledger = Ledger(resume)
-        read = deliveries(file.read())
     except OSError as error:
-        fail(f"the state file cannot be used: {error.strerror}")
+        fail(f"the state file cannot be used: {error.strerror}\nnext: give another by --resume")
+    read = deliveries(file.read())
     with interruptible() as interruption:
         deadline = interruption.deadline(chosen.deadline or A_DAY)
         try:
@@ -85,8 +85,6 @@ def replay(
                     endings = _sent(chosen, read, ledger, patient(send, deadline), in_flight)
             else:
                 endings = _sent(chosen, read, ledger, patient(to_api(chosen.service(), deadline), deadline), in_flight)
-        except OSError as error:
-            fail(f"the state file cannot be used: {error.strerror}")
         except UnmirrorError as error:
             fail(error, chosen)
         told = _told(read, ledger, endings)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import click
 import pytest
@@ -16,7 +17,7 @@ from handler.cli.commands import COMMANDS, unmirror
 from handler.cli.options import NAMES
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.events import schemas
-from tests.cli.conftest import UNMIRROR, Run
+from tests.cli.conftest import UNMIRROR, Run, Start
 from tests.cli.golden import same
 from tests.processes import ROOT, environment
 from tests.processes import run as run_process
@@ -187,3 +188,21 @@ def test_the_shell_completes_commands_options_and_profiles(tmp_path: Path, words
     completing = {"_UNMIRROR_COMPLETE": "bash_complete", "COMP_CWORD": str(words.count(" ")), "COMP_WORDS": words}
     environ = environment(tmp_path, HUAWEICLOUD_SDK_CREDENTIALS_FILE=str(file), **completing)
     assert run_process(*UNMIRROR, env=environ).stdout.split() == completions
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_where_its_output_cannot_be_written_it_says_so_and_fails(start: Start, settings: dict[str, str]) -> None:
+    with Path("/dev/full").open("w") as full, start("check", settings=settings, stdout=full, stderr=PIPE) as child:
+        _, errors = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert "No space left on device\nnext: " in errors
+    assert "Traceback" not in errors
+
+
+def test_who_has_read_enough_is_not_told_of_errors(start: Start, settings: dict[str, str]) -> None:
+    with start("sessions", settings=settings) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(20) == 1

@@ -71,7 +71,13 @@ def test_project_and_endpoint_come_before_the_environment(
 
 @pytest.mark.parametrize(
     ("option", "wrong"),
-    [("--project", "a b"), ("--region", "!"), ("--endpoint", "http://example.com"), ("--deadline", "0")],
+    [
+        ("--project", "a b"),
+        ("--region", "!"),
+        ("--endpoint", "http://example.com"),
+        ("--deadline", "0"),
+        ("--deadline", "soon"),
+    ],
 )
 def test_an_option_that_cannot_be_is_wrong_usage_and_says_its_form(
     run: Run, settings: dict[str, str], dead: str, option: str, wrong: str

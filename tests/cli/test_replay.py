@@ -194,6 +194,16 @@ def test_ctrl_c_lets_what_is_under_way_end_and_leaves_the_rest(
     assert state.read_text().count("detached") == 1
 
 
+def test_a_state_file_that_cannot_be_used_is_said_before_anything_is_sent(
+    run: Run, settings: dict[str, str], dead: list[str], emulator: Emulator, tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "nowhere" / "state")
+    result = run("replay", "-", "--resume", nowhere, settings=settings, given=lines(event(dead[0])))
+    assert result.exit_code == 1
+    assert "the state file cannot be used: No such file or directory\nnext: " in result.stderr
+    assert emulator.counts == {}
+
+
 # --- to a function --------------------------------------------------------------------------------------------
 
 
