@@ -144,8 +144,8 @@ def _show(console: Console, told: Mapping[str, Any]) -> None:
             ways.setdefault((each["outcome"], each["detail"]), []).append(each["place"])
     lines = show.grid()
     for (outcome, detail), places in list(ways.items())[:MOST_NAMED]:
-        more = f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
-        lines.add_row(places[0], f"{show.outcome(outcome)}: {show.plain(detail)}{more}")
+        others = f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
+        lines.add_row(places[0], f"{show.outcome(outcome)}: {show.plain(detail)}{others}")
     if len(ways) > MOST_NAMED:
         lines.add_row("", "and more; --json names all")
     if ways:

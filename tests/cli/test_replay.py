@@ -170,6 +170,15 @@ def test_events_of_other_projects_stop_none_of_ours(
     assert still_mirrored(tenant, dead[:1]) == set()
 
 
+def test_people_are_told_once_of_each_way_of_not_ending_well(run: Run) -> None:
+    given = lines(*({"number": number} for number in range(25)))
+    result = run("replay", "-", "--url", "http://127.0.0.1:9/", "--in-flight", "1", given=given)
+    assert result.exit_code == 1
+    said = " ".join(result.stdout.split())
+    assert "line 1 unanswered: no answer: ConnectionError (and 19 more)" in said
+    assert "line 21 not sent: not sent, because 20 before it failed in a row (and 4 more)" in said
+
+
 def test_a_deadline_leaves_the_rest(run: Run, settings: dict[str, str], dead: list[str], emulator: Emulator) -> None:
     emulator.faults.append(Fault("list_sessions", "hang", times=-1))
     given = lines(*(event(id_, number) for number, id_ in enumerate(dead)))
