@@ -58,7 +58,7 @@ def test_with_nothing_configured_nobody_comes_in_and_the_log_says_what_to_set(
     (line,) = capsys.readouterr().out.splitlines()
     said = json.loads(line)
     assert (said["level"], said["event"]) == ("warning", "admission.closed")
-    names = ("UNMIRROR_WEBHOOK_SECRETS", "UNMIRROR_BEARER_TOKENS", "UNMIRROR_TRUST=platform")
+    names = ("UNMIRROR_WEBHOOK_SECRETS", "UNMIRROR_BEARER_TOKENS", "UNMIRROR_SMN_TOPICS", "UNMIRROR_TRUST=platform")
     assert all(name in said["message"] for name in names)
     body = json.dumps(deleted(delete(tenant))).encode()
     for path in ("/", "/invoke", "/any/path"):

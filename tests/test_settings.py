@@ -16,6 +16,12 @@ WRONG = {
     "UNMIRROR_DRY_RUN": "yes",
     "UNMIRROR_WEBHOOK_SECRETS": "whsec_!!",
     "UNMIRROR_SMN_TOPICS": "my-topic",
+    "UNMIRROR_SMN_DOMAINS": "https://evil.example/",
+    "UNMIRROR_SMN_CERTIFICATES": "0123abcd",
+    "UNMIRROR_ACCESS_TOKEN_QUERY": "always",
+    "UNMIRROR_WEBHOOK_ORIGINS": "https://sender.example",
+    "UNMIRROR_WEBHOOK_RATE": "fast",
+    "UNMIRROR_MAX_BATCH_BYTES": "1048577",
     "UNMIRROR_TRUST": "everybody",
     "UNMIRROR_DEADLINE": "-17",
     "UNMIRROR_SNAPSHOT_MAX_AGE": "soon",
@@ -92,6 +98,48 @@ def test_secrets_never_show() -> None:
     )
     assert (len(settings.bearer_tokens), len(settings.webhook_secrets)) == (2, 2)
     assert not any(secret in repr(settings) for secret in settings.bearer_tokens + settings.webhook_secrets)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(
+            ("UNMIRROR_SMN_TOPICS", f"urn:smn:{wrong}")
+            for wrong in ("r:p", "r:p:t:x", "r:p:", "R:p:t", "r/..:p:t", "r:p:t/")
+        ),
+        *(
+            ("UNMIRROR_SMN_DOMAINS", wrong)
+            for wrong in ("com", ".example.com", "a..b", "*.example.com", "a_b.com", "a.b:1")
+        ),
+        *(("UNMIRROR_SMN_CERTIFICATES", wrong) for wrong in ("g" * 64, "0" * 63, "0" * 65, "sha256:" + "0" * 64)),
+        *(("UNMIRROR_WEBHOOK_ORIGINS", wrong) for wrong in ("a b/c", "*.example.com", "a\r.example:80")),
+        *(("UNMIRROR_WEBHOOK_RATE", wrong) for wrong in ("0", "-1", "1.5", "1e3", "1000000000", "\u0663")),
+        *(("UNMIRROR_MAX_BATCH_BYTES", wrong) for wrong in ("262143", "1MiB", "-1", "1e6", "\u0663" * 6)),
+        ("UNMIRROR_ACCESS_TOKEN_QUERY", "2"),
+    ],
+)
+def test_what_opens_a_door_is_read_strictly(name: str, wrong: str) -> None:
+    with pytest.raises(NotConfigured, match=f"^wrong settings: {name}: "):
+        Settings.from_env({name: wrong})
+
+
+def test_what_opens_a_door_may_be_written_in_several_ways() -> None:
+    settings = Settings.from_env(
+        {
+            "UNMIRROR_SMN_TOPICS": "urn:smn:eu-west-101:p:t urn:smn:region01:p:test_t-2",
+            "UNMIRROR_SMN_DOMAINS": "Cloud.example, other.cloud.example",
+            "UNMIRROR_SMN_CERTIFICATES": f"{'AB' * 32},{':'.join(['0c'] * 32)}",
+            "UNMIRROR_WEBHOOK_ORIGINS": "Sender.example *",
+            "UNMIRROR_WEBHOOK_RATE": "120",
+            "UNMIRROR_MAX_BATCH_BYTES": "1048576",
+            "UNMIRROR_ACCESS_TOKEN_QUERY": "1",
+        }
+    )
+    assert settings.smn_topics == {"urn:smn:eu-west-101:p:t", "urn:smn:region01:p:test_t-2"}
+    assert settings.smn_domains == ("cloud.example", "other.cloud.example")
+    assert settings.smn_certificates == {"ab" * 32, "0c" * 32}
+    assert settings.webhook_origins == {"sender.example", "*"}
+    assert (settings.webhook_rate, settings.max_batch_bytes, settings.access_token_query) == ("120", 1024 * 1024, True)
 
 
 def test_a_short_webhook_secret_is_refused() -> None:
