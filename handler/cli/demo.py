@@ -19,7 +19,7 @@ import click
 import requests
 
 from handler.cli import show, tenant
-from handler.cli.options import Common, common, complain, example, fail
+from handler.cli.options import Common, common, example, fail
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.vpc.emulator import Emulator
 
@@ -56,9 +56,6 @@ def demo(chosen: Common) -> None:
                     break
     except DemoFailed as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        complain("stopped")
-        sys.exit(130)
     wrong = [claim for act in acts for claim in act.wrong]
     chosen.print_json({"as_claimed": not wrong, "acts": [asdict(act) for act in acts]})
     chosen.print_result("not as claimed" if wrong else "as claimed")
