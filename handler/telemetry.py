@@ -10,7 +10,9 @@ import logging
 import os
 import re
 import sys
+import threading
 import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -95,26 +97,36 @@ def follow(trace: Trace | None) -> None:
 
 
 class _Stdout(logging.Handler):
-    """Writes to what `sys.stdout` is when a line is written: whole lines, and all of a delivery at once."""
+    """Writes to what `sys.stdout` is when a line is written: whole lines, and all of a delivery at once.
+
+    Nobody waits for anybody: whoever writes, writes what others have left meanwhile, too.
+    """
 
     def __init__(self, *, colours: bool) -> None:
         super().__init__()
         self._colours = colours
+        self._left: deque[str] = deque()
+        self._writing = threading.Lock()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Format before the lock is taken: many threads write."""
-        stream = sys.stdout
+        """Take the lines of a record; they are written by this thread, or by the one that is writing."""
         lines = getattr(record, "lines", None) or [_line(record.levelno, "log", record.getMessage())]
-        text = "".join(map(self._text if _is_terminal(stream) else _json, lines))
-        self.acquire()
-        try:
-            stream.write(text)
-            stream.flush()
-        except (OSError, ValueError):  # nobody reads it, or it is closed: no reason to fail a delivery
-            self.handleError(record)
-        finally:
-            self.release()
+        self._left.append("".join(map(self._text if _is_terminal(sys.stdout) else _json, lines)))
+        while self._left and self._writing.acquire(blocking=False):
+            try:
+                self._write()
+            except (OSError, ValueError):  # nobody reads it, or it is closed: no reason to fail a delivery
+                self.handleError(record)
+            finally:
+                self._writing.release()
         return True
+
+    def _write(self) -> None:
+        text = ""
+        while self._left:
+            text += self._left.popleft()
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
     def _text(self, line: Mapping[str, Any]) -> str:
         """Return a short line for somebody who watches."""
