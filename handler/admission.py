@@ -64,7 +64,7 @@ class Admission:
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> Admission:
         """Open the doors; raise NotConfigured where what one of them needs is not installed."""
-        return cls(settings, smn.Topics.of(settings, fetch or Fetch(), now))
+        return cls(settings, smn.Topics.of(settings, fetch, now))
 
     @property
     def closed(self) -> bool:

@@ -224,12 +224,13 @@ class Topics:
     now: Callable[[], datetime]
 
     @classmethod
-    def of(cls, settings: Settings, fetch: Fetch, now: Callable[[], datetime]) -> Topics | None:
+    def of(cls, settings: Settings, fetch: Fetch | None, now: Callable[[], datetime]) -> Topics | None:
         """Return them, None when none is set; raise NotConfigured where what verifies messages is not installed."""
         if not settings.smn_topics:
             return None
         if find_spec("cryptography") is None:
             raise NotConfigured("UNMIRROR_SMN_TOPICS needs cryptography: pip install 'unmirror[smn]'")
+        fetch = fetch or Fetch()
         return cls(settings, Certificates(fetch), fetch, now)
 
     def verified(self, body: bytes, seconds: float) -> Message:

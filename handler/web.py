@@ -55,7 +55,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._ends: dict[socket.socket, Deadline] = {}
-        self._changed = threading.Condition()
+        self._needed = threading.Event()
+        self._start = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -65,29 +66,31 @@ class Watch:
         if not isinstance(connection, socket.socket):
             yield
             return
-        with self._changed:
-            self._ends[connection] = deadline
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-                self._thread.start()
-            if len(self._ends) == 1:
-                self._changed.notify()
+        self._ends[connection] = deadline
+        if not self._needed.is_set():  # most requests find it set, and wait for no lock
+            self._begin()
         try:
             yield
         finally:
-            with self._changed:
-                self._ends.pop(connection, None)
+            self._ends.pop(connection, None)
+
+    def _begin(self) -> None:
+        with self._start:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+                self._thread.start()
+        self._needed.set()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._ends:
-                    self._changed.wait()
-                for connection in [each for each, deadline in self._ends.items() if deadline.remaining() <= 0]:
-                    del self._ends[connection]
+        while self._needed.wait():
+            for connection, deadline in self._ends.copy().items():
+                if deadline.remaining() <= 0 and self._ends.pop(connection, None) is deadline:
                     with suppress(OSError):
                         connection.shutdown(socket.SHUT_RD)
             time.sleep(self.TICK)
+            self._needed.clear()
+            if self._ends:
+                self._needed.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +184,17 @@ class WebEdge:
 
     def _delivery(self, request: flask.Request, deadline: Deadline) -> Answer:
         headers, body = _headers(request), self._body(request, deadline)
-        caller = self._admitted(request, body, deadline)
+        caller = self._admitted(request, headers, body, deadline)
         if headers.get("content-encoding", "").lower() not in ("", "identity"):
             raise UnsupportedMedia("send the body without a content encoding")
+
+        def read() -> object:
+            # SMN signs no header, so none may say what its message is: a CloudEvent, by `ce-` headers of a stranger's.
+            return events.decode(body) if caller.message else events.from_http(headers, body)
+
         if request.path != "/invoke":
-            return self._once(caller, lambda: events.from_http(headers, body), headers, deadline, to_sender=True)
-        payload = events.from_http(headers, body)
+            return self._once(caller, read, headers, deadline, to_sender=True)
+        payload = read()
         if not events.is_gateway_request(payload):
             return self._once(caller, lambda: payload, headers, deadline)
         answer = self._guarded(lambda: self._once(Caller(), lambda: payload, headers, deadline))
@@ -216,21 +224,22 @@ class WebEdge:
         """Read the event in structured mode, as every other delivery is read."""
         deadline = self._deadline()
         if flask.has_request_context():
-            caller = self._admitted(flask.request, flask.request.get_data(), deadline)
+            caller = self._admitted(flask.request, _headers(flask.request), flask.request.get_data(), deadline)
         else:  # another server of the framework's: there is nothing that a caller could show
             caller = self.admission.admit({}, b"")
         return self._once(caller, lambda: {**event.get_attributes(), "data": event.get_data()}, {}, deadline)
 
     def _unparsed(self) -> Answer:
-        self._admitted(flask.request, flask.request.get_data(), self._deadline())
+        request = flask.request
+        self._admitted(request, _headers(request), request.get_data(), self._deadline())
         raise BadEvent("the framework cannot read it: on_cloud_event takes one CloudEvent, structured or binary")
 
     def _deadline(self) -> Deadline:
         return Deadline.within(self.service.settings.deadline, self.service.clock)
 
-    def _admitted(self, request: flask.Request, body: bytes, deadline: Deadline) -> Caller:
-        in_query = request.args.getlist("access_token")
-        return self.admission.admit(_headers(request), body, in_query=in_query, seconds=deadline.remaining())
+    def _admitted(self, request: flask.Request, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Caller:
+        in_query = request.args.getlist("access_token") if request.query_string else ()
+        return self.admission.admit(headers, body, in_query=in_query, seconds=deadline.remaining())
 
     def _body(self, request: flask.Request, deadline: Deadline) -> bytes:
         """Read the body whole, but never keep more than the limit: the framework itself knows none."""

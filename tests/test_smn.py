@@ -180,6 +180,15 @@ def test_a_message_has_four_of_the_five_seconds_that_smn_waits(
     assert (answer.status, "Retry-After" in answer.headers) == (503, True)
 
 
+def test_no_header_says_what_a_signed_message_is(function: Function, tenant: Tenant, emulator: Emulator) -> None:
+    """SMN signs none: whoever has recorded a message cannot make a sweep or another event of it."""
+    said = json.dumps(message({"data": {"interface_ids": [tenant.interfaces["api-3"]]}})).encode()
+    ours = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "io.unmirror.sweep.due.v1"}
+    for path in ("/", "/invoke"):
+        assert function.post(said, {"Content-Type": "application/json", **ours}, path=path).status == 400
+    assert emulator.calls == []
+
+
 # --- what does not ---------------------------------------------------------------------------------------------
 
 
