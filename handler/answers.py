@@ -82,10 +82,13 @@ def for_gateway(answer: Answer) -> dict[str, Any]:
     }
 
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one at every call
+
+
 def _json(
     status: int, value: object, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
 ) -> Answer:
-    body = json.dumps(value, separators=(",", ":")).encode("ascii")
+    body = _ENCODE(value).encode("ascii")
     return Answer(status, {"Content-Type": media_type, **(headers or {})}, body)
 
 

@@ -285,7 +285,11 @@ def problem(error: UnmirrorError) -> dict[str, Any]:
 
 def rfc3339(moment: datetime | None) -> str | None:
     """Return the moment in UTC as RFC 3339 with a Z, or None."""
-    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if moment else None
+    if moment is None:
+        return None
+    if moment.tzinfo is not timezone.utc:
+        moment = moment.astimezone(timezone.utc)
+    return f"{moment.isoformat()[:-6]}Z"  # without its +00:00
 
 
 def _problem(error: UnmirrorError | None) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, TextIO, TypeAlias
 
 from handler.errors import UnmirrorError
-from handler.report import IDLE, Detachment, Outcome, Report, problem, rfc3339
+from handler.report import IDLE, Detachment, Kept, Outcome, Report, problem, rfc3339
 
 log = logging.getLogger("unmirror")
 
@@ -187,11 +187,14 @@ def _write(lines: Iterable[_Line]) -> None:
         log.handle(record)
 
 
+_NAMES = {level: logging.getLevelName(level).lower() for level in (20, 30, 40, 50)}
+
+
 def _line(level: int, event: str, message: str, fields: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """Return a line as an object, without what is None or an empty text, and with no list that is too long."""
     line: dict[str, Any] = {
         "time": rfc3339(datetime.now(timezone.utc)),
-        "level": logging.getLevelName(level).lower(),
+        "level": _NAMES.get(level, "info"),
         "event": event,
         "message": message,
     }
@@ -239,16 +242,19 @@ _LEVELS: Mapping[Outcome | None, int] = {"still_exists": logging.WARNING, "stopp
 
 
 def _delivery(report: Report) -> dict[str, Any]:
-    leaves = list(report.leaves())
-    detachments = [each for leaf in leaves for each in leaf.detachments]
-    kept = [each for leaf in leaves for each in leaf.kept]
-    ids = (*(id_ for each in detachments for id_ in each.interface_ids), *(each.interface_id for each in kept))
-    request_ids = (
-        *(id_ for leaf in leaves if leaf.look for id_ in leaf.look.request_ids),
-        *(id_ for leaf in leaves for id_ in leaf.gone_request_ids.values()),
-        *(each.request_id for each in kept),
-        *(id_ for each in detachments for id_ in each.request_ids),
-    )
+    ids: list[str] = []
+    request_ids: list[str] = []
+    kept: list[Kept] = []
+    for leaf in report.leaves():
+        kept += leaf.kept
+        request_ids += leaf.look.request_ids if leaf.look else ()
+        request_ids += leaf.gone_request_ids.values()
+        for detachment in leaf.detachments:
+            ids += detachment.interface_ids
+            request_ids += detachment.request_ids
+    for each in kept:
+        ids.append(each.interface_id)
+        request_ids.append(each.request_id)
     fields: dict[str, Any] = {
         "delivery_id": report.delivery_id,
         "envelope": report.envelope,
