@@ -84,7 +84,7 @@ class Settings:
             try:
                 values.setdefault(attribute, read(text))
             except ValueError as error:
-                faults.append(f"{name}: {error}")
+                faults.append(f"{name}: {_shape(text)}; right: {error}")
         if faults:
             raise NotConfigured("wrong settings: " + "; ".join(faults))
         if "region" in values:
@@ -106,6 +106,20 @@ class Settings:
             )
             if not there
         )
+
+
+def _shape(text: str) -> str:
+    """Say of what form a value is, and nothing of what it says: `9 characters, letters and digits`."""
+    kinds = [kind for kind, holds in _KINDS.items() if any(map(holds, text))]
+    return f"{len(text)} character{'' if len(text) == 1 else 's'}, {' and '.join(kinds)}"
+
+
+_KINDS: Mapping[str, Callable[[str], bool]] = {
+    "letters": str.isalpha,
+    "digits": str.isdecimal,
+    "spaces": str.isspace,
+    "signs": lambda letter: not (letter.isalpha() or letter.isdecimal() or letter.isspace()),
+}
 
 
 def _matching(pattern: str, form: str) -> Callable[[str], str]:
