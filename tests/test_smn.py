@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handler import smn
+from handler import events, smn
 from handler.cli.tenant import Tenant
 from handler.errors import CannotVerify, NotAdmitted, NotConfigured
 from handler.fetch import Fetch
@@ -79,13 +79,20 @@ def post(function: Function, said: object) -> Answer:
     return function.post(json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass"), headers)
 
 
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return the lines of the log since the last look, each of which is as its schema has it."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [events.validate("log", line) for line in lines] == [()] * len(lines)
+    return lines
+
+
 def refused(function: Function, said: object, capsys: pytest.CaptureFixture[str], why: str) -> None:
     """The answer tells nothing; the log tells what was wrong, and no value of it."""
     capsys.readouterr()
     answer = post(function, said)
     assert (answer.status, answer.problem["detail"]) == (401, "the delivery is not admitted")
     assert "marked" not in str(answer)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = logged(capsys)
     assert [line["event"] for line in lines] == ["admission.smn_refused", "delivery.not-admitted"]
     assert why in lines[0]["message"]
     assert "marked" not in str(lines)
@@ -475,9 +482,9 @@ def test_a_subscription_is_confirmed_once_its_signature_holds(
     said = message("You are invited", type="SubscriptionConfirmation")
     assert post(function, said).report["outcome"] == "ignored"
     assert topic.asked[1:] == [(CONSOLE, CONFIRMATION.removeprefix(f"https://{CONSOLE}"))]
-    out = capsys.readouterr().out
-    assert '"admission.smn_confirmed"' in out
-    assert "marked" not in out
+    lines = logged(capsys)
+    assert [(line["event"], line["level"]) for line in lines][:1] == [("admission.smn_confirmed", "info")]
+    assert "marked" not in str(lines)
     assert emulator.calls == []
 
 
@@ -510,9 +517,9 @@ def test_a_subscription_is_confirmed_at_smn_s_own_hosts_alone(
     """It is signed, so the topic's own sender says so: the operator is told to confirm it by hand."""
     assert post(function, message("welcome", type="SubscriptionConfirmation", subscribe_url=url)).status == 503
     assert [host for host, _ in topic.asked] == [HOST]
-    out = capsys.readouterr().out
-    assert '"admission.smn_unconfirmed"' in out
-    assert "marked" not in out
+    lines = logged(capsys)
+    assert [(line["event"], line["level"]) for line in lines][:1] == [("admission.smn_unconfirmed", "error")]
+    assert "marked" not in str(lines)
 
 
 @pytest.mark.parametrize("status", [302, 403, 500])
@@ -532,7 +539,7 @@ def test_the_end_of_a_subscription_is_told_and_nothing_is_asked(
         post(function, message("You are unsubscribed", type="UnsubscribeConfirmation")).report["outcome"] == "ignored"
     )
     assert [host for host, _ in topic.asked] == [HOST]
-    said = next(line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "smn" in line["event"])
+    said = next(line for line in logged(capsys) if "smn" in line["event"])
     assert (said["event"], said["level"], said["topic_urn"]) == ("admission.smn_unsubscribed", "warning", URN)
 
 
