@@ -13,6 +13,7 @@ UnmirrorError
 ├── ApiRefused            502  the API answered, and the answer is no
 │   └── RemovalRejected   502  remove-sources as a whole; a look at the session tells why
 ├── CannotVerify          503  what would show who calls cannot be fetched now
+├── Busy                  503  as many deliveries of this project as others leave room for are under way
 ├── StillExists           503  said to be deleted, and the API still shows it
 └── ApiUnavailable        503  the API is away, or what it said cannot be relied on
     ├── ApiThrottled      503
@@ -141,6 +142,14 @@ class CannotVerify(UnmirrorError):
     """The caller may be who it says, but the certificate that would show it cannot be had now."""
 
     status, retry, title, slug = 503, True, "The caller cannot be verified now", "cannot-verify"
+
+
+class Busy(UnmirrorError):
+    """Deliveries of one project would take the threads that others need."""
+
+    status, retry, title, slug = 503, True, "The function is busy", "busy"
+    retry_after = 1.0
+    """Seconds."""
 
 
 class StillExists(UnmirrorError):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from math import inf
 
 from handler import events, signals, telemetry
-from handler.errors import NotAllowed, NotConfigured, UnmirrorError
+from handler.errors import Busy, NotAllowed, NotConfigured, UnmirrorError
+from handler.events import Reading
 from handler.mirror.detach import Detach, Protected
 from handler.mirror.removal import Removals
 from handler.mirror.snapshot import Looks
 from handler.mirror.sweep import Sweep
 from handler.mirror.verification import Verifications
 from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
+from handler.places import Places
 from handler.report import Cause, Outcome, Report, gather
 from handler.settings import Settings
 from handler.signals import Listener, Signals
@@ -50,6 +53,7 @@ class Service:
     now: Callable[[], datetime] = utc_now
     signals: Signals = field(default_factory=Signals)
     """What hears of deliveries."""
+    places: Places = field(default_factory=lambda: Places(inf, frozenset()))
 
     @classmethod
     def from_env(
@@ -59,8 +63,12 @@ class Service:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
+        threads: float = inf,
     ) -> Service:
-        """Wire the service from settings; raise NotConfigured that names every wrong one. Calls nothing."""
+        """Wire the service from settings; raise NotConfigured that names every wrong one. Calls nothing.
+
+        `threads`: how many deliveries there can be at a time, which projects have to share.
+        """
         settings = Settings.from_env(environ)
         looks = Looks(settings.snapshot_max_age, clock)
         detach = Detach(
@@ -78,7 +86,8 @@ class Service:
                 settings.endpoint, Credentials.from_env(environ), environ=environ, clock=clock, sleep=sleep, draw=draw
             )
         sweep = Sweep(detach, settings.sweep_limit.allows)
-        return cls(settings, detach, sweep, client, clock, signals=signals.from_env(environ))
+        places = Places(threads, settings.projects)
+        return cls(settings, detach, sweep, client, clock, signals=signals.from_env(environ), places=places)
 
     def handle(
         self,
@@ -98,15 +107,28 @@ class Service:
             telemetry.follow(listener.trace)
             delivery = _Delivery(arrived, deadline, credentials, listener)
             listener.read(reading := events.read(payload))
-            if len(reading.events) == 1:
-                report = self._handle(reading.events[0], delivery)
-            else:
-                with ThreadPoolExecutor(min(BATCH_WORKERS, len(reading.events))) as pool:
-                    parts = pool.map(lambda event: self._handle(event, delivery), reading.events)
-                    report = gather(reading.id, reading.envelope, parts)
+            try:
+                with self._place(reading.events):
+                    report = self._work(reading, delivery)
+            except Busy as error:
+                report = self._failed(reading.events[0].origin, error)
             report = replace(report, envelope=reading.envelope, seconds=self.clock() - arrived)
             listener.ended(report)
         return report
+
+    def _place(self, events: Sequence[Event]) -> AbstractContextManager[None]:
+        """Hold a place for the project of the first event that is to be acted on."""
+        for event in events:
+            if not isinstance(event, NothingForUs) and (project := event.origin.project_id or self.settings.project_id):
+                return self.places.taken(project)
+        return nullcontext()
+
+    def _work(self, reading: Reading, delivery: _Delivery) -> Report:
+        if len(reading.events) == 1:
+            return self._handle(reading.events[0], delivery)
+        with ThreadPoolExecutor(min(BATCH_WORKERS, len(reading.events))) as pool:
+            parts = pool.map(lambda event: self._handle(event, delivery), reading.events)
+            return gather(reading.id, reading.envelope, parts)
 
     def _handle(self, event: Event, delivery: _Delivery) -> Report:
         origin = event.origin
@@ -125,7 +147,7 @@ class Service:
             if report.detachments:
                 report = replace(report, cause=self._cause(event))
         except UnmirrorError as error:
-            report = replace(_report(origin, "failed", str(error)), error=error, dry_run=self.settings.dry_run)
+            report = self._failed(origin, error)
         return replace(report, api_calls=api.calls if api else 0, project_id=api.project_id if api else None)
 
     def _act(self, event: InterfacesDeleted | TargetDeleted | SweepDue, api: ProjectApi, arrived: float) -> Report:
@@ -150,6 +172,9 @@ class Service:
         if project_id not in settings.projects:
             raise NotAllowed("the event's project is not among UNMIRROR_PROJECTS")
         return project_id
+
+    def _failed(self, origin: Origin, error: UnmirrorError) -> Report:
+        return replace(_report(origin, "failed", str(error)), error=error, dry_run=self.settings.dry_run)
 
     def _cause(self, event: Event) -> Cause:
         origin, seconds = event.origin, None

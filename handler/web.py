@@ -22,6 +22,7 @@ from handler.answers import Answer
 from handler.errors import BadEvent, MethodNotAllowed, TooLarge, TooLong, TooSlow, UnmirrorError, UnsupportedMedia
 from handler.fetch import Fetch
 from handler.model import Deadline
+from handler.places import serving_threads
 from handler.service import Service, utc_now
 from handler.vpc.credentials import AccessKey
 
@@ -111,7 +112,7 @@ class WebEdge:
         fetch: Fetch | None = None,
     ) -> WebEdge:
         """Wire the edge from settings; raise NotConfigured that names every wrong one. Calls nothing."""
-        service = Service.from_env(environ, sleep=sleep)
+        service = Service.from_env(environ, sleep=sleep, threads=serving_threads(environ))
         admission = Admission.of(service.settings, fetch)
         if admission.closed:
             telemetry.say(logging.WARNING, "admission.closed", HOW_TO_OPEN)

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -157,6 +157,25 @@ def test_a_project_whose_call_hangs_delays_no_other(
             assert [function.post(deleted(QUICK)).status for _ in range(8)] == [200] * 8
             assert not slow[0].done()
         assert [each.result(30).status for each in slow] == [200] * 4
+
+
+def test_a_project_that_hangs_leaves_a_thread_to_the_other(
+    emulator: Emulator, new_function: NewFunction, two_projects: tuple[Function, Callable[..., dict[str, Any]]]
+) -> None:
+    """Three threads serve: the slow one has two, and is told to come again instead of taking the last."""
+    _, deleted = two_projects
+    function = new_function(UNMIRROR_PROJECTS=f"{QUICK},{SLOW}", THREADS="3")
+    assert function.post(deleted(QUICK)).status == 200
+    with ThreadPoolExecutor(3) as pool:
+        with held(emulator, "list_sessions") as reached:
+            slow = [pool.submit(function.post, deleted(SLOW)) for _ in range(3)]
+            assert reached.wait(10)
+            refused = next(iter(as_completed(slow, 30))).result()
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+            assert refused.report["error"]["type"].endswith("/busy")
+            assert [function.post(deleted(QUICK)).status for _ in range(3)] == [200] * 3
+        assert sorted(each.result(30).status for each in slow) == [200, 200, 503]
+    assert function.post(deleted(SLOW)).status == 200
 
 
 def test_a_project_that_is_throttled_slows_no_other(
