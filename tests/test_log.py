@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 import pytest
@@ -63,6 +65,15 @@ def test_the_schema_names_every_event_and_says_what_to_do() -> None:
     assert named == (outcomes | refusals | statuses) - {"delivery.internal-error"}
     for event in schemas.schema("log")["properties"]["event"]["oneOf"]:
         assert " Do: " in event["description"]
+
+
+def test_every_name_in_the_code_is_in_the_schema_and_the_other_way_round() -> None:
+    code = "".join(path.read_text("utf-8") for path in Path(telemetry.__file__).parent.rglob("*.py"))
+    said = set(re.findall(r'\bsay\(\s*[\w.]+,\s*"([^"]+)"', code))
+    assert said <= set(TITLES)
+    assert {
+        name for name in TITLES if not name.startswith(("delivery.", "interface.")) and f'"{name}"' not in code
+    } == set()
 
 
 def test_every_line_of_a_long_day_is_as_the_schema_has_it(
