@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 import pytest
+import requests
 
 from handler import events, functiongraph, telemetry
+from handler.cli.demo import cts_event
 from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.errors import ApiRefused, ApiUnavailable, StillExists, UnmirrorError
 from handler.events import schemas
 from handler.report import Detachment, Kept, Outcome, Report
 from handler.vpc.emulator import Emulator, Fault
 from tests.conftest import NewFunction
-from tests.function import Function
+from tests.function import Function, settings_for
+from tests.processes import function as process
 from tests.test_functiongraph import Context, user_data  # noqa: F401 - a fixture
 from tests.test_on_event import VICTIM, binary, cloud_event, delete, deleted, structured, trace
 
@@ -125,6 +128,25 @@ def test_every_line_of_a_long_day_is_as_the_schema_has_it(
 
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 REFUSED = b'{"error_code":"VPC.2201","error_msg":"no","request_id":"refused"}'
+
+
+def test_the_log_of_the_demo_is_as_the_schema_has_it(tenant: Tenant, emulator: Emulator, tmp_path: Path) -> None:
+    """Its three acts, played to the function as a process of its own."""
+    victim, survivor = delete(tenant), tenant.interfaces["web-2"]
+    acts = [cts_event(victim, trace=1), cts_event(survivor, trace=2), cts_event(victim, trace=1)]
+    with process(settings_for(emulator), tmp_path) as (_, url):
+        answered = [requests.post(url, json=act, headers={"traceparent": PARENT}, timeout=20) for act in acts]
+    told = [check(json.loads(line)) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
+    assert [line["event"] for line in told] == [
+        "delivery.detached",
+        *["interface.detached"] * 3,
+        "delivery.still_exists",
+        "delivery.nothing_to_do",
+    ]
+    wholes = [told[0], *told[4:]]
+    assert [line["delivery_id"] for line in wholes] == [answer.json()["delivery_id"] for answer in answered]
+    assert {line["trace_id"] for line in told} == {TRACE_ID}
+    assert all(survivor not in line["interface_ids"] for line in told[:4])
 
 
 # --- one line for each detachment --------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from handler.cli.tenant import Tenant
 from handler.vpc.emulator import Emulator
 from tests.function import settings_for
-from tests.test_layout import environment
+from tests.processes import environment, run
 from tests.test_on_event import delete
 
 NEVER = ("handler.cli", "rich", "aiohttp", "opentelemetry", "cryptography", "handler.otel")
@@ -39,13 +38,8 @@ def test_a_delivery_imports_nothing_that_was_not_asked_for(
     entry: str, tenant: Tenant, emulator: Emulator, tmp_path: Path
 ) -> None:
     code = entry % delete(tenant)
-    done = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-X", "importtime", "-c", code],
-        env=environment(tmp_path, **settings_for(emulator)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environ = environment(tmp_path, **settings_for(emulator))
+    done = run(sys.executable, "-X", "importtime", "-c", code, env=environ)
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time:" in line}
     assert {"handler.service", "requests", "jsonschema"} <= imported
