@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 from handler import telemetry
 from handler.errors import UnmirrorError
@@ -73,28 +72,18 @@ def from_env(environ: Mapping[str, str]) -> Signals:
     return exporting(environ, traces="TRACES" in wanted, metrics="METRICS" in wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Exporter:
-    """What a variable may say."""
-
-    name: str
-    values: tuple[str, ...]
-
-
-_KNOWN = (
-    _Exporter("OTEL_TRACES_EXPORTER", ("", "otlp", "none")),
-    _Exporter("OTEL_METRICS_EXPORTER", ("", "otlp", "none")),
-    _Exporter("OTEL_EXPORTER_OTLP_PROTOCOL", ("", "http/protobuf")),
-)
-
-
+_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "OTEL_TRACES_EXPORTER": ("", "otlp", "none"),
+    "OTEL_METRICS_EXPORTER": ("", "otlp", "none"),
+    "OTEL_EXPORTER_OTLP_PROTOCOL": ("", "http/protobuf"),
+}
 _HEADERS = tuple(f"OTEL_EXPORTER_OTLP_{kind}HEADERS" for kind in ("", "TRACES_", "METRICS_"))
 _HEADER = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*")
 """What OpenTelemetry's SDK takes for a header; anything else it logs whole, and that may be a key."""
 
 
 def _wrong(environ: Mapping[str, str]) -> list[str]:
-    unknown = [each.name for each in _KNOWN if environ.get(each.name, "").strip() not in each.values]
+    unknown = [name for name, values in _KNOWN.items() if environ.get(name, "").strip() not in values]
     return unknown + [name for name in _HEADERS if not _are_headers(environ.get(name, ""))]
 
 
