@@ -73,9 +73,7 @@ def function(new_subscriber: NewSubscriber) -> Function:
 
 def post(function: Function, said: object) -> Answer:
     """Post as SMN does."""
-    headers = {"Content-Type": "text/plain; charset=utf-8"}
-    if isinstance(said, dict):
-        headers |= {"X-SMN-MESSAGE-TYPE": str(said.get("type"))}
+    headers = {"Content-Type": "text/plain; charset=utf-8", "X-SMN-MESSAGE-TYPE": "Notification"}  # not signed
     return function.post(json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass"), headers)
 
 
