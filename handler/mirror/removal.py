@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -62,13 +62,18 @@ class _Group:
 class _Queue:
     """The turn of one session."""
 
+    changed: threading.Condition
+    """That all who are expected have joined."""
     turn: threading.Lock = field(default_factory=threading.Lock)
     open: _Group | None = None
     expected: int = 0
     """Deliveries that may have something to remove, from before they verify until they have."""
     joined: int = 0
     """Deliveries whose interfaces are in a group."""
-    users: int = 0
+
+    @property
+    def all_joined(self) -> bool:
+        return self.expected <= self.joined
 
 
 class Removals:
@@ -80,26 +85,28 @@ class Removals:
         self._learn = learn
         self._gather_seconds = gather_seconds
         self._queues: dict[tuple[str, str], _Queue] = {}
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
 
     def remove(self, api: MirrorApi, session: MirrorSession, interface_ids: Iterable[str]) -> Removal:
         """Return what became of the interfaces; the caller has confirmed that each is gone.
 
         Never raises for what the API answers: that is in `fates`. Raises DeadlineExceeded to who waits too long.
         """
-        interface_ids = tuple(interface_ids)
-        with self._queue(api.project_id, session.id) as queue:
+        key, interface_ids = (api.project_id, session.id), tuple(interface_ids)
+        with self._lock:
+            queue = self._queue(key)
+            queue.joined += 1
+            opened = queue.open is None
+            group = queue.open = queue.open or _Group()
+            group.ids.update(dict.fromkeys(interface_ids))
+            if queue.all_joined:
+                queue.changed.notify_all()
+        try:
+            removal = self._commit(queue, group, api, session) if opened else _joined(group, api)
+        finally:
             with self._lock:
-                opened = queue.open is None
-                group = queue.open = queue.open or _Group()
-                group.ids.update(dict.fromkeys(interface_ids))
-                queue.joined += 1
-                self._lock.notify_all()
-            try:
-                removal = self._commit(queue, group, api, session) if opened else _joined(group, api)
-            finally:
-                with self._lock:
-                    queue.joined -= 1
+                queue.joined -= 1
+                self._drop(key)
         if removal is None or (not opened and api.deadline.remaining() and _ran_out(removal, interface_ids)):
             return self.remove(api, session, interface_ids)  # it was the time of who committed that was up, not ours
         return removal
@@ -107,33 +114,30 @@ class Removals:
     @contextmanager
     def expecting(self, project_id: str, session_ids: Collection[str]) -> Iterator[None]:
         """Let removals from these sessions wait a moment, so that those of whoever holds this can join them."""
-        with ExitStack() as stack:
-            queues = [stack.enter_context(self._queue(project_id, session_id)) for session_id in session_ids]
-            with self._lock:
-                for queue in queues:
-                    queue.expected += 1
-            try:
-                yield
-            finally:
-                with self._lock:
-                    for queue in queues:
-                        queue.expected -= 1
-                    self._lock.notify_all()
-
-    @contextmanager
-    def _queue(self, project_id: str, session_id: str) -> Iterator[_Queue]:
-        """Hold a session's queue while it is used."""
-        key = (project_id, session_id)
+        keys = [(project_id, session_id) for session_id in session_ids]
         with self._lock:
-            queue = self._queues.setdefault(key, _Queue())
-            queue.users += 1
+            for key in keys:
+                self._queue(key).expected += 1
         try:
-            yield queue
+            yield
         finally:
             with self._lock:
-                queue.users -= 1
-                if not queue.users:
-                    del self._queues[key]
+                for key in keys:
+                    queue = self._queue(key)
+                    queue.expected -= 1
+                    if queue.all_joined:
+                        queue.changed.notify_all()
+                    self._drop(key)
+
+    def _queue(self, key: tuple[str, str]) -> _Queue:
+        if (queue := self._queues.get(key)) is None:
+            queue = self._queues[key] = _Queue(threading.Condition(self._lock))
+        return queue
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        """Forget a session that nobody removes anything from."""
+        if not (self._queues[key].expected or self._queues[key].joined):
+            del self._queues[key]
 
     def _commit(self, queue: _Queue, group: _Group, api: MirrorApi, session: MirrorSession) -> Removal:
         group.error = UnmirrorError("a removal ended by a defect")
@@ -162,8 +166,8 @@ class Removals:
 
     def _gather(self, queue: _Queue, deadline: Deadline) -> None:
         ends = deadline.clock() + min(self._gather_seconds, deadline.remaining())
-        while queue.expected > queue.joined and (left := ends - deadline.clock()) > 0:
-            self._lock.wait(left)
+        while not queue.all_joined and (left := ends - deadline.clock()) > 0:
+            queue.changed.wait(left)
 
 
 def _joined(group: _Group, api: MirrorApi) -> Removal | None:

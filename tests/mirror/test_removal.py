@@ -183,7 +183,7 @@ def test_a_defect_leaves_nobody_waiting(removals: Removals, cloud: Cloud, pool: 
 def joined(removals: Removals) -> int:
     """Return how many deliveries are in the queues just now."""
     with removals._lock:
-        return sum(queue.users for queue in removals._queues.values())
+        return sum(queue.joined for queue in removals._queues.values())
 
 
 def until(condition: object) -> None:
