@@ -11,6 +11,7 @@ from handler import events
 from handler.cli import show
 from handler.cli.options import DONE, FAILED, Common, common, example, fail
 from handler.errors import BadEvent
+from handler.events import explanation
 
 
 @click.command(epilog=example("unmirror explain event.json", exits="1 where the event cannot be read"))
@@ -23,7 +24,7 @@ def explain(chosen: Common, file: Any) -> None:
     and calls nothing.
     """
     try:
-        told = events.explain(events.decode(file.read())).to_json()
+        told = explanation.explain(events.decode(file.read())).to_json()
     except BadEvent as error:
         fail(error, chosen)
     chosen.print_json(told)

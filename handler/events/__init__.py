@@ -2,7 +2,6 @@
 
 from handler.events.binding import from_http
 from handler.events.envelopes import is_gateway_request
-from handler.events.explanation import Explanation, explain
 from handler.events.reading import MAX_DEPTH, MAX_EVENTS, MAX_INTERFACES, Reading, read
 from handler.events.schemas import identifier, validate
 from handler.events.strict import decode
@@ -11,10 +10,8 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_EVENTS",
     "MAX_INTERFACES",
-    "Explanation",
     "Reading",
     "decode",
-    "explain",
     "from_http",
     "identifier",
     "is_gateway_request",

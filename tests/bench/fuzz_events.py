@@ -23,6 +23,7 @@ with atheris.instrument_imports(include=["handler", "jsonschema", "json"]):
     from handler.errors import BadEvent, UnsupportedMedia
     from handler.events import schemas
     from handler.events.envelopes import BATCH, ENVELOPES
+    from handler.events.explanation import explain
 
 BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "HC.VPC", "ce-type": "VPC:CloudTrace:ApiCall"}
 HEADERS = ({}, {"content-type": "application/json"}, BINARY, {"content-type": "application/cloudevents-batch+json"})
@@ -47,7 +48,7 @@ def one_input(data: bytes) -> None:
     way, body = (data[0], data[1:]) if data else (0, b"")
     try:
         payload = events.from_http(HEADERS[way % len(HEADERS)], body) if way < 128 else carried(way, body)
-        json.dumps(events.explain(payload).to_json())
+        json.dumps(explain(payload).to_json())
         events.read(payload)
     except (BadEvent, UnsupportedMedia):
         return

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from handler import events
 from handler.errors import Violation
+from handler.events.explanation import explain
 
 
 def test_it_shows_the_way_from_the_outermost_envelope_to_the_events(example: Any) -> None:
-    told = events.explain(example("smn-trigger")).to_json()
+    told = explain(example("smn-trigger")).to_json()
     assert told["readable"]
     assert told["envelope"] == "smn-trigger"
     assert told["schema"] == "https://unmirror.io/schemas/smn-trigger.json"
@@ -26,7 +26,7 @@ def test_it_shows_the_way_from_the_outermost_envelope_to_the_events(example: Any
 def test_every_kind_of_event_can_be_told(example: Any) -> None:
     kinds = {}
     for payload in (example("cts"), example("timer"), example("trace", 3), example("trace", trace_name="updatePort")):
-        (event,) = events.explain(payload).to_json()["events"]
+        (event,) = explain(payload).to_json()["events"]
         kinds[event["event"]] = event
     assert set(kinds) == {"interfaces_deleted", "sweep_due", "target_deleted", "nothing_for_us"}
     assert kinds["nothing_for_us"]["outcome"] == "ignored"
@@ -35,7 +35,7 @@ def test_every_kind_of_event_can_be_told(example: Any) -> None:
 
 def test_it_shows_how_far_a_broken_payload_came(example: Any, trace: Any) -> None:
     broken = json.dumps({"cts": trace(resource_id=...)})
-    explanation = events.explain({"records": [{"messages": [broken]}]})
+    explanation = explain({"records": [{"messages": [broken]}]})
     assert explanation.envelopes == ("kafka-trigger", "cts")
     assert explanation.unwrapped == ("kafka-trigger",)
     assert explanation.faulty == "cts"
@@ -44,14 +44,14 @@ def test_it_shows_how_far_a_broken_payload_came(example: Any, trace: Any) -> Non
 
 
 def test_it_shows_what_the_nearest_envelopes_miss(trace: Any) -> None:
-    told = events.explain(trace(trace_id=...)).to_json()
+    told = explain(trace(trace_id=...)).to_json()
     assert told["envelope"] is told["schema"] is told["faulty"] is None
     assert told["nearest"][0] == {"envelope": "trace", "missed": [{"path": "$", "rule": "required: trace_id"}]}
 
 
 def test_it_explains_even_what_is_no_json_at_all() -> None:
     for payload in (object(), None, [None], {"cts": {"a": {1: 2}}}):
-        told = events.explain(payload).to_json()
+        told = explain(payload).to_json()
         assert told["fault"]
         assert told["violations"]
         assert told["nearest"] == []

@@ -14,6 +14,7 @@ from handler import events
 from handler.errors import BadEvent, UnsupportedMedia
 from handler.events import schemas
 from handler.events.envelopes import BATCH, ENVELOPES
+from handler.events.explanation import explain
 from handler.model import InterfacesDeleted
 
 # The examples with everything in them unfolded once more, so that mutation reaches what is carried as text.
@@ -77,7 +78,7 @@ def mutants(draw: st.DrawFn) -> Any:
 
 def judge(payload: object) -> None:
     """Read and explain; whatever comes out is complete and in order."""
-    explanation = events.explain(payload)
+    explanation = explain(payload)
     json.dumps(explanation.to_json())
     if explanation.fault is not None:
         with pytest.raises(BadEvent) as refused:

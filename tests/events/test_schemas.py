@@ -18,6 +18,7 @@ from handler import events
 from handler.errors import Violation
 from handler.events import schemas
 from handler.events.envelopes import BATCH, ENVELOPES, Envelope
+from handler.events.explanation import explain
 from handler.events.trace import OPERATIONS
 
 NAMES = [envelope.name for envelope in (*ENVELOPES, BATCH)]
@@ -72,7 +73,7 @@ def test_no_violation_repeats_a_value_or_a_name_of_the_sender(example: Any) -> N
         {"httpMethod": secret, "requestContext": {}, "headers": {secret: secret}, "body": secret},
     ]
     for payload in payloads:
-        explanation = events.explain(payload)
+        explanation = explain(payload)
         assert explanation.fault
         assert secret not in repr(explanation)
 
