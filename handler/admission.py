@@ -170,6 +170,8 @@ class Done:
 
     def before(self, caller: Caller) -> Report | None:
         """Return the report to answer a repetition with; None for what has to be worked on."""
+        if not caller.once:
+            return None
         with self._lock:
             report, until = self._known.get(caller.once, (None, 0.0))
         return report if self._clock() < until else None
