@@ -59,22 +59,25 @@ class _Patience(io.RawIOBase):
         self._sock = sock
         self._seconds = sock.gettimeout()
         self._ends = None if self._seconds is None else time.monotonic() + self._seconds
+        self._reads = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         if self._ends is not None:
-            left = self._ends - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the head of the answer takes too long")
-            self._sock.settimeout(left)
+            self._reads += 1
+            if self._reads > 1:  # most heads come at once, and it costs a system call
+                left = self._ends - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("the head of the answer takes too long")
+                self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
     def end(self) -> None:
-        if self._ends is not None:
-            self._ends = None
+        if self._reads > 1:
             self._sock.settimeout(self._seconds)
+        self._ends = None
 
     def close(self) -> None:
         self._raw.close()

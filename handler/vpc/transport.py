@@ -102,7 +102,8 @@ class Transport:
                 size += len(chunk)
                 if size > MAX_BODY:
                     raise BadReply(f"the VPC API's answer is over {MAX_BODY} bytes")
-                _shrink_timeout(raw, deadline.require("reading the VPC API's answer"))
+                if raw.length_remaining != 0:
+                    _shrink_timeout(raw, deadline.require("reading the VPC API's answer"))
         except DeadlineExceeded as error:
             raise OutcomeUnknown("no time was left to read the VPC API's answer") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
