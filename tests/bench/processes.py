@@ -120,8 +120,8 @@ def listening(served: FunctionProcess, seconds: float = 30) -> None:
     raise TimeoutError("the function did not start")
 
 
-def event(interface_id: str, seconds_ago: float = 10) -> dict[str, Any]:
-    """Return the CTS event of a deletion that was recorded some seconds ago (constructed)."""
+def event(interface_id: str, seconds_ago: float = 10, operation: str = "deletePort") -> dict[str, Any]:
+    """Return the CTS event of an operation that was recorded some seconds ago (constructed)."""
     moment = int((time.time() - seconds_ago) * 1000)
     return {
         "cts": {
@@ -129,7 +129,7 @@ def event(interface_id: str, seconds_ago: float = 10) -> dict[str, Any]:
             "record_time": moment,
             "service_type": "VPC",
             "resource_type": "ports",
-            "trace_name": "deletePort",
+            "trace_name": operation,
             "trace_type": "ApiCall",
             "trace_rating": "normal",
             "trace_id": f"trace-{interface_id}",
@@ -143,9 +143,9 @@ def event(interface_id: str, seconds_ago: float = 10) -> dict[str, Any]:
     }
 
 
-def post(url: str, interface_id: str, seconds_ago: float = 10) -> requests.Response:
+def post(url: str, interface_id: str, operation: str = "deletePort") -> requests.Response:
     """Send one event."""
-    return requests.post(url, json=event(interface_id, seconds_ago), timeout=120)
+    return requests.post(url, json=event(interface_id, operation=operation), timeout=120)
 
 
 def get(url: str) -> requests.Response:
