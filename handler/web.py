@@ -299,7 +299,8 @@ class WebEdge:
 def functions(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Register the edge with the framework; return `on_event` and `on_cloud_event`."""
     functions_framework.errorhandler(Exception)(edge.on_failure)
-    flask.current_app.before_request(edge.before)
+    if flask.has_app_context():  # the framework loads its source within one; who just imports us has no requests
+        flask.current_app.before_request(edge.before)
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
 
 
