@@ -25,6 +25,7 @@ SECONDS = 60.0
 
 MOST_SKEW = 600.0
 """Seconds that the clocks may differ; the API's gateway refuses signatures that are 15 minutes off."""
+SAME_REASON = "for the same reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def check(chosen: Common) -> None:
 def _steps(chosen: Common, interruption: Interruption) -> Iterator[Step]:
     """Yield the steps; what an interruption came before, or in between, was not tried."""
     for step in _tried(chosen, interruption.deadline(chosen.deadline or SECONDS)):
-        if step.status == "failed" and interruption.signal:
+        if interruption.signal and (step.status == "failed" or step.detail == SAME_REASON):
             yield replace(step, status="not_tried", detail="interrupted", request_id="")
         else:
             yield step
@@ -149,7 +150,7 @@ def _calls(api: ProjectApi, project_id: str, *, several: bool) -> Iterator[Step]
             return Step(name, "ok", call(), project_id)
         except UnmirrorError as error:
             if str(error) in said:
-                return Step(name, "not_tried", "for the same reason", project_id)
+                return Step(name, "not_tried", SAME_REASON, project_id)
             said.add(str(error))
             return _failed(name, error, project_id)
 
