@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 PICTURE = Path(__file__).with_name("demo.svg")
-COLUMNS = 90
+COLUMNS = 80
 
 _FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
@@ -60,10 +60,9 @@ def drawn(output: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in svg.splitlines())
 
 
-def words(svg: str) -> str:
-    """Return what is to be read in a picture, without its times and with one blank between words."""
-    lines = re.findall(r"<text [^>]*>([^<]*)</text>", svg)
-    return re.sub(r"\d+ ms", "0 ms", " ".join(unescape(" ".join(lines)).split()))
+def letters(svg: str) -> str:
+    """Return what is to be read in a picture, without blanks: each stretch of one colour stands for itself there."""
+    return "".join(unescape("".join(re.findall(r"<text [^>]*>([^<]*)</text>", svg))).split())
 
 
 if __name__ == "__main__":
