@@ -244,8 +244,9 @@ class WebEdge:
 
     def _body(self, request: flask.Request, deadline: Deadline) -> bytes:
         """Read the body whole, but never keep more than the limit: the framework itself knows none."""
-        most = self.service.settings.max_batch_bytes if _is_batch(request) else MAX_BODY
-        promised = request.content_length
+        most, promised = MAX_BODY, request.content_length
+        if (promised is None or promised > most) and _is_batch(request):
+            most = self.service.settings.max_batch_bytes
         body = bytearray()
         if promised is None or promised <= most:
             with self.watch.over(request, deadline):

@@ -38,10 +38,11 @@ class Envelope:
 
     def bears(self, value: Mapping[str, object]) -> bool:
         """Tell whether the object bears all marks."""
-        return (
-            all(name in value for name in self.has)
-            and all(value.get(name) == own for name, own in self.says.items())
-            and not any(name in value for name in self.lacks)
+        for name in self.has:  # a loop, because each event is asked this of each envelope
+            if name not in value:
+                return False
+        return all(value.get(name) == own for name, own in self.says.items()) and not any(
+            name in value for name in self.lacks
         )
 
 
