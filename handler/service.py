@@ -147,8 +147,8 @@ class Service:
             if report.detachments:
                 report = replace(report, cause=self._cause(event))
         except UnmirrorError as error:
-            report = self._failed(origin, error)
-        return replace(report, api_calls=api.calls if api else 0, project_id=api.project_id if api else None)
+            report = replace(self._failed(origin, error), project_id=api.project_id if api else None)
+        return replace(report, api_calls=api.calls) if api and api.calls else report
 
     def _act(self, event: InterfacesDeleted | TargetDeleted | SweepDue, api: ProjectApi, arrived: float) -> Report:
         match event:
