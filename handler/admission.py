@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from math import inf
+from typing import TYPE_CHECKING
 
-from handler import smn, telemetry
+from handler import telemetry
 from handler.errors import CannotVerify, NotAdmitted
-from handler.fetch import Fetch
 from handler.report import Report
 from handler.settings import Settings
+
+if TYPE_CHECKING:  # only who takes SMN's messages pays for what verifies them
+    from handler import smn
+    from handler.fetch import Fetch
 
 HOW_TO_OPEN = (
     "nobody is admitted: set UNMIRROR_WEBHOOK_SECRETS, UNMIRROR_BEARER_TOKENS or UNMIRROR_SMN_TOPICS, "
@@ -64,6 +68,10 @@ class Admission:
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> Admission:
         """Open the doors; raise NotConfigured where what one of them needs is not installed."""
+        if not settings.smn_topics:
+            return cls(settings)
+        from handler import smn
+
         return cls(settings, smn.Topics.of(settings, fetch, now))
 
     @property
@@ -83,7 +91,7 @@ class Admission:
         verified even where another door is open: only then may its subscription be confirmed.
         """
         stuck: CannotVerify | None = None
-        if self.topics is not None and smn.MARK in body:
+        if self.topics is not None and self.topics.may_be(body):
             try:
                 message = self.topics.verified(body, min(SMN_SECONDS, seconds))
             except NotAdmitted as refusal:
@@ -91,8 +99,7 @@ class Admission:
             except CannotVerify as error:
                 stuck = error
             else:
-                window = (smn.OLDEST + smn.EARLIEST).total_seconds()
-                return Caller(_digest(b"smn", message.text), window, SMN_SECONDS, message)
+                return Caller(_digest(b"smn", message.text), self.topics.window, SMN_SECONDS, message)
         if self.settings.webhook_secrets and "webhook-signature" in headers and self._is_signed(headers, body):
             id_ = headers["webhook-id"].encode("utf-8", "surrogateescape")
             return Caller(_digest(b"webhook", id_, body), 2 * WEBHOOK_TOLERANCE.total_seconds())

@@ -224,14 +224,21 @@ class Topics:
     now: Callable[[], datetime]
 
     @classmethod
-    def of(cls, settings: Settings, fetch: Fetch | None, now: Callable[[], datetime]) -> Topics | None:
-        """Return them, None when none is set; raise NotConfigured where what verifies messages is not installed."""
-        if not settings.smn_topics:
-            return None
+    def of(cls, settings: Settings, fetch: Fetch | None, now: Callable[[], datetime]) -> Topics:
+        """Return the topics that are set; raise NotConfigured where what verifies messages is not installed."""
         if find_spec("cryptography") is None:
             raise NotConfigured("UNMIRROR_SMN_TOPICS needs cryptography: pip install 'unmirror[smn]'")
         fetch = fetch or Fetch()
         return cls(settings, Certificates(fetch), fetch, now)
+
+    @property
+    def window(self) -> float:
+        """Seconds for which a message can be shown again."""
+        return (OLDEST + EARLIEST).total_seconds()
+
+    def may_be(self, body: bytes) -> bool:
+        """Tell whether a body could be a message of SMN's at all."""
+        return MARK in body
 
     def verified(self, body: bytes, seconds: float) -> Message:
         """Return the message of one of the topics that the body is.

@@ -20,7 +20,6 @@ from handler import __version__, answers, events, telemetry
 from handler.admission import HOW_TO_OPEN, TRUSTING, Admission, Caller, Done
 from handler.answers import Answer
 from handler.errors import BadEvent, MethodNotAllowed, TooLarge, TooLong, TooSlow, UnmirrorError, UnsupportedMedia
-from handler.fetch import Fetch
 from handler.model import Deadline
 from handler.places import serving_threads
 from handler.service import Service, utc_now
@@ -28,6 +27,8 @@ from handler.vpc.credentials import AccessKey
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
+
+    from handler.fetch import Fetch
 
 MAX_BODY = 256 * 1024
 """Bytes; also what FunctionGraph hands on for an asynchronous invocation. A batch may have more, by a setting."""

@@ -13,7 +13,7 @@ from tests.function import settings_for
 from tests.processes import environment, run
 from tests.test_on_event import delete
 
-NEVER = ("handler.cli", "rich", "aiohttp", "opentelemetry", "cryptography", "handler.otel")
+NEVER = ("handler.cli", "rich", "aiohttp", "opentelemetry", "cryptography", "handler.otel", "handler.smn")
 
 ONE_DELIVERY = """
 from functions_framework import create_app

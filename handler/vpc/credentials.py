@@ -7,16 +7,18 @@ the environment, the profile file, CCE pod identity, the ECS metadata service.
 
 from __future__ import annotations
 
-import configparser
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from handler.errors import DeadlineExceeded, NotConfigured
 from handler.model import Deadline
+
+if TYPE_CHECKING:
+    from configparser import ConfigParser
 
 NAMES = (
     "HUAWEICLOUD_SDK_AK",
@@ -199,8 +201,10 @@ def _from_profile(environ: Mapping[str, str], home: Path) -> AccessKey:
     return key
 
 
-def profiles(environ: Mapping[str, str], home: Path) -> configparser.ConfigParser:
+def profiles(environ: Mapping[str, str], home: Path) -> ConfigParser:
     """Return the profile file: a section each. Raises NoKeyHere where there is none, or it cannot be read."""
+    import configparser  # most functions have their keys from elsewhere
+
     named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
     profile = configparser.ConfigParser(interpolation=None)
     try:
