@@ -15,6 +15,7 @@ from handler.events.envelopes import BATCH, ENVELOPES
 
 ROUNDS = 1_000
 GOAL = 0.5
+_BATCH = "application/cloudevents-batch+json"  # without it an array is refused
 
 
 def main() -> None:
@@ -22,11 +23,12 @@ def main() -> None:
     worst = 0.0
     for envelope in (*ENVELOPES, BATCH):
         body = json.dumps(schemas.schema(envelope.name)["examples"][0]).encode()
+        headers = {"content-type": _BATCH if envelope is BATCH else "application/json"}
         count = len(events.read(events.decode(body)).events)
         took = []
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            events.read(events.from_http({"content-type": "application/json"}, body))
+            events.read(events.from_http(headers, body))
             took.append((time.perf_counter() - began) * 1000)
         median, tail = statistics.median(took), statistics.quantiles(took, n=100)[98]
         worst = max(worst, median / count)
