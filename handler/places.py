@@ -24,7 +24,7 @@ def serving_threads(environ: Mapping[str, str]) -> float:
 
 
 class Places:
-    """Who has how many of the threads. A project may have all that the others do not need to be served at all."""
+    """Who has how many of the threads. A project may have all but one for each other, and half of them in any case."""
 
     def __init__(self, threads: float, projects: frozenset[str]) -> None:
         self._threads = threads
@@ -40,7 +40,8 @@ class Places:
             return
         with self._lock:
             idle = sum(1 for other in self._projects if other != project_id and not self._taken[other])
-            if self._taken[project_id] and self._taken.total() + 1 + idle > self._threads:
+            kept_free = min(idle, self._threads / 2)
+            if self._taken[project_id] and self._taken.total() + 1 + kept_free > self._threads:
                 raise Busy("too many deliveries of this project are under way: the rest is left to other projects")
             self._taken[project_id] += 1
         try:

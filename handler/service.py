@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -14,6 +13,7 @@ from math import inf
 from handler import events, signals, telemetry
 from handler.errors import Busy, NotAllowed, NotConfigured, UnmirrorError
 from handler.events import Reading
+from handler.mirror.abreast import each
 from handler.mirror.detach import Detach, Protected
 from handler.mirror.removal import Removals
 from handler.mirror.snapshot import Looks
@@ -30,9 +30,6 @@ from handler.vpc.credentials import AccessKey, Credentials
 
 MOST_TEXT = 64
 """Characters of a text of an event that are repeated in a report."""
-
-BATCH_WORKERS = 8
-"""Events of one delivery that are worked on at a time: enough for their removals to meet in one group."""
 
 
 def utc_now() -> datetime:
@@ -126,17 +123,16 @@ class Service:
     def _work(self, reading: Reading, delivery: _Delivery) -> Report:
         if len(reading.events) == 1:
             return self._handle(reading.events[0], delivery)
-        with ThreadPoolExecutor(min(BATCH_WORKERS, len(reading.events))) as pool:
-            parts = pool.map(lambda event: self._handle(event, delivery), reading.events)
-            return gather(reading.id, reading.envelope, parts)
+        parts = each(lambda event: self._handle(event, delivery), reading.events)
+        return gather(reading.id, reading.envelope, parts)
 
     def _handle(self, event: Event, delivery: _Delivery) -> Report:
         origin = event.origin
         if isinstance(event, SweepDue) and origin.project_id is None and len(self.settings.projects) > 1:
             # one after another: each gets the pace that the API allows, and what fails in one stops no other
             projects = self.sweep.in_turn(self.settings.projects)
-            each = (replace(event, origin=replace(origin, project_id=project_id)) for project_id in projects)
-            parts = [self._handle(one, delivery) for one in each]
+            sweeps = (replace(event, origin=replace(origin, project_id=project_id)) for project_id in projects)
+            parts = [self._handle(one, delivery) for one in sweeps]
             return gather(origin.id, origin.envelope, parts, what="projects")
         api: ProjectApi | None = None
         try:

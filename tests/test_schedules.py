@@ -178,6 +178,23 @@ def test_a_project_that_hangs_leaves_a_thread_to_the_other(
     assert function.post(deleted(SLOW)).status == 200
 
 
+def test_one_of_more_projects_than_threads_has_half_of_them(
+    emulator: Emulator, new_function: NewFunction, two_projects: tuple[Function, Callable[..., dict[str, Any]]]
+) -> None:
+    """Where each of the others was kept a thread, a storm in one project would be served one by one."""
+    _, deleted = two_projects
+    others = ",".join(f"{number:032x}" for number in range(1, 9))
+    function = new_function(UNMIRROR_PROJECTS=f"{QUICK},{SLOW},{others}", THREADS="4")
+    assert function.post(deleted(QUICK)).status == 200
+    with ThreadPoolExecutor(3) as pool:
+        with held(emulator, "show_port") as reached:
+            slow = [pool.submit(function.post, deleted(SLOW)) for _ in range(3)]
+            assert reached.wait(10)
+            assert next(iter(as_completed(slow, 30))).result().status == 503
+            assert [function.post(deleted(QUICK)).status for _ in range(3)] == [200] * 3
+        assert sorted(each.result(30).status for each in slow) == [200, 200, 503]
+
+
 def test_a_project_that_is_throttled_slows_no_other(
     emulator: Emulator, two_projects: tuple[Function, Callable[..., dict[str, Any]]]
 ) -> None:

@@ -10,6 +10,7 @@ bind = f"{os.environ.get('HOST') or '0.0.0.0'}:{os.environ.get('PORT') or 8000}"
 workers = 1  # the looks and removals that deliveries share are shared within a process
 worker_class = "gthread"
 threads = int(os.environ.get("THREADS") or 32)  # a delivery that waits for a shared look costs a thread and no call
+os.environ["THREADS"] = str(threads)  # the function shares them among its projects
 
 timeout = 0  # each delivery has its own deadline; a worker is not killed for a slow cloud
 graceful_timeout = int(os.environ.get("GRACE") or 8)  # within the 10 s that the shortest platform gives

@@ -1,8 +1,8 @@
-"""Several calls in flight, never more than agreed, and never more work queued than is under way."""
+"""Several calls in flight, never more than agreed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
@@ -12,11 +12,24 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+IN_FLIGHT = 8
+"""Calls at a time, for one delivery."""
+
+
+def each(work: Callable[[T], R], items: Collection[T], in_flight: int = IN_FLIGHT) -> list[R]:
+    """Return the result of each item, in their order. One alone is worked on in the thread of the caller."""
+    if min(len(items), in_flight) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(len(items), in_flight)) as pool:
+        return list(pool.map(work, items))
+
+
 @contextmanager
 def abreast(work: Callable[[T], R], items: Iterable[T], in_flight: int) -> Iterator[Iterator[tuple[T, R]]]:
     """Work on the items, at most `in_flight` at a time; give each with its result, in the order they end.
 
-    What `work` raises is raised here. Leaving the block begins nothing more and waits for what is under way.
+    For so many that they are not to be queued all at once: no more wait than are under way. What `work` raises is
+    raised here. Leaving the block begins nothing more and waits for what is under way.
     """
     todo = iter(items)
     with ThreadPoolExecutor(in_flight) as pool:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 
 from handler.errors import StillExists, UnmirrorError
+from handler.mirror.abreast import IN_FLIGHT, each
 from handler.mirror.api import MirrorApi
 from handler.mirror.freshness import Need
 from handler.mirror.ledger import Ledger
@@ -84,6 +85,8 @@ class Detach:
     """Waits that many seconds."""
     protect: Protected = Protected()
     dry_run: bool = False
+    in_flight: int = IN_FLIGHT
+    """Verifications at a time, for one event."""
     told: Ledger = field(default_factory=Ledger)
     """Entered (project id, interface id) for each interface that an event named."""
 
@@ -138,14 +141,18 @@ class Detach:
 
     def _verify(self, suspects: Collection[str], api: MirrorApi) -> dict[str, Presence | UnmirrorError]:
         """Ask for each suspect; for those that still exist again, a few times."""
-        known = {id_: self._ask(id_, api) for id_ in suspects}
+        known = self._ask_each(suspects, api)
         for seconds in STILL_THERE_PAUSES:
             alive = [id_ for id_, presence in known.items() if isinstance(presence, Presence) and presence.exists]
             if not alive or api.deadline.remaining() <= seconds:
                 break
             self.pause(seconds)
-            known.update({id_: self._ask(id_, api) for id_ in alive})
+            known.update(self._ask_each(alive, api))
         return known
+
+    def _ask_each(self, interface_ids: Collection[str], api: MirrorApi) -> dict[str, Presence | UnmirrorError]:
+        answers = each(lambda id_: self._ask(id_, api), interface_ids, self.in_flight)
+        return dict(zip(interface_ids, answers, strict=True))
 
     def _ask(self, interface_id: str, api: MirrorApi) -> Presence | UnmirrorError:
         try:

@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import islice
 
 from handler.errors import UnmirrorError
+from handler.mirror.abreast import IN_FLIGHT
 from handler.mirror.api import MirrorApi
 from handler.mirror.clearing import MOST_AGAIN, Clearing, Progress, Terms
 from handler.mirror.detach import Detach, lost_targets
@@ -55,7 +56,7 @@ class Sweep:
         detach: Detach,
         allows: Callable[[int, int], bool],
         *,
-        in_flight: int = 8,
+        in_flight: int = IN_FLIGHT,
         tell: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         """Take the safety limit as `allows(leaving, sources seen)`; `tell` hears how far a sweep has come."""

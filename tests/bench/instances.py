@@ -224,4 +224,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["cloud"]:
         _serve_cloud(int(sys.argv[2]))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 800)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 400)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 import requests
 
 from handler.cli.tenant import Tenant
+from handler.places import serving_threads
 from handler.vpc.emulator import Emulator
 from tests.function import Answer, check, settings_for
 from tests.test_on_event import delete, sources, trace, without
@@ -153,6 +155,14 @@ def test_it_is_the_image_that_the_platforms_ask_for(image: Path, configuration: 
     assert not list(image.glob("opt/venv/**/pip*")), "nothing to install with"
     writable = [path for top in ("opt", "app") for path in (image / top).rglob("*") if path.stat().st_uid == 1003]
     assert writable == []
+
+
+@pytest.mark.parametrize("asked", ["", "12"])
+def test_the_function_knows_how_many_threads_serve_it(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """Several projects share them by that number."""
+    monkeypatch.setenv("THREADS", asked)
+    served = runpy.run_path("deploy/container/gunicorn.conf.py")["threads"]
+    assert served == serving_threads(os.environ) == int(asked or 32)
 
 
 def test_functiongraph_can_call_it(container: Container, tenant: Tenant) -> None:

@@ -231,6 +231,7 @@ class World:
                 removals=modules["removal"].Removals(looks.learn),
                 clock=self.clock,
                 pause=self.pause,
+                in_flight=1,  # the threads are the schedule's
             )
 
     def pause(self, seconds: float) -> None:
