@@ -72,7 +72,8 @@ class Metric:
 
 
 DELIVERIES = Metric(
-    "unmirror.deliveries", "counter", "{delivery}", "Deliveries, also those that were refused", ("envelope", "outcome")
+    *("unmirror.deliveries", "counter", "{delivery}", "Deliveries, also those that were refused"),
+    ("envelope", "outcome", "problem"),
 )
 DELIVERY_DURATION = Metric(
     "unmirror.delivery.duration", "histogram", "s", "Of deliveries that were read", ("envelope", "outcome"), _SECONDS
@@ -176,7 +177,7 @@ class OpenTelemetry(Signals):
 
     def refused(self, error: UnmirrorError) -> None:
         """Count a delivery that was not admitted, or could not be read."""
-        self._measure(DELIVERIES, 1, getattr(error, "envelope", None) or "unknown", error.slug)
+        self._measure(DELIVERIES, 1, getattr(error, "envelope", None) or "unknown", error.slug, error.slug)
 
 
 class _Heard(Listener):
@@ -210,7 +211,7 @@ class _Heard(Listener):
             self._measure(PAYLOAD_DRIFT, 1, envelope, what)
 
     def ended(self, report: Report) -> None:
-        self._measure(DELIVERIES, 1, report.envelope, report.outcome)
+        self._measure(DELIVERIES, 1, report.envelope, report.outcome, report.error.slug if report.error else "none")
         self._measure(DELIVERY_DURATION, report.seconds, report.envelope, report.outcome)
         for leaf in report.leaves():
             self._decided(leaf)

@@ -126,9 +126,9 @@ class SweepFigures:
     sources: int
     """Distinct interfaces that are a source of a session."""
     listed: int
-    """Of the sources and targets, those that the lists showed: they exist."""
+    """Sources that the lists showed: they exist."""
     hidden: int
-    """Those that the lists do not show and that exist all the same: the lists show less than there is."""
+    """Sources that the lists do not show and that exist all the same: the lists show less than there is."""
     gone: int
     """Sources that the API confirmed gone."""
     detached: int
@@ -136,7 +136,8 @@ class SweepFigures:
     protected: int
     """Gone sources that a protected session keeps; `kept` names them."""
     unknown: int
-    """Sources and targets of which nothing could be learned; `kept` names the first hundred and says why."""
+    """Sources of which nothing could be learned: all others are listed, hidden or gone. `kept` names the first hundred
+    that were asked for, and says why."""
     found_by_sweep: int
     """Of the detached, those that no event of this process had named: events that were lost or are late."""
     places_freed: int
@@ -188,7 +189,7 @@ class Report:
     """The reports of a delivery that held several events, in its order."""
     look: Look | None = None
     cause: Cause | None = None
-    """None where nothing was detached, planned or tried to be."""
+    """None where there was nothing to do."""
     shared: bool = False
     """Whether it was another delivery's sweep that did all this, and was fresh enough for this one."""
     _json: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

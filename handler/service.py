@@ -21,7 +21,7 @@ from handler.mirror.sweep import Sweep
 from handler.mirror.verification import Verifications
 from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
 from handler.places import Places
-from handler.report import Cause, Outcome, Report, gather
+from handler.report import IDLE, Cause, Outcome, Report, gather
 from handler.settings import Settings
 from handler.signals import Listener, Signals
 from handler.telemetry import Trace
@@ -140,10 +140,10 @@ class Service:
                 return _report(origin, event.outcome, event.reason)
             api = self.api(self.project_of(origin), delivery.deadline, delivery.credentials, delivery.listener.called)
             report = self._act(event, api, delivery.arrived)
-            if report.detachments:
-                report = replace(report, cause=self._cause(event))
         except UnmirrorError as error:
             report = replace(self._failed(origin, error), project_id=api.project_id if api else None)
+        if report.detachments or report.outcome not in IDLE:
+            report = replace(report, cause=self._cause(event))
         return replace(report, api_calls=api.calls) if api and api.calls else report
 
     def _act(self, event: InterfacesDeleted | TargetDeleted | SweepDue, api: ProjectApi, arrived: float) -> Report:

@@ -16,7 +16,7 @@ import requests
 from handler import events, functiongraph, telemetry
 from handler.cli.demo import cts_event
 from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.errors import ApiRefused, ApiUnavailable, StillExists, UnmirrorError
+from handler.errors import ApiRefused, ApiUnavailable, Busy, NotAllowed, StillExists, UnmirrorError
 from handler.events import schemas
 from handler.report import Detachment, Kept, Outcome, Report
 from handler.vpc.emulator import Emulator, Fault
@@ -61,7 +61,7 @@ def kinds_of(error: type[UnmirrorError]) -> Iterator[type[UnmirrorError]]:
 
 def test_the_schema_names_every_event_and_says_what_to_do() -> None:
     outcomes = {f"delivery.{outcome}" for outcome in get_args(Outcome)}
-    in_reports = (ApiRefused, ApiUnavailable, StillExists)
+    in_reports = (ApiRefused, ApiUnavailable, Busy, NotAllowed, StillExists)
     refusals = {f"delivery.{kind.slug}" for kind in kinds_of(UnmirrorError) if not issubclass(kind, in_reports)}
     statuses = {f"interface.{status}" for status in get_args(get_type_hints(Detachment)["status"])}
     named = {name for name in TITLES if name.startswith(("delivery.", "interface."))}
@@ -195,6 +195,15 @@ def test_why_the_other_one_stayed_is_said_where_nothing_was_done(
     (line,) = lines()
     assert line["kept"] == [{"interface_id": gone, "why": "protected"}]
     assert "report" not in line
+
+
+def test_who_says_that_a_living_interface_is_deleted_is_told(function: Function, tenant: Tenant, lines: Lines) -> None:
+    function.post({"cts": trace(tenant.interfaces["web-1"], user={"name": "mallory"})})
+    (line,) = lines()
+    assert line["event"] == "delivery.still_exists"
+    cause = line["report"]["cause"]
+    assert (cause["operation"], cause["actor"]) == ("VPC deletePort", "mallory")
+    assert cause["time"]
 
 
 def test_deliveries_that_one_sweep_serves_tell_its_detachments_once(

@@ -237,6 +237,45 @@ def test_a_protected_session_keeps_what_it_has(new_function: NewFunction, tenant
     assert set(kept["session_ids"]) == {tenant.sessions["pci-payments"], tenant.sessions["forensics-case-17"]}
 
 
+def test_what_only_protected_sessions_list_is_told_apart_from_what_none_lists(
+    new_function: NewFunction, tenant: Tenant, emulator: Emulator
+) -> None:
+    report = new_function(UNMIRROR_PROTECT="*").post(deleted(delete(tenant))).report
+    assert report["outcome"] == "nothing_to_do"
+    assert report["reason"] == "no session has anything to lose; 1 interface(s) stay in protected sessions"
+    assert emulator.changes() == []
+
+
+def test_a_living_interface_is_found_alive_in_a_protected_session_too(
+    new_function: NewFunction, tenant: Tenant, emulator: Emulator
+) -> None:
+    living = tenant.interfaces["web-1"]
+    answer = new_function(UNMIRROR_PROTECT="*").post(deleted(living))
+    assert answer.status == 503
+    (kept,) = answer.report["kept"]
+    assert (kept["why"], kept["session_ids"]) == (
+        "still_exists",
+        [id_ for id_, ids in tenant.cloud.sources(PROJECT_ID).items() if living in ids],
+    )
+    assert emulator.changes() == []
+
+
+def test_where_nothing_could_change_the_answer_does_not_wait_for_the_api(
+    new_function: NewFunction, tenant: Tenant, emulator: Emulator
+) -> None:
+    """A protected session keeps it, gone or not: that it cannot be asked for is no reason to send again."""
+    emulator.faults.append(Fault(operation="show_port", status=403, body=b'{"error_code":"VPC.0010"}'))
+    answer = new_function(UNMIRROR_PROTECT="*").post(deleted(delete(tenant)))
+    assert (answer.status, [each["why"] for each in answer.report["kept"]]) == (200, ["protected"])
+
+
+def test_a_dry_run_never_says_that_it_detached(new_function: NewFunction, tenant: Tenant) -> None:
+    event = deleted(delete(tenant), tenant.interfaces["web-1"])
+    report = new_function(UNMIRROR_DRY_RUN="1").post(event).report
+    assert report["outcome"] == "partial"
+    assert report["reason"].startswith("dry run: would detach 1 deleted interface(s) in 3 session(s); ")
+
+
 def test_a_session_that_lost_its_target_is_reported_and_never_touched(
     function: Function, tenant: Tenant, emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:

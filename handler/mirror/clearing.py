@@ -109,9 +109,10 @@ class Clearing:
 
     def seen(self) -> frozenset[str]:
         """Return the interfaces that were seen to exist so far."""
-        return frozenset(id_ for id_ in self.interfaces if id_ not in self.lookup.unseen or self._exists(id_))
+        return frozenset(id_ for id_ in self.interfaces if id_ not in self.lookup.unseen or self.exists(id_))
 
-    def _exists(self, id_: str) -> bool:
+    def exists(self, id_: str) -> bool:
+        """Tell whether the API, asked for this id, showed it."""
         answer = self.known.get(id_)
         return isinstance(answer, Presence) and answer.exists
 

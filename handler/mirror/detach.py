@@ -69,7 +69,8 @@ class Plan:
     @property
     def suspects(self) -> tuple[str, ...]:
         """The interfaces whose absence has to be verified, each once."""
-        return tuple(dict.fromkeys([id_ for ids in self.leaving.values() for id_ in ids] + list(self.targets)))
+        leaving = [id_ for ids in self.leaving.values() for id_ in ids]
+        return tuple(dict.fromkeys([*leaving, *self.targets, *self.protected]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Detach:
             snapshot,
             api.project_id,
             detachments=detachments,
-            kept=[*_kept_back(plan, known), *_not_mirrored(plan, known), *_spared(plan)],
+            kept=[*_kept_back(plan, known), *_not_mirrored(plan, known), *_spared(plan, known)],
             lost_targets=lost_targets(snapshot, [id_ for id_ in plan.targets if id_ in gone]),
             gone={
                 id_: presence.request_id
@@ -192,6 +193,7 @@ def conclude(
     done = [each for each in detachments if each.status == "detached"]
     planned = [each for each in detachments if each.status == "planned"]
     alive = [each for each in kept if each.why == "still_exists"]
+    spared = [each for each in kept if each.why == "protected"]
     outcome: Outcome
     if errors and (done or planned):
         outcome = "partial"
@@ -205,7 +207,7 @@ def conclude(
         delivery_id=event.origin.id,
         envelope=event.origin.envelope,
         outcome=outcome,
-        reason=_reason(outcome, done or planned, alive, errors),
+        reason=_reason(outcome, done or planned, alive, spared, errors),
         project_id=project_id,
         dry_run=dry_run,
         detachments=tuple(detachments),
@@ -219,40 +221,48 @@ def conclude(
 
 
 def _reason(
-    outcome: Outcome, done: Sequence[Detachment], alive: Sequence[Kept], errors: Sequence[UnmirrorError]
+    outcome: Outcome,
+    done: Sequence[Detachment],
+    alive: Sequence[Kept],
+    spared: Sequence[Kept],
+    errors: Sequence[UnmirrorError],
 ) -> str:
     interfaces = {id_ for each in done for id_ in each.interface_ids}
     left = f"{len(interfaces)} deleted interface(s) in {len({each.session_id for each in done})} session(s)"
+    detached = f"dry run: would detach {left}" if any(each.status == "planned" for each in done) else f"detached {left}"
     match outcome:
-        case "detached":
-            return f"detached {left}"
-        case "planned":
-            return f"dry run: would detach {left}"
+        case "detached" | "planned":
+            return detached
         case "still_exists":
             return f"{len(alive)} interface(s) said to be deleted still exist; nothing was detached"
         case "nothing_to_do":
-            return "no session has anything to lose"
+            kept = f"; {len(spared)} interface(s) stay in protected sessions" if spared else ""
+            return f"no session has anything to lose{kept}"
         case _:
             undone = f"{len(errors) - len(alive)} failed, {len(alive)} still exist"
-            return f"detached {left}; {undone}" if done else undone
+            return f"{detached}; {undone}" if done else undone
 
 
 def _kept_back(plan: Plan, known: Mapping[str, Presence | UnmirrorError]) -> Iterable[Kept]:
     for id_, presence in known.items():
         sessions = tuple(session_id for session_id, ids in plan.leaving.items() if id_ in ids)
         if isinstance(presence, UnmirrorError):
-            yield Kept(id_, "unconfirmed", sessions, getattr(presence, "request_id", ""), presence)
+            if sessions or id_ in plan.targets:  # else it is protected, whatever the answer
+                yield Kept(id_, "unconfirmed", sessions, getattr(presence, "request_id", ""), presence)
         elif presence.exists:
             error = StillExists("said to be deleted, but the VPC API still shows it")
-            yield Kept(id_, "still_exists", sessions, presence.request_id, error)
+            yield Kept(id_, "still_exists", sessions + plan.protected.get(id_, ()), presence.request_id, error)
 
 
 def _not_mirrored(plan: Plan, known: Mapping[str, Presence | UnmirrorError]) -> Iterable[Kept]:
     return (Kept(id_, "not_mirrored") for id_ in plan.unmirrored if id_ not in known)
 
 
-def _spared(plan: Plan) -> Iterable[Kept]:
-    return (Kept(id_, "protected", sessions) for id_, sessions in plan.protected.items())
+def _spared(plan: Plan, known: Mapping[str, Presence | UnmirrorError]) -> Iterable[Kept]:
+    for id_, sessions in plan.protected.items():
+        presence = known[id_]
+        if isinstance(presence, UnmirrorError) or not presence.exists:
+            yield Kept(id_, "protected", sessions)
 
 
 def _detachments(session: MirrorSession, ids: Sequence[str], removal: Removal) -> list[Detachment]:

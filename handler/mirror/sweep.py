@@ -164,16 +164,16 @@ def _figures(project_id: str, clearing: Clearing, detach: Detach, *, complete: b
     emptied = {each.session_id for each in left if each.sources_after == ()} & enabled
     sources_now = {session.id: session.sources for session in mirrors}
     sources_now |= {each.session_id: each.sources_after or () for each in left}
-    unknown = sum(not isinstance(clearing.known.get(id_), Presence) for id_ in lookup.unseen)
+    undecided = [id_ for id_ in lookup.unseen if not isinstance(clearing.known.get(id_), Presence)]
     return SweepFigures(
         sessions=len(clearing.sessions),
         sources=len(clearing.sources),
-        listed=len(clearing.interfaces) - len(lookup.unseen),
-        hidden=clearing.alive,
+        listed=len(clearing.sources.keys() - lookup.unseen),
+        hidden=sum(clearing.exists(id_) for id_ in clearing.sources),
         gone=sum(id_ in clearing.sources for id_ in gone),
         detached=len(detached),
         protected=sum(id_ in gone for id_ in clearing.plan.protected),
-        unknown=unknown,
+        unknown=sum(id_ in clearing.sources for id_ in undecided),
         found_by_sweep=len(detached - heard_of),
         places_freed=sum(len(each.interface_ids) for each in left),
         emptied=SessionCount.of(emptied),
@@ -183,7 +183,7 @@ def _figures(project_id: str, clearing: Clearing, detach: Detach, *, complete: b
         pages=lookup.pages,
         batches=lookup.batches,
         asked=len(clearing.known),
-        complete=complete and not unknown,
+        complete=complete and not undecided,
         stop=clearing.stop,
     )
 

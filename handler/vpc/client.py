@@ -153,7 +153,7 @@ class ProjectApi:
     key: AccessKey | None = field(default=None, repr=False)
     tell: Callable[[Call], None] = lambda _: None
     calls: int = 0
-    """HTTP calls made so far."""
+    """HTTP calls made so far, whether answered or not."""
     log: deque[Call] = field(default_factory=lambda: deque(maxlen=256))
     """The last of them."""
 
@@ -298,16 +298,16 @@ class ProjectApi:
         client = self.client
         pace = client.pace(self.project_id)
         client.guard.enter(key, self.deadline)
-        began = client.clock()
+        began: float | None = None
         try:
             sent_at = pace.wait(self.deadline)
             headers = self._signed(method, target, body, key)
-            self.calls += 1
             began = client.clock()
             reply = client.transport.send(method, target, headers, body, self.deadline)
-        except BaseException:  # even a defect must not leave the others waiting for what becomes of the key
+        except BaseException as error:  # even a defect must not leave the others waiting for what becomes of the key
             client.guard.undecided(key)
-            self._note(Call(operation, 0, "", client.clock() - began))
+            if began is not None and not isinstance(error, DeadlineExceeded):  # that one says that nothing was sent
+                self._note(Call(operation, 0, "", client.clock() - began))
             raise
         self._note(Call(operation, reply.status, reply.request_id, reply.seconds))
         what = None if reply.status == 200 else _meaning(operation, reply)
@@ -324,6 +324,7 @@ class ProjectApi:
         return reply
 
     def _note(self, call: Call) -> None:
+        self.calls += 1
         self.log.append(call)
         self.tell(call)
 

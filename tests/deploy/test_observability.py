@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,6 +19,7 @@ from handler.report import Detachment, Outcome
 from tests.test_log import kinds_of
 
 FOLDER = Path("deploy/observability")
+PROMTOOL = shutil.which("promtool")
 
 _UNITS = {"s": "_seconds"}
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -85,6 +88,7 @@ def values() -> dict[str, set[str]]:
     slugs = {kind.slug for kind in kinds_of(UnmirrorError)}
     return {
         "outcome": {*get_args(Outcome), *slugs},
+        "problem": {*slugs, "none"},
         "state": {*SOURCE_STATES, *SESSION_STATES},
         "reused": {"true", "false"},
         "status": {*get_args(get_type_hints(Detachment)["status"]), *map(str, range(200, 600)), "none"},
@@ -97,6 +101,21 @@ def test_a_query_asks_for_values_that_there_are(where: str) -> None:
     for label, text in re.findall(r'(\w+)\s*[=!]~?"([^"]*)"', queries()[where]):
         for alternative in text.split("|"):
             assert any(re.fullmatch(alternative, value) for value in possible[label]), alternative
+
+
+def test_each_alert_is_played() -> None:
+    played = yaml.safe_load((FOLDER / "alerts_test.yaml").read_text("utf-8"))
+    asked = [each for test in played["tests"] for each in test["promql_expr_test"]]
+    rung = {sample["labels"] for each in asked for sample in each["exp_samples"]}
+    assert rung == {f'{{alertname="{rule["alert"]}"}}' for rule in rules()}
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool comes with Prometheus")
+def test_each_alert_rings_when_it_should_and_not_before() -> None:
+    """By Prometheus's own test runner, in times that nobody waits for."""
+    played = [str(PROMTOOL), "test", "rules", str(FOLDER / "alerts_test.yaml")]
+    done = subprocess.run(played, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:

@@ -443,10 +443,11 @@ def test_a_head_that_drips_ends_with_the_deadline_too(region: Region) -> None:
         assert time.monotonic() - began < 1.3
 
 
-def test_no_call_begins_when_no_time_is_left(region: Region) -> None:
+def test_no_call_begins_when_no_time_is_left_and_none_is_counted(region: Region) -> None:
+    api = region.api(seconds=0)
     with pytest.raises(DeadlineExceeded):
-        region.api(seconds=0).list_sessions()
-    assert region.operations == []
+        api.list_sessions()
+    assert (region.operations, api.calls, [*api.log]) == ([], 0, [])
 
 
 def test_a_wait_that_would_pass_the_deadline_is_not_begun(region: Region) -> None:
