@@ -1,15 +1,18 @@
-"""The threads that serve deliveries: where projects share them, one that is slow leaves one to each of the others."""
+"""The threads that serve deliveries: where projects share them, one that is slow leaves some to the others."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 
 from handler.errors import Busy
+from handler.model import Deadline
+
+PATIENCE = 0.5
+"""Seconds that a delivery may hold its place while others of its project wait for one."""
 
 
 def serving_threads(environ: Mapping[str, str]) -> float:
@@ -24,28 +27,40 @@ def serving_threads(environ: Mapping[str, str]) -> float:
 
 
 class Places:
-    """Who has how many of the threads. A project may have all but one for each other, and half of them in any case."""
+    """Who has how many of the threads. A project may have all but one for each other, and half of them in any case.
+
+    Deliveries beyond that wait, on the threads that are left, as long as those before them go on quickly: a storm
+    that the API bears is no reason to send anybody away.
+    """
 
     def __init__(self, threads: float, projects: frozenset[str]) -> None:
         self._threads = threads
-        self._projects = projects
-        self._taken: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._since: dict[str, dict[object, float]] = {project_id: {} for project_id in projects}
+        """When each delivery that has a place was given it, by project, the oldest first."""
+        self._ended = threading.Condition()
 
     @contextmanager
-    def taken(self, project_id: str) -> Iterator[None]:
-        """Hold a place while a delivery of the project is worked on; raise Busy where the others would have none."""
-        if len(self._projects) < 2:
+    def taken(self, project_id: str, deadline: Deadline) -> Iterator[None]:
+        """Hold a place while a delivery of the project is worked on; raise Busy where the project is too slow."""
+        if len(self._since) < 2 or project_id not in self._since:  # another's is refused at once
             yield
             return
-        with self._lock:
-            idle = sum(1 for other in self._projects if other != project_id and not self._taken[other])
-            kept_free = min(idle, self._threads / 2)
-            if self._taken[project_id] and self._taken.total() + 1 + kept_free > self._threads:
-                raise Busy("too many deliveries of this project are under way: the rest is left to other projects")
-            self._taken[project_id] += 1
+        delivery, held = object(), self._since[project_id]
+        with self._ended:
+            while not self._has_room_for(project_id):
+                patience = next(iter(held.values())) + PATIENCE - deadline.clock()
+                if min(patience, deadline.remaining()) <= 0:
+                    raise Busy("deliveries of this project are slow, and have all its threads: the rest is for others")
+                self._ended.wait(min(patience, deadline.remaining()))
+            held[delivery] = deadline.clock()
         try:
             yield
         finally:
-            with self._lock:
-                self._taken[project_id] -= 1
+            with self._ended:
+                del held[delivery]
+                self._ended.notify_all()
+
+    def _has_room_for(self, project_id: str) -> bool:
+        taken = sum(map(len, self._since.values()))
+        idle = sum(1 for other, held in self._since.items() if other != project_id and not held)
+        return not self._since[project_id] or taken + 1 + min(idle, self._threads / 2) <= self._threads

@@ -105,7 +105,7 @@ class Service:
             delivery = _Delivery(arrived, deadline, credentials, listener)
             listener.read(reading := events.read(payload))
             try:
-                with self._place(reading.events):
+                with self._place(reading.events, deadline):
                     report = self._work(reading, delivery)
             except Busy as error:
                 report = self._failed(reading.events[0].origin, error)
@@ -113,11 +113,11 @@ class Service:
             listener.ended(report)
         return report
 
-    def _place(self, events: Sequence[Event]) -> AbstractContextManager[None]:
+    def _place(self, events: Sequence[Event], deadline: Deadline) -> AbstractContextManager[None]:
         """Hold a place for the project of the first event that is to be acted on."""
         for event in events:
             if not isinstance(event, NothingForUs) and (project := event.origin.project_id or self.settings.project_id):
-                return self.places.taken(project)
+                return self.places.taken(project, deadline)
         return nullcontext()
 
     def _work(self, reading: Reading, delivery: _Delivery) -> Report:

@@ -108,6 +108,7 @@ def test_no_deletion_slips_between_the_pages_of_a_look(seed: int) -> None:
 # --- projects do not wait for one another -----------------------------------------------------------------------
 
 QUICK, SLOW = PROJECT_ID, "5" * 32
+OTHERS = ",".join(f"{number:032x}" for number in range(1, 9))
 
 
 @pytest.fixture
@@ -183,16 +184,26 @@ def test_one_of_more_projects_than_threads_has_half_of_them(
 ) -> None:
     """Where each of the others was kept a thread, a storm in one project would be served one by one."""
     _, deleted = two_projects
-    others = ",".join(f"{number:032x}" for number in range(1, 9))
-    function = new_function(UNMIRROR_PROJECTS=f"{QUICK},{SLOW},{others}", THREADS="4")
+    function = new_function(UNMIRROR_PROJECTS=f"{QUICK},{SLOW},{OTHERS}", THREADS="4")
     assert function.post(deleted(QUICK)).status == 200
     with ThreadPoolExecutor(3) as pool:
-        with held(emulator, "show_port") as reached:
+        with held(emulator, "list_sessions") as reached:
             slow = [pool.submit(function.post, deleted(SLOW)) for _ in range(3)]
             assert reached.wait(10)
             assert next(iter(as_completed(slow, 30))).result().status == 503
             assert [function.post(deleted(QUICK)).status for _ in range(3)] == [200] * 3
         assert sorted(each.result(30).status for each in slow) == [200, 200, 503]
+
+
+def test_a_storm_that_the_api_bears_sends_nobody_away(
+    new_function: NewFunction, two_projects: tuple[Function, Callable[..., dict[str, Any]]]
+) -> None:
+    """More deliveries at once than its project may have threads: they wait for those before them."""
+    _, deleted = two_projects
+    function = new_function(UNMIRROR_PROJECTS=f"{QUICK},{OTHERS}", THREADS="4")
+    storm = [deleted(QUICK) for _ in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        assert {answer.status for answer in pool.map(function.post, storm)} == {200}
 
 
 def test_a_project_that_is_throttled_slows_no_other(
