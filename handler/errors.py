@@ -20,6 +20,7 @@ UnmirrorError
     ├── OutcomeUnknown    503  a change was sent and its answer was lost
     ├── BadReply          503  not the documented status, shape or size
     └── DeadlineExceeded  503
+        └── Interrupted   503  by whoever had started it
 
 A message is one line for an operator: what is wrong and what to do. It never holds a value of the payload,
 a key, a token, a signature or a header.
@@ -191,3 +192,9 @@ class DeadlineExceeded(ApiUnavailable):
     """The time that one delivery may take is used up."""
 
     title, slug = "Out of time", "deadline-exceeded"
+
+
+class Interrupted(DeadlineExceeded):
+    """Somebody said stop before the time was used up."""
+
+    title = "Interrupted"

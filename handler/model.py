@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Literal, TypeAlias
 
-from handler.errors import DeadlineExceeded
+from handler.errors import DeadlineExceeded, Interrupted
 
 # --- what the cloud says ---------------------------------------------------------------------------
 
@@ -139,8 +140,13 @@ class Deadline:
         return max(0.0, self.at - self.clock())
 
     def require(self, what: str) -> float:
-        """Return the seconds left; raise DeadlineExceeded, naming what was not started, when none are."""
+        """Return the seconds left; raise DeadlineExceeded, naming what was not started, when none are.
+
+        Where the clock says that time has come to its end, it is Interrupted that is raised.
+        """
         left = self.remaining()
         if left <= 0:
+            if self.clock() == inf:
+                raise Interrupted(f"interrupted before {what}")
             raise DeadlineExceeded(f"no time left for: {what}")
         return left

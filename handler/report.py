@@ -59,6 +59,7 @@ class Kept:
     request_id: str = ""
     """Of the answer that decided it."""
     error: UnmirrorError | None = None
+    session_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +334,7 @@ def _kept(kept: Kept) -> dict[str, Any]:
         "interface_id": kept.interface_id,
         "why": kept.why,
         "session_ids": list(kept.session_ids),
+        "session_names": list(kept.session_names),
         "request_id": kept.request_id,
         "error": _problem(kept.error),
     }

@@ -13,7 +13,7 @@ import click
 from handler import __version__
 from handler.cli import show
 from handler.cli.interruption import Interruption, interruptible
-from handler.cli.options import DONE, FAILED, Common, common, example
+from handler.cli.options import DONE, FAILED, Common, common, complain, example
 from handler.errors import UnmirrorError
 from handler.model import Deadline, Listing
 from handler.settings import Settings
@@ -62,6 +62,11 @@ def check(chosen: Common) -> None:
         chosen.print_json({"ok": ok, "steps": [asdict(step) for step in steps]})
         chosen.print_result(f"failed: {', '.join(wrong)}" if wrong else "ok" if ok else "interrupted")
         chosen.console().print(lines)
+        for step in steps if chosen.quiet else ():
+            if step.status == "failed":
+                complain(step.detail, f"{step.step}: ")
+        if wrong:
+            complain(f"it cannot work here: {', '.join(wrong)}", then="mend the first that failed, and run this again")
         sys.exit(interruption.exit_code(DONE if ok else FAILED))
 
 
@@ -167,7 +172,8 @@ def _calls(api: ProjectApi, project_id: str, *, several: bool) -> Iterator[Step]
     if sessions:
         yield tried("show a session", show_session)
     else:
-        yield Step("show a session", "not_tried", "there is none to show", project_id)
+        why = "there is none to show" if listing else "the list comes first"
+        yield Step("show a session", "not_tried", why, project_id)
     known = next((id_ for session in sessions if session.type == "eni" for id_ in session.sources), str(uuid.uuid4()))
 
     def find() -> str:

@@ -51,11 +51,14 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             complain("stopped")
             sys.exit(130)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):  # whoever read has read enough
-                raise
-            complain(f"what it reads or writes here fails: {error.strerror}")
-            click.echo("next: see to that, and run it again: what is done is not done twice", err=True)
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        """Run the command line; where a file, a pipe or a full disk fails, say so. Help and version write, too."""
+        try:
+            return super().main(*args, **given)
+        except OSError as error:  # but for a reader who has read enough, whom click understands
+            then = "see to that, and run it again: what is done is not done twice"
+            complain(f"what it reads or writes here fails: {error.strerror}", then=then)
             sys.exit(FAILED)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from handler.cli import show
-from handler.cli.interruption import carry_out, interruptible
+from handler.cli.interruption import Interruption, carry_out, interruptible
 from handler.cli.options import DONE, FAILED, STOPPED, Common, common, complain, example, fail, interface
 from handler.errors import StillExists, UnmirrorError
+from handler.report import Report, gather
+from handler.service import Service
 
 
 @click.command(
@@ -26,31 +28,45 @@ from handler.errors import StillExists, UnmirrorError
 def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
     """Detach interfaces from their sessions, if they are gone.
 
-    An interface that the VPC API still shows is left alone, and so is a
-    protected session. The settings are those of the function.
+    Looks in all configured projects. An interface that the VPC API still
+    shows is left alone, and so is a protected session. The settings are
+    those of the function.
     """
-    event = {
-        "type": "io.unmirror.interface.deleted.v1",
-        "id": f"cli-{uuid.uuid4()}",
-        "data": {"interface_ids": list(interface_ids)},
-    }
     with interruptible() as interruption:
         try:
             service = chosen.service()
-            report = carry_out(service, event, interruption)
+            report = _report(service, interface_ids, interruption)
         except UnmirrorError as error:
             fail(error, chosen)
+        parts = report.parts or (report,)
         told = report.to_json()
         chosen.print_json(told)
         chosen.print_result(show.result(told))
-        show.report(chosen.console(), told)
-        protected = _kept(told, "protected")
-        if report.error:
-            complain(_living(told, report.error), endpoint=service.settings.endpoint)
-        elif protected:
-            complain(f"{', '.join(protected)}: in a session that UNMIRROR_PROTECT names, so it was not touched")
-            click.echo("next: if it shall leave, call this again with another UNMIRROR_PROTECT", err=True)
+        for part in [part for part in parts if _concerns(part)] or [report]:
+            show.report(chosen.console(), part.to_json())
+            if part.error:
+                complain(_living(part.to_json(), part.error), endpoint=service.settings.endpoint)
+        protected = [id_ for part in parts for id_ in _kept(part.to_json(), "protected")]
+        if protected:
+            then = "if it shall leave, call this again with another UNMIRROR_PROTECT"
+            complain("in a session that UNMIRROR_PROTECT names, so not touched", f"{', '.join(protected)}: ", then=then)
         sys.exit(interruption.exit_code(FAILED if report.error else STOPPED if protected else DONE))
+
+
+def _report(service: Service, interface_ids: tuple[str, ...], interruption: Interruption) -> Report:
+    """Tell each project of the deletions: which one an interface was in, its id does not say."""
+    event: dict[str, Any] = {"type": "io.unmirror.interface.deleted.v1", "id": f"cli-{uuid.uuid4()}"}
+    projects: list[str | None] = [*sorted(service.settings.projects)]
+    parts = []
+    for project_id in projects or [None]:
+        data = {"interface_ids": list(interface_ids), "project_id": project_id}
+        parts.append(carry_out(service, {**event, "data": data}, interruption))
+    return parts[0] if len(parts) == 1 else gather(event["id"], parts[0].envelope, parts, what="projects")
+
+
+def _concerns(part: Report) -> bool:
+    """Tell whether the project has anything to do with the interfaces."""
+    return part.outcome != "nothing_to_do" or any(each.why != "not_mirrored" for each in part.kept)
 
 
 def _kept(told: Mapping[str, Any], why: str) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 
 import click
 
 from handler.cli import tenant
 from handler.cli.demo import SURVIVOR, VICTIM
-from handler.cli.options import Common, common, example, fail
+from handler.cli.options import FAILED, Common, common, complain, example, number
 from handler.vpc.emulator import Behaviour, Emulator
 
 
@@ -23,11 +24,16 @@ from handler.vpc.emulator import Behaviour, Emulator
     show_default=True,
     help="0 takes a free one.",
 )
-@click.option("--latency", default=0.0, metavar="SECONDS", help="That each answer takes.")
+@click.option("--latency", type=number(0, 60), default=0.0, metavar="SECONDS", help="That each answer takes.")
 @click.option(
-    "--page-cap", metavar="NUMBER", default=2000, show_default=True, help="Most sessions or interfaces a page."
+    "--page-cap",
+    type=click.IntRange(1, 2000),
+    metavar="NUMBER",
+    default=2000,
+    show_default=True,
+    help="Most sessions or interfaces a page.",
 )
-@click.option("--rate-limit", metavar="NUMBER", type=float, help="Requests a second; more get a 429.")
+@click.option("--rate-limit", type=number(0.1, 1_000_000), metavar="NUMBER", help="Requests a second; more get a 429.")
 @click.option("--seed", metavar="NUMBER", default=7, show_default=True, help="The same seed gives the same ids.")
 @click.option("--unsigned", is_flag=True, help="Ask for no signatures.")
 @click.option(
@@ -54,13 +60,14 @@ def emulate(
     it, and an interface that is deleted already.
     """
     if not _is_free(port):
-        fail(f"port {port} is taken\nnext: take another, or any that is free: unmirror emulate --port 0")
+        complain(f"port {port} is taken", then="take another, or any that is free: unmirror emulate --port 0")
+        sys.exit(FAILED)
     company = tenant.seed(seed)
     deleted, living = company.interfaces[VICTIM], company.interfaces[SURVIVOR]
     company.cloud.delete_port(deleted)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stop.set())
     with Emulator(
         company.cloud,
         keys=None if unsigned else {tenant.ACCESS_KEY: tenant.SECRET_KEY},

@@ -9,7 +9,7 @@ import click
 
 from handler import events
 from handler.cli import show
-from handler.cli.options import DONE, FAILED, Common, common, example, fail
+from handler.cli.options import DONE, FAILED, Common, common, complain, example, fail
 from handler.errors import BadEvent
 from handler.events import explanation
 
@@ -30,4 +30,7 @@ def explain(chosen: Common, file: Any) -> None:
     chosen.print_json(told)
     chosen.print_result(told["fault"] or ", ".join(event["event"] for event in told["events"]) or "no event")
     show.explanation(chosen.console(), told)
-    sys.exit(DONE if told["readable"] else FAILED)
+    if told["readable"]:
+        sys.exit(DONE)
+    complain(BadEvent(told["fault"]))
+    sys.exit(FAILED)

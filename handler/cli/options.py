@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -16,7 +17,9 @@ from handler.cli import profiles
 from handler.errors import (
     ApiRefused,
     ApiUnavailable,
+    BadEvent,
     DeadlineExceeded,
+    Interrupted,
     NotConfigured,
     StillExists,
     UnmirrorError,
@@ -128,10 +131,34 @@ def common(*names: str) -> Callable[[F], F]:
 
 def interface(text: str) -> str:
     """Return an interface id in lower case; raise BadParameter for what can be none."""
+    return _uuid(text, "an interface id")
+
+
+def target(text: str) -> str:
+    """Return the id of an interface or a load balancer in lower case; raise BadParameter for what can be none."""
+    return _uuid(text, "a target's id")
+
+
+def _uuid(text: str, what: str) -> str:
     id_ = interface_id(text)
     if id_ is None:
-        raise click.BadParameter("an interface id is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a")
+        raise click.BadParameter(f"{what} is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a")
     return id_
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Return what takes a number within bounds; raises BadParameter for any other, and for what is none."""
+
+    def take_number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = nan
+        if not least <= value <= most:
+            raise click.BadParameter(f"it is a number from {least:,g} to {most:,g}")
+        return value
+
+    return take_number
 
 
 def example(*commands: str, exits: str = "") -> str:
@@ -151,16 +178,6 @@ def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None],
         return text
 
     return check
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= A_DAY:
-        raise click.BadParameter(f"it is seconds, more than 0 and at most {A_DAY:,.0f}")
-    return seconds
 
 
 def _profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
@@ -196,7 +213,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "deadline": click.option(
         "--deadline",
         metavar="SECONDS",
-        type=_seconds,
+        type=number(0.001, A_DAY),
         help="Begin nothing after so long. Without it, there is no end.",
     ),
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
@@ -210,16 +227,18 @@ NAMES = tuple(_OPTIONS)
 # --- failing -------------------------------------------------------------------------------------------
 
 _NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
+    (BadEvent, "compare it with schemas/README.md, which has the marks of every envelope, and examples"),
     (NotConfigured, "set what is named, or say --region, --project, --profile; `unmirror check` tries all of it"),
     (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
+    (Interrupted, "run it again to go on from here: what is done is not done twice"),
     (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),
-    (ApiRefused, "`unmirror check` tries every call and says which permission it needs"),
+    (ApiRefused, "correct what it names; then `unmirror check` tries every call, and says which permission it needs"),
     (ApiUnavailable, "run it again: what is done is not done twice; `unmirror check` says what can be reached"),
 )
 
 
-def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None = None) -> None:
-    """Say on stderr what is wrong, about what, where it was asked, and what to do next."""
+def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None = None, then: str | None = None) -> None:
+    """Say on stderr what is wrong, about what, where it was asked, and what to do next: `then`, or what suits it."""
     click.echo(f"unmirror: {about}{error}", err=True)
     if isinstance(error, UnmirrorError):
         for violation in getattr(error, "violations", ()):
@@ -228,10 +247,9 @@ def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None =
             click.echo(f"endpoint: {endpoint}", err=True)
         if request_id := getattr(error, "request_id", ""):
             click.echo(f"request: {request_id}", err=True)
-        for kind, what in _NEXT:
-            if isinstance(error, kind):
-                click.echo(f"next: {what}", err=True)
-                return
+        then = then or next((what for kind, what in _NEXT if isinstance(error, kind)), None)
+    if then:
+        click.echo(f"next: {then}", err=True)
 
 
 def fail(error: UnmirrorError | str, chosen: Common | None = None) -> NoReturn:

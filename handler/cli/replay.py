@@ -75,7 +75,8 @@ def replay(
     try:
         ledger = Ledger(resume)
     except OSError as error:
-        fail(f"the state file cannot be used: {error.strerror}\nnext: give another by --resume")
+        complain(f"the state file cannot be used: {error.strerror}", then="give another by --resume")
+        sys.exit(FAILED)
     read = deliveries(file.read())
     with interruptible() as interruption:
         deadline = interruption.deadline(chosen.deadline or A_DAY)
@@ -96,11 +97,12 @@ def replay(
         bad = [ending for ending in endings if not ending.well]
         if bad:
             left = sum(not ending.settled for ending in bad)
-            complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again")
+            then = f"run it again{'' if resume else ', with --resume FILE to send only these'}"
             if any(ending.status == 401 for ending in bad):
-                click.echo("next: say how the function admits you, by --secret-env or --token-env", err=True)
-            elif left:
-                click.echo(f"next: run it again{'' if resume else ', with --resume FILE to send only these'}", err=True)
+                then = "say how the function admits you, by --secret-env or --token-env"
+            elif not left:
+                then = "give one of them to `unmirror explain`, which says what it breaks"
+            complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again", then=then)
         stopped = any(ending.outcome == "stopped" for ending in endings)
         sys.exit(interruption.exit_code(FAILED if bad else STOPPED if stopped else DONE))
 

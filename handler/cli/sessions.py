@@ -16,9 +16,10 @@ from handler.cli import show
 from handler.cli.interruption import interruptible
 from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, example, fail
 from handler.cli.options import interface as interface_
+from handler.cli.options import target as target_
 from handler.cli.progress import Tell, bar
 from handler.errors import DeadlineExceeded, NotConfigured, UnmirrorError
-from handler.mirror.abreast import abreast
+from handler.mirror.abreast import IN_FLIGHT, abreast
 from handler.model import MirrorSession
 from handler.report import problem
 from handler.vpc.client import ProjectApi
@@ -26,11 +27,14 @@ from handler.vpc.client import ProjectApi
 PLACES = 10
 """Sources that a session may have: the default quota; the API does not tell it."""
 
-IN_FLIGHT = 8
-
 State: TypeAlias = Literal["exists", "gone", "unknown"]
 
 _STATES = {"exists": "", "gone": "  [bold red]gone[/]", "unknown": "  [yellow]unknown[/]"}
+_WORDS = {
+    "exists": "it exists",
+    "gone": "[bold red]gone[/]: the VPC API says that there is none",
+    "unknown": "[yellow]unknown[/]: not every project could be asked",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Filters:
     def pass_(self, session: MirrorSession) -> bool:
         """Tell whether a session is asked for."""
         return (
-            (self.interface is None or self.interface in map(str.lower, session.sources))
+            (self.interface is None or self.interface in map(str.lower, (*session.sources, session.target_id)))
             and (self.target is None or self.target == session.target_id.lower())
             and (self.name is None or fnmatchcase(session.name, self.name))
         )
@@ -57,8 +61,8 @@ class Filters:
         exits="1 where a project cannot be listed",
     )
 )
-@click.option("--interface", metavar="ID", type=interface_, help="Only those that mirror this interface.")
-@click.option("--target", metavar="ID", type=interface_, help="Only those that mirror to this target.")
+@click.option("--interface", metavar="ID", type=interface_, help="Only those of this interface; and does it live?")
+@click.option("--target", metavar="ID", type=target_, help="Only those that mirror to this target.")
 @click.option("--name", metavar="GLOB", help="Only those of such a name.")
 @common("project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
 def sessions(chosen: Common, interface: str | None, target: str | None, name: str | None) -> None:
@@ -71,6 +75,7 @@ def sessions(chosen: Common, interface: str | None, target: str | None, name: st
     filters = Filters(interface, target, name)
     told: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
+    states: list[State] = []
     with interruptible() as interruption:
         try:
             service = chosen.service()
@@ -82,15 +87,20 @@ def sessions(chosen: Common, interface: str | None, target: str | None, name: st
         with bar(chosen.progress()) as tell:
             for project_id in sorted(service.settings.projects):
                 tell(f"looking at the sessions of {project_id}", 0, 0)
+                api = service.api(project_id, deadline)
                 try:
-                    told += _project(service.api(project_id, deadline), filters, tell)
+                    told += _project(api, filters, tell)
+                    states += [_state(api, interface)] if interface else []
                 except UnmirrorError as error:
                     complain(error, f"project {project_id}: ", service.settings.endpoint)
                     failed.append({"project_id": project_id, "error": problem(error)})
-        chosen.print_json({"sessions": told, "failed": failed})
+        asked = {"id": interface, "state": _of_all(states, failed)} if interface else None
+        chosen.print_json({"interface": asked, "sessions": told, "failed": failed})
         if told:
             chosen.print_result("\n".join(each["id"] for each in told))
         _show(chosen.console(), told, listed=not failed)
+        if asked:
+            chosen.console().print(f"interface {asked['id']}: {_WORDS[asked['state']]}")
         sys.exit(interruption.exit_code(FAILED if failed else DONE))
 
 
@@ -118,20 +128,28 @@ def _states(api: ProjectApi, found: list[MirrorSession], tell: Tell) -> Iterator
     interfaces |= {each.target_id for each in found if each.target_type == "eni" and each.target_id}
     listed = api.list_interfaces(interfaces) if interfaces else frozenset()
 
-    def ask(id_: str) -> State:
-        try:
-            return "exists" if api.find_interface(id_).exists else "gone"
-        except DeadlineExceeded:
-            raise
-        except UnmirrorError:
-            return "unknown"
-
     yield from ((id_, "exists") for id_ in interfaces if id_.lower() in listed)
     missing = sorted(id_ for id_ in interfaces if id_.lower() not in listed)
-    with abreast(ask, missing, IN_FLIGHT) as answers:
+    with abreast(lambda id_: _state(api, id_), missing, IN_FLIGHT) as answers:
         for done, answer in enumerate(answers, 1):
             tell("asking for the missing ones", done, len(missing))
             yield answer
+
+
+def _state(api: ProjectApi, id_: str) -> State:
+    try:
+        return "exists" if api.find_interface(id_).exists else "gone"
+    except DeadlineExceeded:
+        raise
+    except UnmirrorError:
+        return "unknown"
+
+
+def _of_all(states: list[State], failed: list[dict[str, Any]]) -> State:
+    """Return the state of an interface in all projects: it lives in one of them, or is in none."""
+    if "exists" in states:
+        return "exists"
+    return "unknown" if failed or "unknown" in states else "gone"
 
 
 def _show(console: Console, told: list[dict[str, Any]], *, listed: bool) -> None:

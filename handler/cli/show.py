@@ -153,7 +153,7 @@ def _lines(told: Mapping[str, Any], status: str = "") -> Table:
         if each["error"]:
             lines.add_row("", f"[red]{plain(each['error']['detail'])}[/]")
     for each in told["kept"]:
-        lines.add_row(_WHY_KEPT[each["why"]], plain(each["interface_id"]))
+        lines.add_row(_WHY_KEPT[each["why"]], "\n".join(map(plain, [*each["session_names"], each["interface_id"]])))
     for each in told["lost_targets"]:
         lines.add_row("[yellow]no target[/]", f"{plain(each['session_name'])} mirrors to nowhere")
     for part in told["parts"]:
@@ -200,17 +200,16 @@ def _swept(console: Console, told: Mapping[str, Any]) -> None:
 
 
 def _findings(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what happened, to which interface, and the session's name or id."""
-    names = {each["session_id"]: each["session_name"] for each in told["detachments"]}
+    """Return what happened, to which interface, and the session's name."""
     removed = sorted(
         (each["session_name"], id_, _STATUSES[each["status"]])
         for each in told["detachments"]
         for id_ in each["interface_ids"]
     )
     kept = sorted(
-        (names.get(session_id, session_id), each["interface_id"], _WHY_KEPT[each["why"]])
+        (name, each["interface_id"], _WHY_KEPT[each["why"]])
         for each in told["kept"]
-        for session_id in each["session_ids"] or [""]
+        for name in each["session_names"] or [""]
     )
     lost = sorted((each["session_name"], each["target_id"], "[yellow]no target[/]") for each in told["lost_targets"])
     return [(what, id_, session) for session, id_, what in removed + kept + lost]

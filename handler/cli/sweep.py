@@ -17,6 +17,8 @@ from handler.errors import UnmirrorError
 from handler.mirror.clearing import Progress
 from handler.mirror.sweep import Sweep
 
+_THEN = "`unmirror sweep --dry-run` shows what it would detach, and `unmirror check` what the credentials see"
+
 _STAGES = {
     "look": "looking at the sessions",
     "list": "looking up the interfaces",
@@ -71,7 +73,7 @@ def sweep(chosen: Common, limit: str | None, form: str | None) -> None:
         for part in parts:
             if part.error or part.outcome == "stopped":
                 about = f"project {part.project_id}: " if report.parts else ""
-                complain(part.error or part.reason, about, service.settings.endpoint)
+                complain(part.error or part.reason, about, service.settings.endpoint, None if part.error else _THEN)
         stopped = any(part.outcome == "stopped" for part in parts)
         sys.exit(interruption.exit_code(FAILED if report.error else STOPPED if stopped else DONE))
 

@@ -41,8 +41,8 @@ def findings(told: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(project_id, each["status"], each["session_id"], each["session_name"], id_, detail, requests)
     for each in told["kept"]:
         detail = each["error"]["detail"] if each["error"] else ""
-        for session_id in each["session_ids"] or [""]:
-            yield Finding(project_id, each["why"], session_id, "", each["interface_id"], detail, each["request_id"])
+        for session in zip(each["session_ids"] or [""], each["session_names"] or [""], strict=True):
+            yield Finding(project_id, each["why"], *session, each["interface_id"], detail, each["request_id"])
     for each in told["lost_targets"]:
         yield Finding(project_id, "no_target", each["session_id"], each["session_name"], each["target_id"])
     figures = told["sweep"] or {}

@@ -211,7 +211,7 @@ def conclude(
         project_id=project_id,
         dry_run=dry_run,
         detachments=tuple(detachments),
-        kept=tuple(kept),
+        kept=tuple(map(snapshot.named, kept)),
         lost_targets=tuple(lost_targets),
         snapshot_time=snapshot.taken_at,
         gone_request_ids=gone or {},

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from handler.mirror.api import MirrorApi
 from handler.mirror.freshness import Need, Shared
 from handler.model import Listing, MirrorSession
-from handler.report import Look
+from handler.report import Kept, Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ class Snapshot:
     def session(self, session_id: str) -> MirrorSession | None:
         """Return the session as last seen, None when it is gone or unknown."""
         return self.changed[session_id] if session_id in self.changed else self.sessions.get(session_id)
+
+    def named(self, kept: Kept) -> Kept:
+        """Return it with the names of its sessions."""
+        if not kept.session_ids:
+            return kept
+        sessions = [self.sessions.get(session_id) for session_id in kept.session_ids]
+        return replace(kept, session_names=tuple(session.name if session else "" for session in sessions))
 
     def current(self) -> list[MirrorSession]:
         """Return the sessions as last seen."""

@@ -138,7 +138,7 @@ def _report(event: SweepDue, project_id: str, clearing: Clearing, detach: Detach
         project_id=project_id,
         dry_run=detach.dry_run,
         detachments=tuple(clearing.detachments),
-        kept=tuple(_kept(clearing)),
+        kept=tuple(map(clearing.snapshot.named, _kept(clearing))),
         lost_targets=tuple(_lost(clearing)),
         snapshot_time=clearing.snapshot.taken_at,
         gone_request_ids={

@@ -105,7 +105,7 @@ class Transport:
                 if raw.length_remaining != 0:
                     _shrink_timeout(raw, deadline.require("reading the VPC API's answer"))
         except DeadlineExceeded as error:
-            raise OutcomeUnknown("no time was left to read the VPC API's answer") from error
+            raise OutcomeUnknown(f"the VPC API's answer was not read to its end; {error}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise OutcomeUnknown(f"the VPC API's answer broke off: {type(error).__name__}") from error
         promised = raw.headers.get("Content-Length", "")

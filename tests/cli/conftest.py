@@ -95,16 +95,16 @@ def terminal(start: Start) -> Terminal:
     return call
 
 
-def interrupted(child: subprocess.Popen[str], held: Held) -> str:
-    """Press Ctrl-C while the child's call is under way, let it be answered, and return what the child printed."""
+def interrupted(child: subprocess.Popen[str], held: Held) -> tuple[str, str]:
+    """Press Ctrl-C while the child's call is under way, let it be answered; return what the child printed, and said."""
     assert held.reached.wait(20)
     child.send_signal(signal.SIGINT)
     assert child.stderr is not None
     assert "stopping" in child.stderr.readline()
     held.go_on.set()
-    output, _ = child.communicate(timeout=20)
+    output, errors = child.communicate(timeout=20)
     assert child.returncode == 130
-    return output
+    return output, errors
 
 
 @contextmanager

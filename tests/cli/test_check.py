@@ -87,6 +87,7 @@ def test_a_key_that_is_not_accepted_is_said_and_not_tried_again_and_again(
     told = described("check", result.stdout)
     assert set(failed(told)) == {"list sessions"}  # once is enough
     assert "access key" in failed(told)["list sessions"]
+    assert {step["step"]: step["detail"] for step in told["steps"]}["show a session"] == "the list comes first"
     assert sum(call.status == 401 and bool(call.access_key) for call in emulator.calls) <= 2
     assert "marked-wrong" not in result.output
 
@@ -110,6 +111,10 @@ def test_each_call_that_is_refused_is_named_with_its_permission(
     assert set(fixes) == {step}
     assert permission in fixes[step]
     assert "req-7" in run("check", settings=settings).stdout
+    quiet = run("check", "--quiet", settings=settings)
+    assert quiet.stdout == f"failed: {step}\n"
+    assert permission in quiet.stderr
+    assert "\nnext: " in quiet.stderr
 
 
 def test_an_endpoint_that_does_not_answer_is_one_thing_to_fix(run: Run, settings: dict[str, str]) -> None:

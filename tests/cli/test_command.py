@@ -94,7 +94,7 @@ def test_common_options_stand_before_the_command_or_after_it_where_they_come_fir
     run: Run, settings: dict[str, str]
 ) -> None:
     ahead = run("--project", "another", "--json", "sessions", settings=settings)
-    assert json.loads(ahead.stdout) == {"sessions": [], "failed": []}
+    assert json.loads(ahead.stdout) == {"interface": None, "sessions": [], "failed": []}
     both = run("--project", "another", "--json", "sessions", "--project", PROJECT_ID, settings=settings)
     assert len(json.loads(both.stdout)["sessions"]) == 8
     wrong = run("--region", "!", "sessions", settings=settings)
@@ -191,8 +191,11 @@ def test_the_shell_completes_commands_options_and_profiles(tmp_path: Path, words
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
-def test_where_its_output_cannot_be_written_it_says_so_and_fails(start: Start, settings: dict[str, str]) -> None:
-    with Path("/dev/full").open("w") as full, start("check", settings=settings, stdout=full, stderr=PIPE) as child:
+@pytest.mark.parametrize("words", ["check", "--version", "--help"])
+def test_where_its_output_cannot_be_written_it_says_so_and_fails(
+    start: Start, settings: dict[str, str], words: str
+) -> None:
+    with Path("/dev/full").open("w") as full, start(words, settings=settings, stdout=full, stderr=PIPE) as child:
         _, errors = child.communicate(timeout=20)
     assert child.returncode == 1
     assert "No space left on device\nnext: " in errors

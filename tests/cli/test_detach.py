@@ -30,6 +30,31 @@ def test_a_living_interface_is_refused_and_said_to_live(run: Run, settings: dict
     assert tenant.cloud.sources(PROJECT_ID) == before
 
 
+def test_every_project_is_looked_in_and_those_that_list_it_are_shown(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant
+) -> None:
+    several = {**settings, "HUAWEICLOUD_SDK_PROJECT_ID": "0", "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"}
+    planned = run("detach", dead, "--dry-run", "--json", settings=several)
+    check_report(report := json.loads(planned.stdout))
+    assert (planned.exit_code, report["outcome"], len(report["parts"])) == (0, "planned", 2)
+    result = run("detach", dead, settings=several)
+    assert (result.exit_code, result.stderr) == (0, "")
+    same("detach-gone", result.stdout)
+    assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
+    assert "2 projects, at worst: no session has anything to lose" in run("detach", dead, settings=several).stdout
+
+
+def test_what_lives_in_a_protected_session_is_said_to_live(
+    run: Run, settings: dict[str, str], tenant: Tenant, dead: str
+) -> None:
+    living = tenant.interfaces["db-1"]
+    result = run("detach", living, dead, settings={**settings, "UNMIRROR_PROTECT": "*"})
+    assert result.exit_code == 1
+    assert f"{living} lives: the VPC API still shows it" in result.stderr
+    assert f"{dead}: in a session that UNMIRROR_PROTECT names" in result.stderr
+    same("detach-living-and-protected", result.stdout)
+
+
 @pytest.mark.parametrize("wrong", ["web-1", "6134900d-31a6-4b71-8453", "", "\x1b[2J"])
 def test_what_is_no_id_is_wrong_usage_and_calls_nothing(
     run: Run, settings: dict[str, str], emulator: Emulator, wrong: str

@@ -46,6 +46,16 @@ def test_scripts_get_the_variables_alone(start: Start, option: str) -> None:
         assert all(line.startswith("export ") for line in lines)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ["--page-cap 0", "--page-cap -3", "--rate-limit 0", "--rate-limit nan", "--latency nan", "--latency -1"],
+)
+def test_figures_that_make_no_sense_are_wrong_usage(run: Run, wrong: str) -> None:
+    result = run("emulate", "--port", "0", *wrong.split())
+    assert result.exit_code == 2
+    assert "Invalid value for" in result.stderr
+
+
 def test_a_port_that_is_taken_is_said_at_once(run: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -47,6 +47,7 @@ def test_what_cannot_be_read_is_a_1_with_the_rule_that_fails(run: Run, given: st
     for result in (run("explain", "-", given=given), run("explain", "-", "--json", given=given)):
         assert said in result.output
         assert result.exit_code == (0 if given == "[]" else 1)
+        assert ("\nnext: " in result.stderr) is (result.exit_code == 1)
 
 
 def test_it_shows_what_the_nearest_envelopes_miss(run: Run) -> None:
@@ -55,6 +56,8 @@ def test_it_shows_what_the_nearest_envelopes_miss(run: Run) -> None:
     result = run("explain", "-", given=json.dumps(trace))
     assert "required: trace_id" in result.stdout
     assert "nearest" in result.stdout
+    assert result.stderr.startswith("unmirror: no envelope that is known")
+    assert "\nnext: " in result.stderr
 
 
 def test_what_an_event_says_cannot_steer_the_terminal(run: Run) -> None:

@@ -10,6 +10,7 @@ import termios
 
 import pytest
 
+from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc.emulator import Emulator
 from tests.cli.conftest import Start, Terminal, described, interrupted
 from tests.function import check_report
@@ -19,7 +20,7 @@ from tests.processes import hold
 def test_check_says_what_it_did_not_come_to_try(start: Start, settings: dict[str, str], emulator: Emulator) -> None:
     held = hold(emulator, "list_sessions")
     with start("check", "--json", settings=settings) as child:
-        told = described("check", interrupted(child, held))
+        told = described("check", interrupted(child, held)[0])
     steps = {step["step"]: step for step in told["steps"]}
     assert not told["ok"]
     assert steps["clock"]["status"] == "ok"
@@ -31,18 +32,33 @@ def test_sessions_names_the_project_that_it_did_not_come_to_list(
 ) -> None:
     held = hold(emulator, "list_ports")
     with start("sessions", "--json", settings=settings) as child:
-        told = described("sessions", interrupted(child, held))
+        output, errors = interrupted(child, held)
+    told = described("sessions", output)
     assert (told["sessions"], len(told["failed"])) == ([], 1)
+    assert "interrupted before " in errors
+    assert "--deadline" not in errors
 
 
 def test_detach_reports_what_was_under_way(
-    start: Start, settings: dict[str, str], dead: str, emulator: Emulator
+    start: Start, settings: dict[str, str], dead: str, emulator: Emulator, tenant: Tenant
 ) -> None:
+    """The removal that Ctrl-C met is reported as what it became; the others were not begun, and say so."""
     held = hold(emulator, "remove_sources")
     with start("detach", dead, "--json", settings=settings) as child:
-        report = json.loads(interrupted(child, held))
+        output, errors = interrupted(child, held)
+    report = json.loads(output)
     check_report(report)
-    assert report["detachments"]
+    listing = {id_ for id_, sources in tenant.cloud.sources(PROJECT_ID).items() if dead in sources}
+    assert len(listing) == 2
+    for each in report["detachments"]:
+        if each["session_id"] in listing:
+            assert (each["status"], each["error"]["detail"][:11]) == ("failed", "interrupted")
+        else:
+            assert each["status"] == "detached" or "answer" in each["error"]["detail"]
+    assert len(report["detachments"]) == 3
+    assert emulator.counts["remove_sources"] == 1
+    assert report["api_calls"] == sum(emulator.counts.values())
+    assert "next: run it again to go on from here" in errors
 
 
 @pytest.mark.parametrize("command", ["explain", "replay"])

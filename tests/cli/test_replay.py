@@ -170,6 +170,12 @@ def test_events_of_other_projects_stop_none_of_ours(
     assert still_mirrored(tenant, dead[:1]) == set()
 
 
+def test_where_nothing_can_be_read_it_says_what_to_do(run: Run, settings: dict[str, str]) -> None:
+    result = run("replay", "-", given='{"a": 1}\n{"b": 2}\n', settings=settings)
+    assert result.exit_code == 1
+    assert "0 can be sent again\nnext: give one of them to `unmirror explain`" in result.stderr
+
+
 def test_people_are_told_once_of_each_way_of_not_ending_well(run: Run) -> None:
     given = lines(*({"number": number} for number in range(25)))
     result = run("replay", "-", "--url", "http://127.0.0.1:9/", "--in-flight", "1", given=given)
@@ -197,7 +203,7 @@ def test_ctrl_c_lets_what_is_under_way_end_and_leaves_the_rest(
     file.write_text(lines(*(event(id_, number) for number, id_ in enumerate(dead))))
     command = ("replay", str(file), "--resume", str(state), "--in-flight", "1", "--json")
     with start(*command, settings=settings) as child:
-        told = described("replay", interrupted(child, held))
+        told = described("replay", interrupted(child, held)[0])
     assert told["ended"] == {"detached": 1, "not_sent": 3}
     assert still_mirrored(tenant, dead) == set(dead[1:])
     assert state.read_text().count("detached") == 1

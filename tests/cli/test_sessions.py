@@ -33,6 +33,21 @@ def test_filters_narrow_what_is_listed(run: Run, settings: dict[str, str], tenan
     assert set(listed(run, settings, "--name", "ids-*")) == {"ids-web-tier", "ids-api-tier", "ids-databases"}
     assert len(listed(run, settings)) == 8
     assert run("sessions", "--interface", "web-1", settings=settings).exit_code == 2
+    assert "a target's id is a UUID" in run("sessions", "--target", "web-1", settings=settings).stderr
+
+
+def test_an_interface_is_said_to_exist_or_not_whether_a_session_lists_it_or_none(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant, emulator: Emulator
+) -> None:
+    sensor, nowhere = tenant.interfaces["ids-sensor-a"], "6134900d-31a6-4b71-8453-dbca7f26982a"
+    states = {dead: (3, "gone"), tenant.interfaces["web-1"]: (1, "exists"), sensor: (4, "exists"), nowhere: (0, "gone")}
+    for id_, (many, state) in states.items():
+        told = described("sessions", run("sessions", "--interface", id_, "--json", settings=settings).stdout)
+        assert (len(told["sessions"]), told["interface"]) == (many, {"id": id_, "state": state})
+    assert f"interface {nowhere}: gone" in run("sessions", "--interface", nowhere, settings=settings).stdout
+    emulator.faults.append(Fault("show_port", status=403, body=b'{"error_code": "VPC.2201"}', times=-1))
+    unknown = run("sessions", "--interface", nowhere, settings=settings)
+    assert f"interface {nowhere}: unknown" in unknown.stdout
 
 
 def test_a_list_that_shows_less_marks_nothing_as_gone(

@@ -42,6 +42,7 @@ def test_over_the_limit_it_stops_with_3_and_says_how_to_go_on(
     assert result.exit_code == 3
     same("sweep-stopped", result.stdout)
     assert "unmirror sweep --limit" in result.stderr
+    assert "\nnext: `unmirror sweep --dry-run`" in result.stderr
     assert emulator.changes() == []
     assert run("sweep", "--limit", "50%", settings=settings).exit_code == 0
 
@@ -74,7 +75,9 @@ def test_what_is_to_be_looked_at_is_named(
     assert result.exit_code == 0
     same("sweep-warnings", result.stdout)
     for_tickets = run("sweep", "--format", "csv", settings=protecting)
-    whats = {row["what"] for row in csv.DictReader(for_tickets.stdout.splitlines())}
+    rows = list(csv.DictReader(for_tickets.stdout.splitlines()))
+    whats = {row["what"] for row in rows}
+    assert {row["session_name"] for row in rows if row["what"] == "protected"} == {"pci-payments"}
     assert whats == {"detached", "protected", "no_target", "emptied", "near_quota"}
 
 
@@ -162,8 +165,11 @@ def test_ctrl_c_ends_it_and_what_was_under_way_is_reported(
     """It comes while the first removals are under way."""
     held = hold(emulator, "remove_sources")
     with start("sweep", "--json", settings=settings) as child:
-        report = json.loads(interrupted(child, held))
+        output, errors = interrupted(child, held)
+    report = json.loads(output)
     check_report(report)
+    assert "unmirror: interrupted before " in errors
+    assert "next: run it again to go on from here" in errors
     told = {each["session_name"]: each["status"] for each in report["detachments"]}
     sources = tenant.cloud.sources(PROJECT_ID)
     holders = ("ids-api-tier", "pci-payments", "forensics-case-17")
