@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import pytest
@@ -83,3 +84,12 @@ def function(new_function: NewFunction) -> Function:
 def hasty(new_function: NewFunction) -> Function:
     """The same, but that it does not wait before it looks or tries again."""
     return new_function()
+
+
+@pytest.fixture
+def nothing_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let OpenTelemetry send nothing when the tests end: its collectors are gone by then, and it would complain."""
+    from opentelemetry.sdk import metrics, trace
+
+    for module, name in ((metrics, "MeterProvider"), (trace, "TracerProvider")):
+        monkeypatch.setattr(module, name, partial(getattr(module, name), shutdown_on_exit=False))

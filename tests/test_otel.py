@@ -375,6 +375,7 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
+@pytest.mark.usefixtures("nothing_at_exit")
 def test_on_functiongraph_each_delivery_ends_with_an_export(
     emulator: Emulator, tenant: Tenant, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +400,7 @@ def test_on_functiongraph_each_delivery_ends_with_an_export(
     assert {key for _, key, _ in collector.received} == {"secret"}
 
 
+@pytest.mark.usefixtures("nothing_at_exit")
 def test_metrics_alone_can_be_asked_for(collector: Collector, emulator: Emulator, tenant: Tenant) -> None:
     asked = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.url}/own", "RUNTIME_PROJECT_ID": PROJECT_ID}
     service = Service.from_env(settings_for(emulator, **asked))
@@ -406,6 +408,7 @@ def test_metrics_alone_can_be_asked_for(collector: Collector, emulator: Emulator
     assert {path for path, _, _ in collector.received} == {"/own"}
 
 
+@pytest.mark.usefixtures("nothing_at_exit")
 def test_a_collector_that_is_away_fails_no_delivery(
     emulator: Emulator, tenant: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:

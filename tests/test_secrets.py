@@ -259,6 +259,7 @@ def test_no_message_of_a_topic_that_is_refused_is_quoted(
         ear.hear(answer.headers, answer.body)
 
 
+@pytest.mark.usefixtures("nothing_at_exit")
 @pytest.mark.parametrize("headers", ["{}", "x={},{} y", 'authorization="{}"', "a=b;{}", "a=b\n{}", "={}"])
 def test_the_key_of_a_collector_stays_inside(headers: str, settings: dict[str, str], new_function: NewFunction) -> None:
     """OpenTelemetry's SDK would log what it cannot read."""

@@ -177,7 +177,8 @@ def _swept(console: Console, told: Mapping[str, Any]) -> None:
     reasons = {"stopped": "nothing was changed", "failed": "not all could be done"}
     lines.add_row(outcome(told["outcome"]), plain(reasons.get(told["outcome"], told["reason"])))
     if figures:
-        sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} of them gone"
+        known = "known to be " if figures["unknown"] else ""
+        sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} of them {known}gone"
         lines.add_row("seen", f"{count(figures['sessions'], 'session')} with {sources}")
         exist = "not in the lists, which show these credentials less than there is"
         quota = "with 9 or more sources, where 10 is the default quota"
