@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -59,7 +60,16 @@ class Commands(click.Group):
         except OSError as error:  # but for a reader who has read enough, whom click understands
             then = "see to that, and run it again: what is done is not done twice"
             complain(f"what it reads or writes here fails: {error.strerror}", then=then)
+            _discard_unwritten()
             sys.exit(FAILED)
+
+
+def _discard_unwritten() -> None:
+    """Let what could not be written not be tried again at the end of the process, which would say so once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(

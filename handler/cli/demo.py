@@ -55,13 +55,14 @@ def demo(chosen: Common) -> None:
                 if act.wrong:
                     break
     except DemoFailed as error:
-        fail(str(error))
+        fail(str(error), then="see to what it says; `unmirror emulate` serves the emulator alone")
     wrong = [claim for act in acts for claim in act.wrong]
     chosen.print_json({"as_claimed": not wrong, "acts": [asdict(act) for act in acts]})
     chosen.print_result("not as claimed" if wrong else "as claimed")
     console.print()
     if wrong:
-        fail("the emulator's state is not as claimed, it is not so that " + "; ".join(wrong))
+        words = "the emulator's state is not as claimed, it is not so that " + "; ".join(wrong)
+        fail(words, then="run it again with --json, and please report what it prints")
     console.print("[green]The emulator's state is as claimed.[/] Next: unmirror emulate, and the README.")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -34,48 +35,74 @@ def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
     """
     with interruptible() as interruption:
         try:
-            service = chosen.service()
+            service = chosen.ready()
             report = _report(service, interface_ids, interruption)
         except UnmirrorError as error:
             fail(error, chosen)
         parts = report.parts or (report,)
-        told = report.to_json()
-        chosen.print_json(told)
-        chosen.print_result(show.result(told))
-        for part in [part for part in parts if _concerns(part)] or [report]:
-            show.report(chosen.console(), part.to_json())
-            if part.error:
-                complain(_living(part.to_json(), part.error), endpoint=service.settings.endpoint)
-        protected = [id_ for part in parts for id_ in _kept(part.to_json(), "protected")]
-        if protected:
-            then = "if it shall leave, call this again with another UNMIRROR_PROTECT"
-            complain("in a session that UNMIRROR_PROTECT names, so not touched", f"{', '.join(protected)}: ", then=then)
+        chosen.print_json(report.to_json())
+        chosen.print_result(show.result(report.to_json()))
+        console = chosen.console()
+        for number, part in enumerate([part for part in parts if _concerns(part)] or [_nowhere(report)]):
+            if number:
+                console.print()
+            show.report(console, part.to_json())
+        for part in parts:
+            about = f"project {part.project_id}: " if report.parts else ""
+            for wrong in _errors(part):
+                complain(wrong, about, service.settings.endpoint)
+            _complain_of_protection(part, about)
+        protected = any(_kept(part, "protected") for part in parts)
         sys.exit(interruption.exit_code(FAILED if report.error else STOPPED if protected else DONE))
 
 
 def _report(service: Service, interface_ids: tuple[str, ...], interruption: Interruption) -> Report:
     """Tell each project of the deletions: which one an interface was in, its id does not say."""
     event: dict[str, Any] = {"type": "io.unmirror.interface.deleted.v1", "id": f"cli-{uuid.uuid4()}"}
-    projects: list[str | None] = [*sorted(service.settings.projects)]
     parts = []
-    for project_id in projects or [None]:
+    for project_id in sorted(service.settings.projects):
         data = {"interface_ids": list(interface_ids), "project_id": project_id}
         parts.append(carry_out(service, {**event, "data": data}, interruption))
-    return parts[0] if len(parts) == 1 else gather(event["id"], parts[0].envelope, parts, what="projects")
+    if len(parts) == 1:
+        return parts[0]
+    report = gather(event["id"], parts[0].envelope, parts, what="projects")
+    return replace(report, seconds=sum(part.seconds for part in parts))
 
 
 def _concerns(part: Report) -> bool:
     """Tell whether the project has anything to do with the interfaces."""
-    return part.outcome != "nothing_to_do" or any(each.why != "not_mirrored" for each in part.kept)
+    return bool(part.detachments or part.lost_targets) or any(each.why != "not_mirrored" for each in part.kept)
 
 
-def _kept(told: Mapping[str, Any], why: str) -> list[str]:
-    return [each["interface_id"] for each in told["kept"] if each["why"] == why]
+def _nowhere(report: Report) -> Report:
+    """Return one report for all projects that could be looked in, where none has anything to do with the interfaces."""
+    idle = [part for part in report.parts if not part.error]
+    if not idle:
+        return next(iter(report.parts), report)
+    projects = ", ".join(part.project_id or "" for part in idle)
+    return replace(idle[0], project_id=projects, api_calls=report.api_calls, seconds=report.seconds)
 
 
-def _living(told: Mapping[str, Any], error: UnmirrorError) -> UnmirrorError:
-    """Return the error in the words of somebody who asked, and was not told by an event."""
-    living = _kept(told, "still_exists")
-    if not isinstance(error, StillExists) or not living:
-        return error
-    return StillExists(f"{', '.join(living)} lives: the VPC API still shows it, so it stays in its sessions")
+def _errors(part: Report) -> Iterator[UnmirrorError]:
+    """Yield what lives, in the words of somebody who asked and was not told by an event, and the worst of the rest."""
+    if living := _ids(_kept(part, "still_exists")):
+        yield StillExists(f"{living} lives: the VPC API still shows it, so it stays where it is")
+    errors = [each.error for each in part.detachments] + [each.error for each in part.kept]
+    others = [error for error in errors or [part.error] if error and not isinstance(error, StillExists)]
+    if others:
+        yield max(others, key=lambda error: error.status)
+
+
+def _complain_of_protection(part: Report, about: str) -> None:
+    if protected := _kept(part, "protected"):
+        names = ", ".join(sorted({name for each in protected for name in show.names_of(each)}))
+        then = "if it shall leave, call this again with another UNMIRROR_PROTECT"
+        complain(f"{_ids(protected)}: in {names}, which UNMIRROR_PROTECT names: not touched there", about, then=then)
+
+
+def _kept(part: Report, why: str) -> list[dict[str, Any]]:
+    return [each for each in part.to_json()["kept"] if each["why"] == why]
+
+
+def _ids(kept: list[dict[str, Any]]) -> str:
+    return ", ".join(each["interface_id"] for each in kept)

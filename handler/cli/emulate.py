@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import threading
 
 import click
 
 from handler.cli import tenant
 from handler.cli.demo import SURVIVOR, VICTIM
-from handler.cli.options import FAILED, Common, common, complain, example, number
+from handler.cli.options import Common, common, example, fail, number
 from handler.vpc.emulator import Behaviour, Emulator
 
 
@@ -33,7 +32,7 @@ from handler.vpc.emulator import Behaviour, Emulator
     show_default=True,
     help="Most sessions or interfaces a page.",
 )
-@click.option("--rate-limit", type=number(0.1, 1_000_000), metavar="NUMBER", help="Requests a second; more get a 429.")
+@click.option("--rate-limit", type=click.IntRange(1), metavar="NUMBER", help="Requests a second; more get a 429.")
 @click.option("--seed", metavar="NUMBER", default=7, show_default=True, help="The same seed gives the same ids.")
 @click.option("--unsigned", is_flag=True, help="Ask for no signatures.")
 @click.option(
@@ -49,7 +48,7 @@ def emulate(
     port: int,
     latency: float,
     page_cap: int,
-    rate_limit: float | None,
+    rate_limit: int | None,
     seed: int,
     unsigned: bool,
     absent_source: str,
@@ -60,8 +59,7 @@ def emulate(
     it, and an interface that is deleted already.
     """
     if not _is_free(port):
-        complain(f"port {port} is taken", then="take another, or any that is free: unmirror emulate --port 0")
-        sys.exit(FAILED)
+        fail(f"port {port} is taken", then="take another, or any that is free: unmirror emulate --port 0")
     company = tenant.seed(seed)
     deleted, living = company.interfaces[VICTIM], company.interfaces[SURVIVOR]
     company.cloud.delete_port(deleted)

@@ -80,6 +80,13 @@ class Common:
         service = Service.from_env(self.environ(**more))
         return replace(service, settings=replace(service.settings, deadline=self.deadline or A_DAY))
 
+    def ready(self, **more: str | None) -> Service:
+        """Return the service as `service` does, with all that a call of the API needs; else NotConfigured says what."""
+        service = self.service(**more)
+        if service.settings.missing:
+            raise NotConfigured(f"set {'; '.join(service.settings.missing)}")
+        return service
+
     def console(self) -> Console:
         """Return where people read; silent where JSON was asked for, or nothing but the result."""
         from rich.console import Console
@@ -243,7 +250,7 @@ def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None =
     if isinstance(error, UnmirrorError):
         for violation in getattr(error, "violations", ()):
             click.echo(f"  {violation.path}: {violation.rule}", err=True)
-        if endpoint and isinstance(error, ApiUnavailable):
+        if endpoint and isinstance(error, ApiUnavailable) and not isinstance(error, Interrupted):
             click.echo(f"endpoint: {endpoint}", err=True)
         if request_id := getattr(error, "request_id", ""):
             click.echo(f"request: {request_id}", err=True)
@@ -252,11 +259,11 @@ def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None =
         click.echo(f"next: {then}", err=True)
 
 
-def fail(error: UnmirrorError | str, chosen: Common | None = None) -> NoReturn:
+def fail(error: UnmirrorError | str, chosen: Common | None = None, then: str | None = None) -> NoReturn:
     """End with 1 and a complaint; where JSON was asked for, with the problem as JSON, too."""
     if chosen is not None and isinstance(error, UnmirrorError):
         from handler.report import problem
 
         chosen.print_json(problem(error))
-    complain(error)
+    complain(error, then=then)
     sys.exit(FAILED)

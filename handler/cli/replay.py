@@ -75,8 +75,7 @@ def replay(
     try:
         ledger = Ledger(resume)
     except OSError as error:
-        complain(f"the state file cannot be used: {error.strerror}", then="give another by --resume")
-        sys.exit(FAILED)
+        fail(f"the state file cannot be used: {error.strerror}", then="give another by --resume")
     read = deliveries(file.read())
     with interruptible() as interruption:
         deadline = interruption.deadline(chosen.deadline or A_DAY)

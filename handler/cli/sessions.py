@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, e
 from handler.cli.options import interface as interface_
 from handler.cli.options import target as target_
 from handler.cli.progress import Tell, bar
-from handler.errors import DeadlineExceeded, NotConfigured, UnmirrorError
+from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.abreast import IN_FLIGHT, abreast
 from handler.model import MirrorSession
 from handler.report import problem
@@ -30,11 +30,6 @@ PLACES = 10
 State: TypeAlias = Literal["exists", "gone", "unknown"]
 
 _STATES = {"exists": "", "gone": "  [bold red]gone[/]", "unknown": "  [yellow]unknown[/]"}
-_WORDS = {
-    "exists": "it exists",
-    "gone": "[bold red]gone[/]: the VPC API says that there is none",
-    "unknown": "[yellow]unknown[/]: not every project could be asked",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +43,44 @@ class Filters:
     def pass_(self, session: MirrorSession) -> bool:
         """Tell whether a session is asked for."""
         return (
-            (self.interface is None or self.interface in map(str.lower, (*session.sources, session.target_id)))
+            (self.interface is None or self.interface in map(str.lower, session.sources))
             and (self.target is None or self.target == session.target_id.lower())
             and (self.name is None or fnmatchcase(session.name, self.name))
         )
+
+
+@dataclass
+class Asked:
+    """The interface that was asked for, and what the projects know of it, one after another."""
+
+    id: str
+    states: list[State] = field(default_factory=list)
+    mirrored_by: list[MirrorSession] = field(default_factory=list)
+    target_of: list[MirrorSession] = field(default_factory=list)
+
+    def learn(self, state: State, sessions: Iterable[MirrorSession]) -> None:
+        """Take what one project says of it, and all sessions of that project."""
+        self.states.append(state)
+        for session in sorted(sessions, key=lambda session: (session.name, session.id)):
+            if self.id in map(str.lower, session.sources):
+                self.mirrored_by.append(session)
+            if self.id == session.target_id.lower():
+                self.target_of.append(session)
+
+    def state(self, *, complete: bool) -> State:
+        """Return what it is: it lives in one project or is in none. `complete`: whether every project was asked."""
+        if "exists" in self.states:
+            return "exists"
+        return "gone" if complete and "unknown" not in self.states else "unknown"
+
+    def to_json(self, *, complete: bool) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "id": self.id,
+            "state": self.state(complete=complete),
+            "mirrored_by": [session.id for session in self.mirrored_by],
+            "target_of": [session.id for session in self.target_of],
+        }
 
 
 @click.command(
@@ -61,7 +90,9 @@ class Filters:
         exits="1 where a project cannot be listed",
     )
 )
-@click.option("--interface", metavar="ID", type=interface_, help="Only those of this interface; and does it live?")
+@click.option(
+    "--interface", metavar="ID", type=interface_, help="Only those that mirror this interface; does it exist?"
+)
 @click.option("--target", metavar="ID", type=target_, help="Only those that mirror to this target.")
 @click.option("--name", metavar="GLOB", help="Only those of such a name.")
 @common("project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
@@ -73,14 +104,12 @@ def sessions(chosen: Common, interface: str | None, target: str | None, name: st
     Changes nothing. --quiet prints the ids of the sessions.
     """
     filters = Filters(interface, target, name)
+    asked = Asked(interface) if interface else None
     told: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    states: list[State] = []
     with interruptible() as interruption:
         try:
-            service = chosen.service()
-            if service.settings.missing:
-                raise NotConfigured(f"set {'; '.join(service.settings.missing)}")
+            service = chosen.ready()
         except UnmirrorError as error:
             fail(error, chosen)
         deadline = interruption.deadline(chosen.deadline or A_DAY)
@@ -89,23 +118,25 @@ def sessions(chosen: Common, interface: str | None, target: str | None, name: st
                 tell(f"looking at the sessions of {project_id}", 0, 0)
                 api = service.api(project_id, deadline)
                 try:
-                    told += _project(api, filters, tell)
-                    states += [_state(api, interface)] if interface else []
+                    listed = api.list_sessions().sessions
+                    told += _project(api, filter(filters.pass_, listed), tell)
+                    if asked:
+                        asked.learn(_state(api, asked.id), listed)
                 except UnmirrorError as error:
                     complain(error, f"project {project_id}: ", service.settings.endpoint)
                     failed.append({"project_id": project_id, "error": problem(error)})
-        asked = {"id": interface, "state": _of_all(states, failed)} if interface else None
-        chosen.print_json({"interface": asked, "sessions": told, "failed": failed})
+        interface_told = asked.to_json(complete=not failed) if asked else None
+        chosen.print_json({"interface": interface_told, "sessions": told, "failed": failed})
         if told:
             chosen.print_result("\n".join(each["id"] for each in told))
         _show(chosen.console(), told, listed=not failed)
         if asked:
-            chosen.console().print(f"interface {asked['id']}: {_WORDS[asked['state']]}")
+            _show_asked(chosen.console(), asked, complete=not failed)
         sys.exit(interruption.exit_code(FAILED if failed else DONE))
 
 
-def _project(api: ProjectApi, filters: Filters, tell: Tell) -> list[dict[str, Any]]:
-    found = sorted(filter(filters.pass_, api.list_sessions().sessions), key=lambda session: (session.name, session.id))
+def _project(api: ProjectApi, sessions: Iterable[MirrorSession], tell: Tell) -> list[dict[str, Any]]:
+    found = sorted(sessions, key=lambda session: (session.name, session.id))
     states = dict(_states(api, found, tell))
     return [
         {
@@ -145,13 +176,6 @@ def _state(api: ProjectApi, id_: str) -> State:
         return "unknown"
 
 
-def _of_all(states: list[State], failed: list[dict[str, Any]]) -> State:
-    """Return the state of an interface in all projects: it lives in one of them, or is in none."""
-    if "exists" in states:
-        return "exists"
-    return "unknown" if failed or "unknown" in states else "gone"
-
-
 def _show(console: Console, told: list[dict[str, Any]], *, listed: bool) -> None:
     """Show the sessions, and how many there are, unless none could be listed."""
     for each in told:
@@ -171,6 +195,17 @@ def _show(console: Console, told: list[dict[str, Any]], *, listed: bool) -> None
     words = f"[red]{show.count(gone, 'source')} gone[/]" if gone else "no source gone"
     if told or listed:
         console.print(f"{show.count(len(told), 'session')}{';' if gone else ','} {words}{freed}{unknown}")
+
+
+def _show_asked(console: Console, asked: Asked, *, complete: bool) -> None:
+    """Show whether an interface exists, and all sessions that it has to do with, whatever else was asked for."""
+    lines = show.grid()
+    lines.add_row("interface", f"{asked.id}{_STATES[asked.state(complete=complete)] or '  exists'}")
+    for label, found in (("mirrored by", asked.mirrored_by), ("target of", asked.target_of)):
+        if found or complete:
+            lines.add_row(label, show.plain([each.name for each in found]) or "no session")
+    console.print()
+    console.print(lines)
 
 
 def _marked(interface: dict[str, str]) -> str:

@@ -65,6 +65,11 @@ def outcome(name: str) -> str:
     return f"[{_COLOURS.get(name, 'default')}]{plain(name.replace('_', ' '))}[/]"
 
 
+def names_of(kept: Mapping[str, Any]) -> list[str]:
+    """Return the names of the sessions that keep an interface, and the id of one that has no name."""
+    return [name or id_ for name, id_ in zip(kept["session_names"], kept["session_ids"], strict=True)]
+
+
 def count(number: int, what: str) -> str:
     """Return how many there are of what, in words: `1 session`, `2 sessions`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
@@ -153,7 +158,7 @@ def _lines(told: Mapping[str, Any], status: str = "") -> Table:
         if each["error"]:
             lines.add_row("", f"[red]{plain(each['error']['detail'])}[/]")
     for each in told["kept"]:
-        lines.add_row(_WHY_KEPT[each["why"]], "\n".join(map(plain, [*each["session_names"], each["interface_id"]])))
+        lines.add_row(_WHY_KEPT[each["why"]], "\n".join(map(plain, [*names_of(each), each["interface_id"]])))
     for each in told["lost_targets"]:
         lines.add_row("[yellow]no target[/]", f"{plain(each['session_name'])} mirrors to nowhere")
     for part in told["parts"]:

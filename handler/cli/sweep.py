@@ -56,7 +56,7 @@ def sweep(chosen: Common, limit: str | None, form: str | None) -> None:
     event = {"type": "io.unmirror.sweep.due.v1", "id": f"cli-{uuid.uuid4()}", "data": {}}
     with interruptible() as interruption:
         try:
-            service = chosen.service(UNMIRROR_SWEEP_LIMIT=limit)
+            service = chosen.ready(UNMIRROR_SWEEP_LIMIT=limit)
             with bar(chosen.progress()) as tell:
                 telling = _telling(tell, len(service.settings.projects))
                 told = Sweep(service.detach, service.settings.sweep_limit.allows, tell=telling)

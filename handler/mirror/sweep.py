@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from handler.errors import UnmirrorError
+from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.abreast import IN_FLIGHT
 from handler.mirror.api import MirrorApi
 from handler.mirror.clearing import MOST_AGAIN, Clearing, Progress, Terms
@@ -224,13 +224,17 @@ def _reason(outcome: Outcome, clearing: Clearing, figures: SweepFigures, dry_run
     refused = sum(each.status == "failed" for each in clearing.detachments)
     words = {
         f"{did} deleted interface(s); {figures.sources} sources of {figures.sessions} sessions": True,
-        f"out of time with {figures.unknown} undecided": clearing.interrupted,
+        f"{_ended(clearing.interrupted)} with {figures.unknown} undecided": clearing.interrupted,
         f"{figures.unknown} could not be decided": figures.unknown and not clearing.interrupted,
         f"{refused} removal(s) failed": refused,
         "more than UNMIRROR_SWEEP_LIMIT: without the dry run nothing would be changed": figures.stop,
         f"{len(figures.put_back)} had been put back after we removed them": figures.put_back,
     }
     return "; ".join(text for text, applies in words.items() if applies)
+
+
+def _ended(by: DeadlineExceeded | None) -> str:
+    return "interrupted" if isinstance(by, Interrupted) else "out of time"
 
 
 _STOPPED = {

@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 from handler import events
 from handler.cli.commands import unmirror
 from handler.cli.tenant import Tenant
+from handler.mirror import detach
 from handler.vpc.emulator import Emulator
 from tests.function import settings_for
 from tests.processes import Held, environment, started
@@ -59,13 +60,19 @@ def dead(tenant: Tenant) -> str:
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interface that lives is asked for again and again, and at once."""
+    monkeypatch.setattr(detach, "STILL_THERE_PAUSES", (0.0,) * len(detach.STILL_THERE_PAUSES))
+
+
+@pytest.fixture
 def start(tmp_path: Path) -> Start:
     """Start the command as a process of its own; nothing of it outlives the test."""
 
     def process(
         *arguments: str, settings: Mapping[str, str] | None = None, **streams: Any
     ) -> AbstractContextManager[subprocess.Popen[str]]:
-        environ = environment(tmp_path, COLUMNS="80", PYTHONUNBUFFERED="1", **(settings or {}))
+        environ = environment(tmp_path, **{"COLUMNS": "80", "PYTHONUNBUFFERED": "1", **(settings or {})})
         streams = streams or {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return started([*UNMIRROR, *arguments], environ, text=True, **streams)
 

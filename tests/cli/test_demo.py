@@ -44,6 +44,7 @@ def test_it_fails_where_the_cloud_is_not_as_claimed(run: Run, monkeypatch: pytes
     assert result.exit_code == 1
     assert not json.loads(result.stdout)["as_claimed"]
     assert "the outcome is detached" in result.stderr
+    assert "\nnext: " in result.stderr
 
 
 def test_it_ends_with_everything_that_it_started(start: Start) -> None:

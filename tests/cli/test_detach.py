@@ -20,6 +20,7 @@ def test_a_deleted_interface_leaves_its_sessions(run: Run, settings: dict[str, s
     assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_living_interface_is_refused_and_said_to_live(run: Run, settings: dict[str, str], tenant: Tenant) -> None:
     before = tenant.cloud.sources(PROJECT_ID)
     result = run("detach", tenant.interfaces["db-1"], settings=settings)
@@ -41,9 +42,48 @@ def test_every_project_is_looked_in_and_those_that_list_it_are_shown(
     assert (result.exit_code, result.stderr) == (0, "")
     same("detach-gone", result.stdout)
     assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
-    assert "2 projects, at worst: no session has anything to lose" in run("detach", dead, settings=several).stdout
+    nowhere = run("detach", dead, settings=several)
+    assert (nowhere.exit_code, nowhere.stderr) == (0, "")
+    same("detach-nowhere", nowhere.stdout)
 
 
+def test_of_several_projects_the_one_that_fails_is_named_and_the_others_are_done(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant, emulator: Emulator
+) -> None:
+    """The one that sorts first is refused."""
+    emulator.faults.append(Fault("list_sessions", status=403, body=b'{"error_code": "VPC.2201"}'))
+    several = {**settings, "HUAWEICLOUD_SDK_PROJECT_ID": "", "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"}
+    result = run("detach", dead, settings=several)
+    assert result.exit_code == 1
+    same("detach-gone", result.stdout)
+    assert result.stderr.startswith("unmirror: project 0: list sessions is refused")
+    assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
+
+
+def test_of_several_projects_the_one_whose_sessions_lose_their_target_is_shown(
+    run: Run, settings: dict[str, str], tenant: Tenant
+) -> None:
+    sensor = tenant.interfaces["ids-sensor-b"]
+    tenant.cloud.delete_port(sensor)
+    result = run("detach", sensor, settings={**settings, "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"})
+    assert result.exit_code == 0
+    assert "no target      edge-access mirrors to nowhere" in result.stdout
+
+
+@pytest.mark.usefixtures("hasty")
+def test_what_lives_hides_no_other_trouble(
+    run: Run, settings: dict[str, str], dead: str, tenant: Tenant, emulator: Emulator
+) -> None:
+    emulator.faults.append(Fault("remove_sources", status=403, body=b'{"error_code": "VPC.2201"}', times=-1))
+    living = tenant.interfaces["db-1"]
+    result = run("detach", living, dead, settings=settings)
+    assert result.exit_code == 1
+    assert f"{living} lives" in result.stderr
+    assert "vpc:trafficMirrorSessions:removeSource" in result.stderr
+    assert result.stderr.count("\nnext: ") == 2
+
+
+@pytest.mark.usefixtures("hasty")
 def test_what_lives_in_a_protected_session_is_said_to_live(
     run: Run, settings: dict[str, str], tenant: Tenant, dead: str
 ) -> None:
@@ -51,7 +91,7 @@ def test_what_lives_in_a_protected_session_is_said_to_live(
     result = run("detach", living, dead, settings={**settings, "UNMIRROR_PROTECT": "*"})
     assert result.exit_code == 1
     assert f"{living} lives: the VPC API still shows it" in result.stderr
-    assert f"{dead}: in a session that UNMIRROR_PROTECT names" in result.stderr
+    assert f"{dead}: in forensics-case-17, ids-api-tier, pci-payments, which UNMIRROR_PROTECT names" in result.stderr
     same("detach-living-and-protected", result.stdout)
 
 

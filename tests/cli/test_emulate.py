@@ -48,7 +48,10 @@ def test_scripts_get_the_variables_alone(start: Start, option: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["--page-cap 0", "--page-cap -3", "--rate-limit 0", "--rate-limit nan", "--latency nan", "--latency -1"],
+    [
+        *("--page-cap 0", "--page-cap -3", "--rate-limit 0", "--rate-limit 0.5", "--rate-limit nan"),
+        *("--latency nan", "--latency -1", "--latency inf"),
+    ],
 )
 def test_figures_that_make_no_sense_are_wrong_usage(run: Run, wrong: str) -> None:
     result = run("emulate", "--port", "0", *wrong.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handler.cli.tenant import PROJECT_ID
+from handler.cli.tenant import PROJECT_ID, Tenant
 from handler.vpc import credentials
 from tests.cli.conftest import Run
 from tests.cli.golden import same
@@ -41,6 +41,26 @@ def test_a_detachment_that_does_not_come_about_says_why_and_what_next(
     assert result.exit_code == code
     same(f"on-call-{name}", f"{result.stdout}--- stderr\n{result.stderr}", width=None)
     assert "marked" not in result.output.replace("'marked'", "")
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("name", "server", "protect", "code"),
+    [
+        ("living", "db-1", "", 1),
+        ("living-and-protected", "db-1", "ids-databases", 1),
+        ("living-target", "ids-sensor-a", "", 1),
+        ("only-protected", "mail-1", "mail-*", 3),
+    ],
+)
+def test_what_stays_is_said_to_live_or_to_be_protected_and_where(
+    run: Run, settings: dict[str, str], tenant: Tenant, name: str, server: str, protect: str, code: int
+) -> None:
+    """All but the server whose session alone is protected live."""
+    tenant.cloud.delete_port(tenant.interfaces["mail-1"])
+    result = run("detach", tenant.interfaces[server], settings={**settings, "UNMIRROR_PROTECT": protect})
+    assert result.exit_code == code
+    same(f"on-call-{name}", f"{result.stdout}--- stderr\n{result.stderr}", width=None)
 
 
 def test_an_interface_that_no_session_lists_is_said_to_be_in_none_and_where_it_was_looked_for(

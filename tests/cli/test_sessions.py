@@ -40,14 +40,18 @@ def test_an_interface_is_said_to_exist_or_not_whether_a_session_lists_it_or_none
     run: Run, settings: dict[str, str], dead: str, tenant: Tenant, emulator: Emulator
 ) -> None:
     sensor, nowhere = tenant.interfaces["ids-sensor-a"], "6134900d-31a6-4b71-8453-dbca7f26982a"
-    states = {dead: (3, "gone"), tenant.interfaces["web-1"]: (1, "exists"), sensor: (4, "exists"), nowhere: (0, "gone")}
-    for id_, (many, state) in states.items():
+    states = {dead: (3, 0, "gone"), tenant.interfaces["web-1"]: (1, 0, "exists"), sensor: (0, 4, "exists")}
+    states[nowhere] = (0, 0, "gone")
+    for id_, (mirroring, mirroring_to, state) in states.items():
         told = described("sessions", run("sessions", "--interface", id_, "--json", settings=settings).stdout)
-        assert (len(told["sessions"]), told["interface"]) == (many, {"id": id_, "state": state})
-    assert f"interface {nowhere}: gone" in run("sessions", "--interface", nowhere, settings=settings).stdout
+        asked = told["interface"]
+        assert (len(asked["mirrored_by"]), len(asked["target_of"]), asked["state"]) == (mirroring, mirroring_to, state)
+        assert sorted(each["id"] for each in told["sessions"]) == sorted(asked["mirrored_by"])
+    shown = [run("sessions", "--interface", id_, "--name", "mail-*", settings=settings).stdout for id_ in states]
+    same("sessions-interface", "".join(shown))
     emulator.faults.append(Fault("show_port", status=403, body=b'{"error_code": "VPC.2201"}', times=-1))
     unknown = run("sessions", "--interface", nowhere, settings=settings)
-    assert f"interface {nowhere}: unknown" in unknown.stdout
+    assert f"interface     {nowhere}  unknown" in unknown.stdout
 
 
 def test_a_list_that_shows_less_marks_nothing_as_gone(
