@@ -59,10 +59,11 @@ def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
 def _report(service: Service, interface_ids: tuple[str, ...], interruption: Interruption) -> Report:
     """Tell each project of the deletions: which one an interface was in, its id does not say."""
     event: dict[str, Any] = {"type": "io.unmirror.interface.deleted.v1", "id": f"cli-{uuid.uuid4()}"}
+    deadline = interruption.deadline(service.settings.deadline)
     parts = []
     for project_id in sorted(service.settings.projects):
         data = {"interface_ids": list(interface_ids), "project_id": project_id}
-        parts.append(carry_out(service, {**event, "data": data}, interruption))
+        parts.append(carry_out(service, {**event, "data": data}, interruption, deadline.remaining()))
     if len(parts) == 1:
         return parts[0]
     report = gather(event["id"], parts[0].envelope, parts, what="projects")

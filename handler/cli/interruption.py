@@ -62,11 +62,11 @@ def interruptible() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-def carry_out(service: Service, event: object, interruption: Interruption) -> Report:
-    """Let the service do what the event asks for; after an interruption the report says how far it came.
+def carry_out(service: Service, event: object, interruption: Interruption, seconds: float = inf) -> Report:
+    """Let the service do what the event asks for, within its own deadline and these seconds.
 
-    Raises BadEvent, and nothing else.
+    After an interruption the report says how far it came. Raises BadEvent, and nothing else.
     """
     began = time.monotonic()
-    report = replace(service, clock=interruption.clock).handle(event)
+    report = replace(service, clock=interruption.clock).handle(event, seconds=seconds)
     return replace(report, seconds=time.monotonic() - began)

@@ -70,6 +70,17 @@ def test_of_several_projects_the_one_whose_sessions_lose_their_target_is_shown(
     assert "no target      edge-access mirrors to nowhere" in result.stdout
 
 
+def test_a_deadline_is_that_of_all_projects(run: Run, settings: dict[str, str], dead: str, emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", "hang", times=-1))
+    several = {**settings, "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"}
+    result = run("detach", dead, "--deadline", "0.2", "--json", settings=several)
+    emulator.clear_faults()
+    report = json.loads(result.stdout)
+    check_report(report)
+    assert (result.exit_code, report["outcome"], emulator.counts["list_sessions"]) == (1, "failed", 1)
+    assert [part["api_calls"] for part in report["parts"]] == [1, 0]
+
+
 @pytest.mark.usefixtures("hasty")
 def test_what_lives_hides_no_other_trouble(
     run: Run, settings: dict[str, str], dead: str, tenant: Tenant, emulator: Emulator

@@ -61,6 +61,20 @@ def test_detach_reports_what_was_under_way(
     assert "next: run it again to go on from here" in errors
 
 
+def test_detach_begins_with_no_further_project(
+    start: Start, settings: dict[str, str], dead: str, emulator: Emulator
+) -> None:
+    held = hold(emulator, "remove_sources")
+    several = {**settings, "UNMIRROR_PROJECTS": f"{PROJECT_ID},another"}
+    with start("detach", dead, "--json", settings=several) as child:
+        output, errors = interrupted(child, held)
+    report = json.loads(output)
+    check_report(report)
+    assert (report["parts"][0]["project_id"], len(report["parts"][0]["detachments"])) == (PROJECT_ID, 3)
+    assert (report["parts"][1]["error"]["title"], report["parts"][1]["api_calls"]) == ("Interrupted", 0)
+    assert "unmirror: project another: interrupted before " in errors
+
+
 @pytest.mark.parametrize("command", ["explain", "replay"])
 def test_a_command_that_waits_for_its_input_ends_at_once(start: Start, command: str) -> None:
     with start(command, "-") as child:
