@@ -39,6 +39,11 @@ class Step:
     project_id: str | None = None
     request_id: str = ""
 
+    @property
+    def words(self) -> str:
+        """The detail, and what the cloud's support asks for."""
+        return f"{self.detail} (request {self.request_id})" if self.request_id else self.detail
+
 
 @click.command(epilog=example("unmirror check --region eu-west-101", exits="1 where something has to be fixed"))
 @common("project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
@@ -55,8 +60,7 @@ def check(chosen: Common) -> None:
         for step in _steps(chosen, interruption):
             steps.append(step)
             label = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "not_tried": "[dim]not tried[/]"}[step.status]
-            request = f" (request {step.request_id})" if step.request_id else ""
-            lines.add_row(label, f"[bold]{step.step}[/]: {show.plain(step.detail + request)}")
+            lines.add_row(label, f"[bold]{step.step}[/]: {show.plain(step.words)}")
         wrong = [step.step for step in steps if step.status == "failed"]
         ok = not wrong and not interruption.signal
         chosen.print_json({"ok": ok, "steps": [asdict(step) for step in steps]})
@@ -64,7 +68,7 @@ def check(chosen: Common) -> None:
         chosen.console().print(lines)
         for step in steps if chosen.quiet else ():
             if step.status == "failed":
-                complain(step.detail, f"{step.step}: ")
+                complain(step.words, f"{step.step}: ")
         if wrong:
             complain(f"it cannot work here: {', '.join(wrong)}", then="mend the first that failed, and run this again")
         sys.exit(interruption.exit_code(DONE if ok else FAILED))

@@ -239,7 +239,7 @@ _NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
     (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
     (Interrupted, "run it again to go on from here: what is done is not done twice"),
     (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),
-    (ApiRefused, "correct what it names; then `unmirror check` tries every call, and says which permission it needs"),
+    (ApiRefused, "correct what it names first, key, permission or region; then `unmirror check` tries every call"),
     (ApiUnavailable, "run it again: what is done is not done twice; `unmirror check` says what can be reached"),
 )
 

@@ -114,6 +114,7 @@ def test_each_call_that_is_refused_is_named_with_its_permission(
     quiet = run("check", "--quiet", settings=settings)
     assert quiet.stdout == f"failed: {step}\n"
     assert permission in quiet.stderr
+    assert "req-7" in quiet.stderr
     assert "\nnext: " in quiet.stderr
 
 
