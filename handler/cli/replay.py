@@ -84,7 +84,7 @@ def replay(
                 with to_function(url, secret, token, in_flight, deadline) as send:
                     endings = _sent(chosen, read, ledger, patient(send, deadline), in_flight)
             else:
-                endings = _sent(chosen, read, ledger, patient(to_api(chosen.service(), deadline), deadline), in_flight)
+                endings = _sent(chosen, read, ledger, patient(to_api(chosen.ready(), deadline), deadline), in_flight)
         except UnmirrorError as error:
             fail(error, chosen)
         told = _told(read, ledger, endings)

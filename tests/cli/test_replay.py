@@ -107,6 +107,12 @@ def test_it_reads_every_form_in_which_deliveries_are_kept(
     assert still_mirrored(tenant, dead[:1]) == set()
 
 
+def test_without_settings_it_says_what_to_set_and_tries_nothing(run: Run) -> None:
+    result = run("replay", "-", given='{"type": "io.unmirror.sweep.due.v1", "id": "1"}')
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("unmirror: set ")
+
+
 def test_an_empty_file_is_nothing_to_do(run: Run, settings: dict[str, str]) -> None:
     assert run("replay", "-", settings=settings, given="[]").exit_code == 0
     assert run("replay", "-", settings=settings, given="\n").exit_code == 0
