@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from compileall import compile_dir
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +77,18 @@ class FunctionProcess:
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@cache
+def _compiled() -> None:
+    for folder in (ROOT / "handler", PEERS):
+        compile_dir(folder, quiet=1)
+
+
 @contextmanager
 def function(
     name: str, endpoint: str, environ: Mapping[str, str] | None = None, wait: bool = True
 ) -> Iterator[FunctionProcess]:
-    """Serve a function; with `wait`, yield it when it answers."""
+    """Serve a function, from bytecode as an installed one; with `wait`, yield it when it answers."""
+    _compiled()
     port = _free_port()
     settings = {
         **os.environ,
