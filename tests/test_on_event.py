@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -267,6 +268,34 @@ def test_where_nothing_could_change_the_answer_does_not_wait_for_the_api(
     emulator.faults.append(Fault(operation="show_port", status=403, body=b'{"error_code":"VPC.0010"}'))
     answer = new_function(UNMIRROR_PROTECT="*").post(deleted(delete(tenant)))
     assert (answer.status, [each["why"] for each in answer.report["kept"]]) == (200, ["protected"])
+
+
+def test_the_interfaces_of_one_event_are_asked_for_side_by_side(
+    function: Function, tenant: Tenant, emulator: Emulator
+) -> None:
+    """No answer is given before all three have been asked for."""
+    dead = [delete(tenant, name) for name in ("mail-1", "mail-2", "db-1")]
+    reached, all_there = set(), asyncio.Event()
+
+    async def meet(operation: str) -> None:
+        if operation == "show_port":
+            reached.add(len(reached))
+            if len(reached) == len(dead):
+                all_there.set()
+            await asyncio.wait_for(all_there.wait(), 10)
+
+    emulator.hold = meet
+    report = function.post(deleted(*dead)).report
+    assert report["outcome"] == "detached"
+    assert report["cause"]["operation"] is None
+    assert [each["interface_id"] for each in report["gone"]] == dead
+
+
+def test_where_there_was_nothing_to_do_there_is_no_cause(function: Function, tenant: Tenant) -> None:
+    report = function.post({"cts": trace(delete(tenant))}).report
+    assert report["cause"]["operation"] == "VPC deletePort"
+    again = function.post({"cts": trace(tenant.interfaces["api-3"])}).report
+    assert (again["outcome"], again["cause"]) == ("nothing_to_do", None)
 
 
 def test_a_dry_run_never_says_that_it_detached(new_function: NewFunction, tenant: Tenant) -> None:

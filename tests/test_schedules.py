@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from handler import places
 from handler.cli.demo import cts_event
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.vpc.emulator import Behaviour, Cloud, Emulator, Fault
@@ -195,10 +196,22 @@ def test_one_of_more_projects_than_threads_has_half_of_them(
         assert sorted(each.result(30).status for each in slow) == [200, 200, 503]
 
 
-def test_a_storm_that_the_api_bears_sends_nobody_away(
-    new_function: NewFunction, two_projects: tuple[Function, Callable[..., dict[str, Any]]]
+def test_an_event_of_a_project_that_is_none_of_several_is_refused(
+    two_projects: tuple[Function, Callable[..., dict[str, Any]]],
 ) -> None:
-    """More deliveries at once than its project may have threads: they wait for those before them."""
+    function, deleted = two_projects
+    event = deleted(QUICK)
+    event["cts"]["project_id"] = "6" * 32
+    assert function.post(event).status == 403
+
+
+def test_a_storm_that_the_api_bears_sends_nobody_away(
+    new_function: NewFunction,
+    two_projects: tuple[Function, Callable[..., dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More deliveries at once than its project may have threads: they wait for those before them, and no longer."""
+    monkeypatch.setattr(places, "PATIENCE", 30.0)
     _, deleted = two_projects
     function = new_function(UNMIRROR_PROJECTS=f"{QUICK},{OTHERS}", THREADS="4")
     storm = [deleted(QUICK) for _ in range(64)]
