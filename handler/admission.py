@@ -101,8 +101,12 @@ class Admission:
             else:
                 return Caller(_digest(b"smn", message.text), self.topics.window, SMN_SECONDS, message)
         if self.settings.webhook_secrets and "webhook-signature" in headers and self._is_signed(headers, body):
+            # What is not signed, and decides how the body is read, is part of what was done: who repeats a delivery
+            # with other headers has sent another one.
+            read_by = [name for name in sorted(headers) if name == "content-type" or name.startswith("ce-")]
+            shown = [text.encode("utf-8", "surrogateescape") for name in read_by for text in (name, headers[name])]
             id_ = headers["webhook-id"].encode("utf-8", "surrogateescape")
-            return Caller(_digest(b"webhook", id_, body), 2 * WEBHOOK_TOLERANCE.total_seconds())
+            return Caller(_digest(b"webhook", id_, body, *shown), 2 * WEBHOOK_TOLERANCE.total_seconds())
         if self.settings.trust_platform or self._has_token(headers.get("authorization", ""), in_query):
             return Caller()
         raise stuck or NotAdmitted("the delivery is not admitted")

@@ -36,6 +36,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 T = TypeVar("T")
 
 _CLOUD_SERVICES = IPv4Network("100.125.0.0/16")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -51,7 +52,7 @@ def is_public(address: Address) -> bool:
             within = IPv4Address(int(address) & 0xFFFF_FFFF)
         if within is not None:
             return is_public(within)
-        if address.is_site_local:
+        if address not in _GLOBAL_UNICAST:  # whatever else translates to an IPv4 address, here or there
             return False
     elif address in _CLOUD_SERVICES:
         return True

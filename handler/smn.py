@@ -158,7 +158,8 @@ class Certificates:
 
     def _forget(self, now: float) -> None:
         """Make room for one; raise CannotVerify where too much has failed of late to try yet another."""
-        self._begun = {url: (page, at) for url, (page, at) in self._begun.items() if now < at + _kept_for(page)}
+        kept = self._begun.items()  # what was good once stays: it is fetched again, whatever else fails
+        self._begun = {url: (page, at) for url, (page, at) in kept if _is_good(page) or now < at + _kept_for(page)}
         if sum(not _is_good(page) for page, _ in self._begun.values()) >= MOST_FAILURES:
             raise CannotVerify("too many certificates could not be had of late")
         while len(self._begun) >= MOST_CERTIFICATES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -64,8 +65,8 @@ class Watch:
     @contextmanager
     def over(self, request: flask.Request, deadline: Deadline) -> Iterator[None]:
         """Watch over what reads the request's body; nothing where the server does not say by which connection."""
-        connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-        if not isinstance(connection, socket.socket):
+        connection = _connection(request)
+        if connection is None:
             yield
             return
         self._ends[connection] = deadline
@@ -124,6 +125,7 @@ class WebEdge:
     def on_event(self, request: flask.Request) -> flask.Response:
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
         deadline = self._deadline()
+        self._bound_sending(request)
         with telemetry.traced(request.headers.get("traceparent")):
             answer = self._guarded(lambda: self._answer(request, deadline))
         self._pass_over(request, deadline)
@@ -151,7 +153,9 @@ class WebEdge:
         if request.endpoint == "run":
             return None
         deadline = self._deadline()
+        self._bound_sending(request)
         try:
+            _check_target(request)
             request.stream = io.BytesIO(self._body(request, deadline))
         except UnmirrorError as refusal:
             answer = self._refused(refusal)
@@ -170,8 +174,7 @@ class WebEdge:
         return _response(self._guarded(self._unparsed))
 
     def _answer(self, request: flask.Request, deadline: Deadline) -> Answer:
-        if len(request.environ.get("RAW_URI") or request.full_path) > MAX_TARGET:
-            raise TooLong(f"path and query are over {MAX_TARGET} bytes")
+        _check_target(request)
         match request.method:
             case "GET" | "HEAD":
                 return self._readiness()
@@ -199,7 +202,7 @@ class WebEdge:
         payload = read()
         if not events.is_gateway_request(payload):
             return self._once(caller, lambda: payload, headers, deadline)
-        answer = self._guarded(lambda: self._once(Caller(), lambda: payload, headers, deadline))
+        answer = self._guarded(lambda: self._once(caller, lambda: payload, headers, deadline))
         return answers.of_json(200, answers.for_gateway(answer))
 
     def _once(
@@ -227,6 +230,8 @@ class WebEdge:
         deadline = self._deadline()
         if flask.has_request_context():
             caller = self._admitted(flask.request, _headers(flask.request), flask.request.get_data(), deadline)
+            if caller.message:  # the framework has read it by headers that SMN has not signed
+                raise UnsupportedMedia("on_cloud_event takes CloudEvents; send messages of SMN to on_event")
         else:  # another server of the framework's: there is nothing that a caller could show
             caller = self.admission.admit({}, b"")
         return self._once(caller, lambda: {**event.get_attributes(), "data": event.get_data()}, {}, deadline)
@@ -235,6 +240,12 @@ class WebEdge:
         request = flask.request
         self._admitted(request, _headers(request), request.get_data(), self._deadline())
         raise BadEvent("the framework cannot read it: on_cloud_event takes one CloudEvent, structured or binary")
+
+    def _bound_sending(self, request: flask.Request) -> None:
+        """Let the server give up a connection that takes nothing of its answer for the time of a delivery."""
+        if (connection := _connection(request)) is not None:
+            seconds = max(1, int(self.service.settings.deadline))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0))
 
     def _deadline(self) -> Deadline:
         return Deadline.within(self.service.settings.deadline, self.service.clock)
@@ -304,6 +315,17 @@ def functions(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     if flask.has_app_context():  # the framework loads its source within one; who just imports us has no requests
         flask.current_app.before_request(edge.before)
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
+
+
+def _connection(request: flask.Request) -> socket.socket | None:
+    """Return the connection that a request came by, where the server tells."""
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    return connection if isinstance(connection, socket.socket) else None
+
+
+def _check_target(request: flask.Request) -> None:
+    if len(request.environ.get("RAW_URI") or request.full_path) > MAX_TARGET:
+        raise TooLong(f"path and query are over {MAX_TARGET} bytes")
 
 
 def _headers(request: flask.Request) -> dict[str, str]:

@@ -12,6 +12,7 @@ worker_class = "gthread"
 threads = int(os.environ.get("THREADS") or 32)  # a delivery that waits for a shared look costs a thread and no call
 os.environ["THREADS"] = str(threads)  # the function shares them among its projects
 
+limit_request_line = 8190  # the function's own limit, so that it is the function that answers below that
 timeout = 0  # each delivery has its own deadline; a worker is not killed for a slow cloud
 graceful_timeout = int(os.environ.get("GRACE") or 8)  # within the 10 s that the shortest platform gives
 keepalive = 75  # longer than the 60 s of the usual front, so that it never writes to a connection we are closing

@@ -20,6 +20,10 @@ class MirrorApi(Protocol):
         """The project that every call is about."""
 
     @property
+    def asked_by(self) -> str:
+        """Whose credentials ask: empty for the function's own, else the access key that came with the delivery."""
+
+    @property
     def deadline(self) -> Deadline:
         """When the delivery's time is up; no call starts, waits or backs off past it."""
 

@@ -177,7 +177,7 @@ class Shared(Generic[T]):
             self._projects.move_to_end(project_id)
             project.users += 1
             if len(self._projects) > self._most:
-                idle = next((name for name, each in self._projects.items() if not each.users), None)
+                idle = next((name for name, each in list(self._projects.items()) if not each.users), None)
                 if idle is not None:
                     del self._projects[idle]
         try:

@@ -157,6 +157,11 @@ class ProjectApi:
     log: deque[Call] = field(default_factory=lambda: deque(maxlen=256))
     """The last of them."""
 
+    @property
+    def asked_by(self) -> str:
+        """Whose credentials ask; see the port."""
+        return self.key.ak if self.key else ""
+
     def list_sessions(self) -> Listing:
         """Return all sessions, from every page; see the port."""
         for _ in range(MAX_RESTARTS):
@@ -268,6 +273,8 @@ class ProjectApi:
                 raise
             except ApiUnavailable as error:
                 lost_change = isinstance(error, OutcomeUnknown) and method != "GET"
+                if not lost_change:  # it was our own time that was up, which says nothing to who shares the call
+                    self.deadline.require("the answer of the VPC API")
                 if lost_change or tries >= MAX_TRIES or not self._back_off(tries):
                     raise
                 continue
@@ -297,10 +304,10 @@ class ProjectApi:
     def _send(self, operation: Operation, method: str, target: str, body: bytes, key: AccessKey) -> Reply:
         client = self.client
         pace = client.pace(self.project_id)
+        sent_at = pace.wait(self.deadline)  # before the guard, so that a project that is slow keeps no other from it
         client.guard.enter(key, self.deadline)
         began: float | None = None
         try:
-            sent_at = pace.wait(self.deadline)
             headers = self._signed(method, target, body, key)
             began = client.clock()
             reply = client.transport.send(method, target, headers, body, self.deadline)

@@ -41,9 +41,9 @@ class Pace:
     def wait(self, deadline: Deadline) -> float:
         """Wait for a turn and return when it came; raise ApiThrottled when it would come after the deadline."""
         with self._lock:
-            now = self._clock()
+            left, now = deadline.require("a call of the VPC API"), self._clock()
             turn = max(now, self._next)
-            if turn - now >= deadline.remaining() > 0:
+            if turn - now >= left:
                 raise ApiThrottled("the VPC API throttles this project; try later", retry_after=turn - now)
             self._next = turn + 1 / self._rate if self._rate < UNLIMITED else max(now, self._next)
             self._sent.append(turn)

@@ -61,6 +61,10 @@ _TABLE: tuple[tuple[str, str, str, Meaning], ...] = (
 _ROWS = tuple((re.compile(o), re.compile(s), re.compile(c), meaning) for o, s, c, meaning in _TABLE)
 
 
+MOST_REST = 300.0
+"""Seconds that an answer can make us wait: one that is mad must not silence a project for years."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """An HTTP answer, read whole."""
@@ -99,12 +103,12 @@ class Reply:
         return found if re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", found) else ""
 
     def retry_after(self, now: datetime) -> float | None:
-        """Return the seconds that the API asks to wait, from either form of the header."""
+        """Return the seconds that the API asks to wait, from either form of the header; MOST_REST at most."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
-            return float(text)
+            return min(MOST_REST, float(text))
         moment = _moment(text)
-        return None if moment is None else max(0.0, (moment - (self.date or now)).total_seconds())
+        return None if moment is None else min(MOST_REST, max(0.0, (moment - (self.date or now)).total_seconds()))
 
 
 @lru_cache(1024)

@@ -173,6 +173,10 @@ class _Api:
         self._deadline = deadline
 
     @property
+    def asked_by(self) -> str:
+        return ""
+
+    @property
     def project_id(self) -> str:
         return PROJECT
 

@@ -319,6 +319,7 @@ class Api:
     world: World
     deadline: Deadline
     project_id: str = PROJECT
+    asked_by: str = ""
 
     @contextmanager
     def call(self, *what: str) -> Iterator[str]:
