@@ -94,6 +94,20 @@ def test_a_forged_id_suppresses_nothing(function: Function, tenant: Tenant) -> N
     assert function.post(body, signed(body)).report["outcome"] == "detached"
 
 
+def test_a_strangers_repetition_that_is_read_as_something_else_suppresses_nothing(
+    function: Function, tenant: Tenant, emulator: Emulator
+) -> None:
+    """Headers are not signed: they make another event of a body that was overheard, and that other one is done."""
+    gone = delete(tenant)
+    body = encoded(deleted(gone))
+    emulator.faults.append(Fault("list_sessions", status=403, body=b'{"error_code": "VPC.2201"}'))
+    assert function.post(body, recorded := signed(body)).status == 502
+    added = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "a.b"}
+    assert function.post(body, recorded | added).status == 204
+    assert function.post(body, signed(body)).report["outcome"] == "detached"
+    assert all(gone not in ids for ids in sources(tenant).values())
+
+
 def test_a_second_that_comes_while_the_first_is_under_way_is_not_called_done(
     function: Function, tenant: Tenant, emulator: Emulator
 ) -> None:
@@ -134,6 +148,17 @@ def test_a_message_of_smn_s_that_comes_again_is_answered_as_done(
         function.post({**said, "unsubscribe_url": "https://console.huaweicloud.com/smn"}).report["outcome"] == "ignored"
     )
     assert len(emulator.calls) == calls
+
+
+def test_a_message_of_smn_s_is_no_cloudevent_whatever_its_headers_say(
+    new_function: NewFunction, tenant: Tenant, emulator: Emulator, topic: Topic
+) -> None:
+    settings = {"UNMIRROR_TRUST": "", "UNMIRROR_SMN_TOPICS": URN} | topic.environment
+    function = new_function("on_cloud_event", source="tests/smn_function.py", **settings)
+    added = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "dev.knative.sources.ping"}
+    answer = function.post(message(deleted(delete(tenant))), added | {"Content-Type": "application/json"})
+    assert answer.status == 415
+    assert emulator.calls == []
 
 
 DONE = Report("1", "interface-deleted", "detached", "done")

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
-from uuid import UUID
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -91,6 +92,25 @@ def test_a_url_may_be_8_kib(port: int) -> None:
         answer = send(port, post(path=path + "x", method="GET"))
         check(answer)
         assert (answer.status, answer.problem["detail"]) == (414, f"path and query are over {MAX_TARGET} bytes")
+
+
+def test_a_url_may_be_no_longer_for_a_cloudevent(new_function: NewFunction) -> None:
+    answer = new_function("on_cloud_event").post({}, path="/?q=" + "q" * MAX_TARGET)
+    assert (answer.status, answer.problem["detail"]) == (414, f"path and query are over {MAX_TARGET} bytes")
+
+
+def test_who_takes_nothing_of_an_answer_is_given_up(tmp_path: Path) -> None:
+    """All threads have such a sender; who comes then is served once their time is up."""
+    body = json.dumps({"type": OURS, "id": "1", "data": {"interface_ids": [str(uuid4()) for _ in range(6_000)]}})
+    with Emulator(seed().cloud, keys={ACCESS_KEY: SECRET_KEY}) as emulator, ExitStack() as open_:
+        settings = settings_for(emulator, UNMIRROR_BEARER_TOKENS=TOKEN, UNMIRROR_DEADLINE="1", THREADS="1")
+        with served(settings, tmp_path) as port:
+            for _ in range(2):
+                sender = open_.enter_context(socket.socket())
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                sender.connect(("127.0.0.1", port))
+                sender.sendall(post(body.encode()))
+            assert send(port, post(method="GET")).status == 200
 
 
 def test_the_head_may_have_100_fields_of_8_kib_each(port: int) -> None:

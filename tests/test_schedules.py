@@ -222,7 +222,7 @@ def test_a_storm_that_the_api_bears_sends_nobody_away(
 def test_a_project_that_is_throttled_slows_no_other(
     emulator: Emulator, two_projects: tuple[Function, Callable[..., dict[str, Any]]]
 ) -> None:
-    """It is told to wait for years, and does for minutes; the other goes on at once, with as many calls as without it."""
+    """It is told to wait for years, and does for minutes; the other goes on at once, with no call more."""
     function, deleted = two_projects
     throttled = Fault(status=429, body=b'{"error_code":"APIGW.0308"}', headers={"Retry-After": "99999999"}, times=1)
     emulator.faults.append(throttled)

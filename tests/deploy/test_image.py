@@ -161,7 +161,9 @@ def test_it_is_the_image_that_the_platforms_ask_for(image: Path, configuration: 
 def test_the_function_knows_how_many_threads_serve_it(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     """Several projects share them by that number."""
     monkeypatch.setenv("THREADS", asked)
-    served = runpy.run_path("deploy/container/gunicorn.conf.py")["threads"]
+    configured = runpy.run_path("deploy/container/gunicorn.conf.py")
+    served = configured["threads"]
+    assert configured["limit_request_line"] == 8190, "the most that gunicorn takes"
     assert served == serving_threads(os.environ) == int(asked or 32)
 
 

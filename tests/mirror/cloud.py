@@ -60,8 +60,9 @@ class Call:
 class Cloud:
     """One project. Change its attributes to change the world; read `calls` to see what was asked."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, project_id: str = PROJECT) -> None:
         self.clock = clock
+        self.project_id = project_id
         self.latency = 0.0
         """Seconds that each call takes on the fake clock."""
         self.sessions: dict[str, MirrorSession] = {}
@@ -178,7 +179,7 @@ class _Api:
 
     @property
     def project_id(self) -> str:
-        return PROJECT
+        return self._cloud.project_id
 
     @property
     def deadline(self) -> Deadline:

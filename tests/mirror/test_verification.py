@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from handler.errors import ApiUnavailable
 from handler.mirror.verification import Verifications
-from tests.mirror.cloud import Cloud, Hold
+from tests.mirror.cloud import Clock, Cloud, Hold
 
 
 def asked(cloud: Cloud) -> list[str]:
@@ -36,6 +37,29 @@ def test_those_who_ask_meanwhile_share_the_answer(cloud: Cloud) -> None:
         hold.go_on.set()
         assert {each.result() for each in others} == {first.result()}
     assert asked(cloud) == ["dead"]
+
+
+def test_who_joins_an_answer_that_it_exists_asks_again(cloud: Cloud) -> None:
+    """It was asked for before they came, and may be deleted since."""
+    cloud.add("s1", ["x"], alive=["x"])
+    verifications, hold, joined = Verifications(), Hold(), threading.Event()
+    cloud.next("find_interface", hold)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(verifications.ask, cloud.api(), "x")
+        assert hold.reached.wait(10)
+        second = pool.submit(verifications.ask, cloud.api(60, noticed=joined.set), "x")
+        assert joined.wait(10)
+        hold.go_on.set()
+        assert first.result().exists
+        assert second.result().exists
+    assert asked(cloud) == ["x", "x"]
+
+
+def test_gone_in_one_project_is_not_gone_in_another(cloud: Cloud) -> None:
+    verifications, other = Verifications(), Cloud(Clock(), "another")
+    other.add("s1", ["x"], alive=["x"])
+    assert not verifications.ask(cloud.api(), "x").exists
+    assert verifications.ask(other.api(), "x").exists
 
 
 def test_a_failure_is_not_remembered(cloud: Cloud) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from handler.errors import DeadlineExceeded
 from handler.model import Deadline
 from handler.vpc.manners import Pace
 
@@ -18,6 +19,16 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+def test_who_has_no_time_left_waits_for_no_turn_and_takes_none() -> None:
+    clock = Clock()
+    pace = Pace(clock, clock.sleep)
+    pace.throttled(clock(), retry_after=8)
+    with pytest.raises(DeadlineExceeded):
+        pace.wait(Deadline.within(0, clock))
+    assert clock() == 1000
+    assert pace.wait(Deadline.within(20, clock)) == 1008
 
 
 @pytest.mark.parametrize("limit", [20, 50, 200])
