@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
@@ -20,6 +22,9 @@ NewFunction: TypeAlias = Callable[..., Function]
 MAIN, AT_ONCE = "handler/main.py", "tests/at_once.py"
 """Sources of the function; the second does not wait before it looks or tries again."""
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
 
 FROM_OUTSIDE = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_")
 

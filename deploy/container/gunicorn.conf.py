@@ -20,4 +20,4 @@ keepalive = 75  # longer than the 60 s of the usual front, so that it never writ
 worker_tmp_dir = "/tmp"  # noqa: S108 - the only place that may be written
 control_socket_disable = True  # nobody asks it, and it wants a home to write to
 errorlog = "-"
-loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "warning"
+loglevel = os.environ.get("GUNICORN_LOG_LEVEL") or "error"  # its warnings repeat what is no request, tokens and all
