@@ -70,7 +70,7 @@ class Service:
         looks = Looks(settings.snapshot_max_age, clock)
         detach = Detach(
             looks=looks,
-            verifications=Verifications(),
+            verifications=Verifications(clock),
             removals=Removals(looks.learn),
             clock=clock,
             pause=sleep,

@@ -13,7 +13,7 @@ from handler import admission, fetch, smn, web
 from handler.events import reading, strict
 from handler.mirror.detach import STILL_THERE_PAUSES
 from handler.settings import MOST_BATCH_BYTES, Settings
-from handler.vpc import client, transport
+from handler.vpc import client, replies, transport
 from tests.attacks.table import TABLE
 
 PAGE = Path("SECURITY.md").read_text("utf-8")
@@ -57,7 +57,7 @@ def test_every_attack_names_what_shows_that_it_is_stopped() -> None:
         f"| {len(STILL_THERE_PAUSES) + 1} within {round(sum(STILL_THERE_PAUSES) + 0.5)} s |",
         f"| {admission.WEBHOOK_TOLERANCE.seconds // 60} minutes; {smn.OLDEST.seconds // 3600} hour |",
         f"| {fetch.PAGE_BYTES // 1024} KiB, {fetch.PAGE_SECONDS}, {smn.MOST_CERTIFICATES}, {smn.MOST_FAILURES} |",
-        f"| {transport.MAX_BODY // 2**20} MiB, {transport.READ_SECONDS:g}, {client.MAX_TRIES} |",
+        f"| {transport.MAX_BODY // 2**20} MiB, {transport.READ_SECONDS:g}, {client.MAX_TRIES}, {replies.MOST_REST:g} |",
         f"`UNMIRROR_SWEEP_LIMIT`, {Settings().sweep_limit.number:g} % of the sources",
     ],
 )

@@ -200,7 +200,7 @@ class Clearing:
         if self._verifying.spent:
             return self._note(id_, self._verifying.spent)
         try:
-            return self._note(id_, self._terms.detach.verifications.ask(self._api, id_))
+            return self._note(id_, self._terms.detach.verifications.ask(self._api, id_, since=self.snapshot.began))
         except DeadlineExceeded as error:
             return error
         except UnmirrorError as error:

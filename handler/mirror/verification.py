@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -20,6 +21,7 @@ _Key: TypeAlias = tuple[str, str, str]
 class _Question:
     """One id on its way to the API; all who ask meanwhile share the answer."""
 
+    began: float
     answered: threading.Event = field(default_factory=threading.Event)
     presence: Presence | None = None
     error: UnmirrorError | None = None
@@ -28,18 +30,21 @@ class _Question:
 class Verifications:
     """Asks for each id once at a time, remembers "gone" because it is final, and never "exists"."""
 
-    def __init__(self, most: int = 50_000) -> None:
+    def __init__(self, clock: Callable[[], float], most: int = 50_000) -> None:
+        """Take a monotonic clock, and how many interfaces that are gone to remember."""
+        self._clock = clock
         self._most = most
         self._gone: OrderedDict[_Key, Presence] = OrderedDict()
         self._asked: dict[_Key, _Question] = {}
         self._lock = threading.Lock()
 
-    def ask(self, api: MirrorApi, interface_id: str, *, may_be_older: bool = False) -> Presence:
+    def ask(self, api: MirrorApi, interface_id: str, *, since: float | None = None) -> Presence:
         """Return what the API says of the id; raises what the call raised.
 
-        "Gone" may have been said before, but to nobody else than who asks. "Exists" was asked for since, unless the
-        answer `may_be_older`.
+        "Gone" may have been said before, but to nobody else than who asks. "Exists" is the answer to a call that began
+        after `since`, a moment of the clock; by default after this one.
         """
+        since = self._clock() if since is None else since
         key = (api.project_id, api.asked_by, interface_id)
         with self._lock:
             if (gone := self._gone.get(key)) is not None:
@@ -47,12 +52,12 @@ class Verifications:
             question = self._asked.get(key)
             first = question is None
             if question is None:
-                question = self._asked[key] = _Question()
+                question = self._asked[key] = _Question(self._clock())
         if first:
             return self._first(key, question, api)
-        presence = self._joined(key, question, api)
-        if presence.exists and not may_be_older:  # it was asked before we came: another answer begins after that
-            return self.ask(api, interface_id, may_be_older=True)
+        presence = self._joined(question, api)
+        if presence is None or (presence.exists and question.began <= since):
+            return self.ask(api, interface_id, since=since)
         return presence
 
     def _first(self, key: _Key, question: _Question, api: MirrorApi) -> Presence:
@@ -73,12 +78,12 @@ class Verifications:
             question.answered.set()
         return presence
 
-    def _joined(self, key: _Key, question: _Question, api: MirrorApi) -> Presence:
+    def _joined(self, question: _Question, api: MirrorApi) -> Presence | None:
+        """Return the answer to another's question; None if that other ran out of its own time."""
         if not question.answered.wait(api.deadline.require("the verification of an interface")):
             raise DeadlineExceeded("no time left while waiting for the verification of an interface")
         if isinstance(question.error, DeadlineExceeded):
-            return self.ask(api, key[2])  # that was the other's deadline; `require` ends this at ours
+            return None
         if question.error is not None:
             raise copy(question.error) from question.error
-        assert question.presence is not None  # noqa: S101 - an answered question has one or the other
         return question.presence

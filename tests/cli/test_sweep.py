@@ -69,7 +69,7 @@ def test_what_is_to_be_looked_at_is_named(
         tenant.cloud.delete_port(tenant.interfaces[name])
     full = [tenant.interfaces[f"{kind}-{number}"] for kind in ("pay", "db") for number in range(1, 5)]
     tenant.cloud.set_sources(PROJECT_ID, tenant.sessions["ids-databases"], [*full, tenant.interfaces["web-1"]])
-    emulator.behaviour = Behaviour(hidden_from_lists=frozenset({tenant.interfaces["web-1"]}))
+    emulator.behaviour = Behaviour(hidden_from_lists=frozenset({tenant.interfaces["db-1"]}))
     protecting = {**settings, "UNMIRROR_PROTECT": "pci-*"}
     result = run("sweep", "--dry-run", settings=protecting)
     assert result.exit_code == 0

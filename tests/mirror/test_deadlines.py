@@ -37,7 +37,7 @@ def test_a_look_that_ran_out_of_its_takers_time_is_taken_again_by_who_has_some(c
 
 
 def test_a_verification_that_ran_out_of_anothers_time_is_asked_again(cloud: Cloud) -> None:
-    verifications = Verifications()
+    verifications = Verifications(cloud.clock)
     hold, joined = Hold(), threading.Event()
     cloud.next("find_interface", hold)
     with ThreadPoolExecutor(2) as pool:

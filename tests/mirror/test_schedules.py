@@ -227,7 +227,7 @@ class World:
             looks = modules["snapshot"].Looks(300, self.clock)
             self.detach = modules["detach"].Detach(
                 looks=looks,
-                verifications=modules["verification"].Verifications(),
+                verifications=modules["verification"].Verifications(self.clock),
                 removals=modules["removal"].Removals(looks.learn),
                 clock=self.clock,
                 pause=self.pause,

@@ -45,7 +45,7 @@ class World:
         looks = Looks(MAX_AGE, cloud.clock)
         self.detach = Detach(
             looks=looks,
-            verifications=Verifications(),
+            verifications=Verifications(cloud.clock),
             removals=Removals(looks.learn),
             clock=cloud.clock,
             pause=cloud.clock.pass_,
