@@ -107,7 +107,10 @@ def interrupted(child: subprocess.Popen[str], held: Held) -> tuple[str, str]:
     assert held.reached.wait(20)
     child.send_signal(signal.SIGINT)
     assert child.stderr is not None
-    assert "stopping" in child.stderr.readline()
+    said = b""
+    while not said.endswith(b"\n"):  # no further: `communicate` does not see what a buffer of ours has taken
+        said += os.read(child.stderr.fileno(), 1) or b"\n"
+    assert b"stopping" in said
     held.go_on.set()
     output, errors = child.communicate(timeout=20)
     assert child.returncode == 130
