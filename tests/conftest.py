@@ -22,6 +22,9 @@ NewFunction: TypeAlias = Callable[..., Function]
 MAIN, AT_ONCE = "handler/main.py", "tests/at_once.py"
 """Sources of the function; the second does not wait before it looks or tries again."""
 
+untraced = pytest.mark.no_cover
+"""For what goes the same ways very often: coverage would double its time, and sees each of them in other tests."""
+
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it

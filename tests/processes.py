@@ -22,7 +22,7 @@ import requests
 from handler.vpc.emulator import Emulator
 
 ROOT = Path(__file__).parents[1]
-FRAMEWORK = (sys.executable, "-m", "functions_framework", "--source", "handler/main.py", "--host", "127.0.0.1")
+FRAMEWORK = (sys.executable, "-m", "functions_framework", "--host", "127.0.0.1", "--source")
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -64,7 +64,9 @@ def ended(child: subprocess.Popen[Any]) -> bool:
 
 
 @contextmanager
-def function(settings: Mapping[str, str], home: Path) -> Iterator[tuple[subprocess.Popen[Any], str]]:
+def function(
+    settings: Mapping[str, str], home: Path, source: str = "handler/main.py"
+) -> Iterator[tuple[subprocess.Popen[Any], str]]:
     """Start the function as its users do; yield the process and the URL once it answers. It logs to `home / "log"`.
 
     The framework cannot be given a listening socket, so a port that another takes meanwhile is tried again.
@@ -73,7 +75,7 @@ def function(settings: Mapping[str, str], home: Path) -> Iterator[tuple[subproce
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
-        command = [*FRAMEWORK, "--target", "on_event", "--port", port]
+        command = [*FRAMEWORK, source, "--target", "on_event", "--port", port]
         with (
             (home / "log").open("wb") as log,
             started(command, environment(home, **settings), stdout=log, stderr=subprocess.STDOUT) as child,

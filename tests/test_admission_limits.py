@@ -23,7 +23,7 @@ from handler.settings import BATCH_BYTES, MOST_BATCH_BYTES
 from handler.vpc.emulator import Emulator
 from handler.web import MAX_BODY, MAX_TARGET
 from tests.attacks.wire import TOKEN, chunked, post, send, stranger
-from tests.conftest import NewFunction
+from tests.conftest import NewFunction, untraced
 from tests.function import Answer, Function, check, settings_for
 from tests.test_attacks import served
 
@@ -149,6 +149,7 @@ def batch(function: Function, *events: object) -> Answer:
     return function.post(json.dumps(events, separators=(",", ":")).encode(), {"Content-Type": BATCH})
 
 
+@untraced
 def test_a_delivery_may_hold_1000_events(roomy: Function) -> None:
     events = [event(number) for number in range(MAX_EVENTS)]
     assert batch(roomy, *events).report["outcome"] == "nothing_to_do"
@@ -157,6 +158,7 @@ def test_a_delivery_may_hold_1000_events(roomy: Function) -> None:
     assert answer.problem["violations"] == [{"path": "$", "rule": "maxItems: 1000"}]
 
 
+@untraced
 def test_a_delivery_may_name_10000_interfaces(roomy: Function) -> None:
     events = [event(*range(start, start + 1_000)) for start in range(0, MAX_INTERFACES, 1_000)]
     assert batch(roomy, *events).report["outcome"] == "nothing_to_do"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handler.cli.tenant import PROJECT_ID
 from handler.events import schemas
 from handler.vpc.emulator import Emulator
-from tests.conftest import NewFunction
+from tests.conftest import NewFunction, untraced
 from tests.function import Answer, Function
 from tests.test_on_event import deleted, trace
 
@@ -341,6 +341,7 @@ def elsewhere(new_function: NewFunction) -> Function:
     return new_function(UNMIRROR_PROJECTS="none-of-these")
 
 
+@untraced
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=bodies, headers=headers, path=st.sampled_from(["/", "/invoke", "/x"]), chunked=st.booleans())
 def test_nothing_that_can_be_sent_is_a_defect_or_comes_back(

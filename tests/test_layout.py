@@ -130,7 +130,7 @@ def test_a_body_that_breaks_off_on_its_way_is_a_400(emulator: Emulator, tmp_path
 @pytest.mark.parametrize("target", ["on_event", "on_cloud_event"])
 def test_wrong_settings_end_the_start_with_one_line_that_names_them_all(tmp_path: Path, target: str) -> None:
     wrong = {"UNMIRROR_REGION": "marked!", "UNMIRROR_DRY_RUN": "marked", "UNMIRROR_WEBHOOK_SECRETS": "marked"}
-    ended = run(*FRAMEWORK, "--target", target, "--port", "0", env=environment(tmp_path, **wrong))
+    ended = run(*FRAMEWORK, "handler/main.py", "--target", target, "--port", "0", env=environment(tmp_path, **wrong))
     assert ended.returncode == 3
     (line,) = (ended.stdout + ended.stderr).splitlines()
     said = json.loads(line)

@@ -20,7 +20,7 @@ from handler.errors import ApiRefused, ApiUnavailable, Busy, NotAllowed, StillEx
 from handler.events import schemas
 from handler.report import Detachment, Kept, Outcome, Report
 from handler.vpc.emulator import Emulator, Fault
-from tests.conftest import NewFunction
+from tests.conftest import AT_ONCE, NewFunction
 from tests.function import Function, settings_for
 from tests.processes import function as process
 from tests.test_functiongraph import Context, user_data  # noqa: F401 - a fixture
@@ -134,7 +134,7 @@ def test_the_log_of_the_demo_is_as_the_schema_has_it(tenant: Tenant, emulator: E
     """Its three acts, played to the function as a process of its own."""
     victim, survivor = delete(tenant), tenant.interfaces["web-2"]
     acts = [cts_event(victim, trace=1), cts_event(survivor, trace=2), cts_event(victim, trace=1)]
-    with process(settings_for(emulator), tmp_path) as (_, url):
+    with process(settings_for(emulator), tmp_path, AT_ONCE) as (_, url):
         answered = [requests.post(url, json=act, headers={"traceparent": PARENT}, timeout=20) for act in acts]
     told = [check(json.loads(line)) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
     assert [line["event"] for line in told] == [
@@ -197,8 +197,8 @@ def test_why_the_other_one_stayed_is_said_where_nothing_was_done(
     assert "report" not in line
 
 
-def test_who_says_that_a_living_interface_is_deleted_is_told(function: Function, tenant: Tenant, lines: Lines) -> None:
-    function.post({"cts": trace(tenant.interfaces["web-1"], user={"name": "mallory"})})
+def test_who_says_that_a_living_interface_is_deleted_is_told(hasty: Function, tenant: Tenant, lines: Lines) -> None:
+    hasty.post({"cts": trace(tenant.interfaces["web-1"], user={"name": "mallory"})})
     (line,) = lines()
     assert line["event"] == "delivery.still_exists"
     cause = line["report"]["cause"]

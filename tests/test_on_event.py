@@ -714,7 +714,7 @@ def test_the_platform_s_keys_are_used_before_others(function: Function, tenant: 
     assert {call.access_key for call in emulator.calls} == {TEMPORARY[0]}
 
 
-def test_what_one_key_is_told_holds_for_no_other(function: Function, tenant: Tenant, emulator: Emulator) -> None:
+def test_what_one_key_is_told_holds_for_no_other(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:
     """A key of somebody else's, to which the API shows nothing, makes no living interface gone for ours."""
     assert emulator.door is not None
     emulator.door.keys[TEMPORARY[0]] = TEMPORARY[1:]
@@ -723,9 +723,9 @@ def test_what_one_key_is_told_holds_for_no_other(function: Function, tenant: Ten
         Fault("show_port", status=404, body=b'{"error_code":"VPC.2502","error_msg":"Port not found"}'),
         Fault("remove_sources", status=403, body=b'{"error_code":"VPC.2201"}', times=-1),
     ]
-    assert function.post(deleted(living), keys(*TEMPORARY), path="/invoke").status == 502
+    assert hasty.post(deleted(living), keys(*TEMPORARY), path="/invoke").status == 502
     emulator.clear_faults()
-    answer = function.post(deleted(living))
+    answer = hasty.post(deleted(living))
     assert (answer.status, answer.report["outcome"]) == (503, "still_exists")
     assert all(living in ids for name, ids in sources(tenant).items() if name == "ids-web-tier")
 

@@ -33,7 +33,7 @@ from handler.settings import Settings
 from handler.vpc.credentials import AccessKey, Credentials
 from handler.vpc.emulator import Emulator, Fault
 from handler.web import WebEdge
-from tests.conftest import NewFunction
+from tests.conftest import NewFunction, untraced
 from tests.function import Function, settings_for
 from tests.test_functiongraph import Context
 from tests.test_on_event import cloud_event, delete, deleted, keys, structured, through_gateway, trace
@@ -187,6 +187,7 @@ def everything(interface_id: str, living: str) -> Iterator[tuple[Any, dict[str, 
     yield value.encode(), plain | {"ce-specversion": "1.0", "ce-data": value, "ce-source": f"{value}%ff"}
 
 
+@untraced
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("target", ["on_event", "on_cloud_event"])
 def test_no_answer_of_a_function_has_any(
@@ -373,6 +374,7 @@ def command(settings: dict[str, str], ear: Ear, tmp_path: Path) -> Callable[...,
     return call
 
 
+@untraced
 @pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["for people", "JSON"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_command_says_any(

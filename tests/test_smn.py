@@ -24,7 +24,7 @@ from handler.fetch import Fetch
 from handler.settings import SMN_DOMAINS
 from handler.vpc.emulator import Emulator
 from handler.web import WebEdge
-from tests.conftest import NewFunction
+from tests.conftest import NewFunction, untraced
 from tests.function import Answer, Function, settings_for
 from tests.smn_topic import (
     CERTIFICATE,
@@ -388,6 +388,7 @@ mutations = st.dictionaries(
 )
 
 
+@untraced
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutations)
 def test_no_change_of_a_message_is_let_in_or_is_a_defect(

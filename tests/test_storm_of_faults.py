@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from handler.cli.demo import cts_event
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.vpc.emulator import SESSIONS_A_SOURCE, SOURCES_A_SESSION, Behaviour, Cloud, Door, Emulator, Fault
-from tests.conftest import AT_ONCE
+from tests.conftest import AT_ONCE, untraced
 from tests.function import Answer, Function, settings_for
 
 MOST_AT_ONCE = 6
@@ -236,7 +236,7 @@ class Storm(RuleBasedStateMachine):
         return {id_: tuple(each for each in sources if each in living) for id_, sources in found.items()}
 
 
-TestStorm = Storm.TestCase
+TestStorm = untraced(Storm.TestCase)
 TestStorm.settings = settings(
     max_examples=EXAMPLES or 10,
     stateful_step_count=STEPS,

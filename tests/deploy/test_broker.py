@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.vpc.emulator import Cloud, Emulator, Fault
-from tests.conftest import AT_ONCE
+from tests.conftest import AT_ONCE, untraced
 from tests.deploy.broker import Broker, CloudEvent, repeats
 from tests.function import settings_for
 from tests.test_on_event import cloud_event, trace
@@ -93,6 +93,7 @@ def test_only_what_can_help_is_repeated() -> None:
     }
 
 
+@untraced
 def test_every_event_is_done_or_a_dead_letter_and_the_dead_letters_end_well(
     url: str, cloud: Cloud, emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -38,10 +38,12 @@ def series(metric: Metric) -> set[str]:
 KNOWN = {name: metric for metric in METRICS for name in series(metric)}
 
 
-def panels() -> Iterator[dict[str, Any]]:
-    return (panel for panel in json.loads((FOLDER / "dashboard.json").read_text("utf-8"))["panels"])
+@cache
+def panels() -> list[dict[str, Any]]:
+    return list(json.loads((FOLDER / "dashboard.json").read_text("utf-8"))["panels"])
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load((FOLDER / "alerts.yaml").read_text("utf-8"))["groups"]
     return [rule for group in groups for rule in group["rules"]]

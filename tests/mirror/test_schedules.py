@@ -28,6 +28,7 @@ import handler.mirror
 from handler.errors import ApiUnavailable, OutcomeUnknown, RemovalRejected, UnmirrorError
 from handler.model import Deadline, InterfacesDeleted, Listing, MirrorSession, Origin, Presence, SessionReply
 from handler.report import Report
+from tests.conftest import untraced
 from tests.mirror.cloud import PROJECT, Clock, Cloud
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "40"))
@@ -383,6 +384,7 @@ class Api:
         raise NotImplementedError
 
 
+@untraced
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_no_deletion_slips_between_a_look_and_its_use(seed: int) -> None:
     """And no living interface is detached, no removals overlap on a session, and nobody waits for ever."""

@@ -16,7 +16,7 @@ from handler.errors import ApiRefused
 from handler.model import Deadline
 from handler.vpc.credentials import AccessKey, Credentials, Source
 from handler.vpc.emulator import Emulator, Fault
-from tests.conftest import NewFunction
+from tests.conftest import NewFunction, untraced
 from tests.vpc.conftest import KEYS, NewRegion, Region
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
@@ -42,6 +42,7 @@ def failures(emulator: Emulator) -> int:
     return sum(call.status == 401 for call in emulator.calls)
 
 
+@untraced
 def test_a_storm_with_a_wrong_key_fails_at_most_twice_and_answers_each_delivery_502(
     new_function: NewFunction, emulator: Emulator, tenant: Tenant
 ) -> None:
