@@ -29,6 +29,12 @@ untraced = pytest.mark.no_cover
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one more than cores: many tests wait, for a process to start or for a time that is up."""
+    return (os.cpu_count() or 1) + 1
+
+
 FROM_OUTSIDE = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_")
 
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from handler.cli.tenant import PROJECT_ID
+from tests.vpc.wire import secured
 
 REGION = "eu-west-101"
 URN = f"urn:smn:{REGION}:{PROJECT_ID}:deletions"
@@ -153,8 +154,8 @@ def serving(home: Path, *names: str) -> Iterator[Topic]:
             pass  # a client that does not trust us says so by going away
 
         def finish_request(self, request: Any, client_address: Any) -> None:
-            with context.wrap_socket(request, server_side=True) as secured:
-                super().finish_request(secured, client_address)
+            with secured(context, request) as connection:
+                super().finish_request(connection, client_address)
 
     with Server(("127.0.0.1", 0), Handler) as server:
         topic.port = server.server_address[1]

@@ -18,6 +18,7 @@ import trustme
 from handler.errors import CannotVerify
 from handler.fetch import MOST_ADDRESSES, PAGE_BYTES, Fetch, addresses_of, is_public, within
 from tests.smn_topic import CERTIFICATE, HOST, Topic, serving
+from tests.vpc.wire import secured
 
 PATH = "/" + CERTIFICATE.split("/", 3)[3]
 NewFetch: TypeAlias = Callable[..., Fetch]
@@ -204,7 +205,7 @@ def test_a_server_that_drips_is_left_when_the_time_is_up(new_fetch: NewFetch, tm
     dripped: list[float] = []
 
     def drip() -> None:
-        with closing(listening), context.wrap_socket(listening.accept()[0], server_side=True) as connection:
+        with closing(listening), secured(context, listening.accept()[0]) as connection:
             connection.recv(65_536)
             connection.sendall(begins)
             try:

@@ -45,6 +45,12 @@ def closing(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def secured(context: ssl.SSLContext, connection: socket.socket) -> ssl.SSLSocket:
+    """Shake hands as the server; raises what a client does that has gone, whose socket Python would leave open."""
+    connection.recv(1, socket.MSG_PEEK)
+    return context.wrap_socket(connection, server_side=True)
+
+
 @contextmanager
 def wire(answers: Sequence[Answer], tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
     """Serve each request the next answer, the last one for ever."""
@@ -54,7 +60,7 @@ def wire(answers: Sequence[Answer], tls: ssl.SSLContext | None = None) -> Iterat
     threads: list[threading.Thread] = []
 
     def serve(connection: socket.socket) -> None:
-        with suppress(OSError), tls.wrap_socket(connection, server_side=True) if tls else connection as connection:
+        with suppress(OSError), secured(tls, connection) if tls else connection as connection:
             while head := _head(connection):
                 served.heads.append(head)
                 answer = left.pop(0) if len(left) > 1 else left[0]
