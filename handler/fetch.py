@@ -38,6 +38,8 @@ T = TypeVar("T")
 _CLOUD_SERVICES = IPv4Network("100.125.0.0/16")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
+_DOCUMENTATION = IPv6Network("3fff::/20")
+"""Of 2024, which not every Python knows for what it is."""
 
 
 def is_public(address: Address) -> bool:
@@ -52,8 +54,8 @@ def is_public(address: Address) -> bool:
             within = IPv4Address(int(address) & 0xFFFF_FFFF)
         if within is not None:
             return is_public(within)
-        if address not in _GLOBAL_UNICAST:  # whatever else translates to an IPv4 address, here or there
-            return False
+        if address not in _GLOBAL_UNICAST or address in _DOCUMENTATION:
+            return False  # what is outside may translate to an IPv4 address, here or there
     elif address in _CLOUD_SERVICES:
         return True
     return address.is_global and not address.is_multicast

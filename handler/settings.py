@@ -73,13 +73,14 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Read the settings; raise NotConfigured that names every wrong variable and its right form.
 
-        An empty variable counts as absent. `RUNTIME_PROJECT_ID` is FunctionGraph's own name for the project.
+        A variable with nothing in it but spaces and commas counts as absent. `RUNTIME_PROJECT_ID` is FunctionGraph's
+        own name for the project that the function lives in, which need not be one that it may act in.
         """
         values: dict[str, Any] = {}
-        faults: list[str] = []
+        faults = [f"{name}: no such setting; right: {meant}" for name, meant in _misspelt(environ)]
         for name, (attribute, read) in _READERS.items():
             text = environ.get(name, "").strip()
-            if not text:
+            if not text.strip(", "):
                 continue
             try:
                 values.setdefault(attribute, read(text))
@@ -89,7 +90,10 @@ class Settings:
             raise NotConfigured("wrong settings: " + "; ".join(faults))
         if "region" in values:
             values.setdefault("endpoint", f"https://vpc.{values['region']}.myhuaweicloud.com")
-        if "project_id" in values:
+        home = values.pop("home", None)
+        if home in values.get("projects", (home,)):
+            values.setdefault("project_id", home)
+        if values.get("project_id"):
             values.setdefault("projects", frozenset({values["project_id"]}))
         elif len(values.get("projects", ())) == 1:
             values["project_id"] = next(iter(values["projects"]))
@@ -151,18 +155,29 @@ def _endpoint(text: str) -> str:
         host, _ = url.hostname or "", url.port
     except ValueError as error:
         raise ValueError(form) from error
-    if not host or url.path not in ("", "/") or url.query or url.fragment or "@" in url.netloc:
+    if (
+        not (re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", host) or _is_address(host))
+        or url.path not in ("", "/")
+        or url.query
+        or url.fragment
+        or "@" in url.netloc
+    ):
         raise ValueError(form)
     if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
         raise ValueError(form)
     return f"{url.scheme}://{url.netloc}"
 
 
-def _is_loopback(host: str) -> bool:
+def _is_address(host: str) -> bool:
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        ip_address(host)
     except ValueError:
         return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 def _secrets(text: str) -> tuple[str, ...]:
@@ -174,6 +189,12 @@ def _secrets(text: str) -> tuple[str, ...]:
             raise ValueError("whsec_ and base64, several separated by spaces") from error
         if len(key) < 16:
             raise ValueError("each secret needs at least 16 bytes, better 24 to 64")
+    return tuple(text.split())
+
+
+def _tokens(text: str) -> tuple[str, ...]:
+    if "," in text:  # no token has one (RFC 6750, 2.1), and two would be taken for one that nobody can guess
+        raise ValueError("tokens separated by spaces, with no comma")
     return tuple(text.split())
 
 
@@ -244,13 +265,13 @@ def _words(text: str) -> tuple[str, ...]:
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "HUAWEICLOUD_SDK_PROJECT_ID": ("project_id", _project),
-    "RUNTIME_PROJECT_ID": ("project_id", _project),
+    "RUNTIME_PROJECT_ID": ("home", _project),
     "UNMIRROR_REGION": ("region", _matching(r"[a-z]{2}(-[a-z0-9]+)+", "a region such as eu-west-101")),
     "UNMIRROR_VPC_ENDPOINT": ("endpoint", _endpoint),
     "UNMIRROR_PROJECTS": ("projects", _projects),
     "UNMIRROR_DRY_RUN": ("dry_run", _switch),
     "UNMIRROR_WEBHOOK_SECRETS": ("webhook_secrets", _secrets),
-    "UNMIRROR_BEARER_TOKENS": ("bearer_tokens", lambda text: tuple(text.split())),
+    "UNMIRROR_BEARER_TOKENS": ("bearer_tokens", _tokens),
     "UNMIRROR_ACCESS_TOKEN_QUERY": ("access_token_query", _switch),
     "UNMIRROR_WEBHOOK_ORIGINS": ("webhook_origins", _origins),
     "UNMIRROR_WEBHOOK_RATE": ("webhook_rate", _matching(r"\*|[1-9][0-9]{0,8}", "requests a minute, or *")),
@@ -267,3 +288,21 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 
 NAMES = tuple(_READERS)
 """The variables that are read."""
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the variables that are nearly one of ours, and which: what protects would be off, and nobody would know.
+
+    Others of our prefix are somebody else's: Kubernetes tells of a service `unmirror` by `UNMIRROR_PORT` and more.
+    """
+    unknown = [name for name in environ if name.startswith(_PREFIX) and name not in _READERS]
+    if not unknown:
+        return []
+    from difflib import get_close_matches  # nobody else pays for it
+
+    known = [name.removeprefix(_PREFIX) for name in _READERS if name.startswith(_PREFIX)]
+    near = {name: get_close_matches(name.removeprefix(_PREFIX), known, 1, 0.75) for name in unknown}
+    return [(name, _PREFIX + meant[0]) for name, meant in near.items() if meant]
+
+
+_PREFIX = "UNMIRROR_"

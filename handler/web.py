@@ -118,7 +118,7 @@ class WebEdge:
         admission = Admission.of(service.settings, fetch)
         if admission.closed:
             telemetry.say(logging.WARNING, "admission.closed", HOW_TO_OPEN)
-        if service.settings.trust_platform and "RUNTIME_FUNC_NAME" not in environ:
+        if service.settings.trust_platform and not environ.get("RUNTIME_FUNC_NAME"):
             telemetry.say(logging.WARNING, "admission.trusting", TRUSTING)
         return cls(service, admission)
 
@@ -190,8 +190,6 @@ class WebEdge:
     def _delivery(self, request: flask.Request, deadline: Deadline) -> Answer:
         headers, body = _headers(request), self._body(request, deadline)
         caller = self._admitted(request, headers, body, deadline)
-        if headers.get("content-encoding", "").lower() not in ("", "identity"):
-            raise UnsupportedMedia("send the body without a content encoding")
 
         def read() -> object:
             # SMN signs no header, so none may say what its message is: a CloudEvent, by `ce-` headers of a stranger's.
@@ -251,8 +249,12 @@ class WebEdge:
         return Deadline.within(self.service.settings.deadline, self.service.clock)
 
     def _admitted(self, request: flask.Request, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Caller:
+        """Return who may call, of a delivery whose body is what it seems."""
         in_query = request.args.getlist("access_token") if request.query_string else ()
-        return self.admission.admit(headers, body, in_query=in_query, seconds=deadline.remaining())
+        caller = self.admission.admit(headers, body, in_query=in_query, seconds=deadline.remaining())
+        if headers.get("content-encoding", "").lower() not in ("", "identity"):
+            raise UnsupportedMedia("send the body without a content encoding")
+        return caller
 
     def _body(self, request: flask.Request, deadline: Deadline) -> bytes:
         """Read the body whole, but never keep more than the limit: the framework itself knows none."""

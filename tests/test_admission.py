@@ -287,7 +287,7 @@ def test_trust_in_the_platform_is_warned_about_where_it_is_not_functiongraph(
     from handler import telemetry
 
     telemetry.configure()
-    WebEdge.from_env({name: value for name, value in settings_for(emulator, **settings).items() if value})
+    WebEdge.from_env(settings_for(emulator) | settings)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["event"], line["level"]) for line in lines] == [(event, "warning") for event in events]
     assert all("never on a public URL" in line["message"] for line in lines if "trusting" in line["event"])

@@ -111,7 +111,9 @@ def test_no_attack_changes_anything_or_reaches_anywhere(attack: Attack, world: W
     assert emulator.cloud.sources(PROJECT_ID) == sources
     assert world.places() == set()
     _check_answer(answer)
-    told = {json.loads(line)["event"] for line in world.log.read_bytes()[said:].splitlines()}
+    log = world.log.read_bytes()[said:]
+    assert b"marked" not in log
+    told = {json.loads(line)["event"] for line in log.splitlines()}
     assert "defect" not in told
     if attack.kind == "hostile certificate":
         assert "admission.smn_refused" in told, "it was not for its certificate that it was refused"
@@ -120,11 +122,12 @@ def test_no_attack_changes_anything_or_reaches_anywhere(attack: Attack, world: W
 def _check_answer(answer: Answer) -> None:
     if not answer.status:
         return
+    assert b"marked" not in answer.body
+    assert "marked" not in str(answer.headers)
     if "html" in answer.headers.get("Content-Type", ""):  # the server's own, to what is no HTTP
         assert answer.status in (400, 413, 431, 501)
         return
     assert set(answer.headers) <= OURS | SERVERS
-    assert b"marked" not in answer.body
     check(answer)
 
 

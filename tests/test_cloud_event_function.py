@@ -103,6 +103,12 @@ def test_what_is_no_cloudevent_is_a_400_that_repeats_no_header(function: Functio
     assert b"marked" not in answer.body
 
 
+def test_a_content_encoding_is_a_415_as_at_the_first_door(function: Function, emulator: Emulator) -> None:
+    encoded = {"Content-Type": "application/cloudevents+json", "Content-Encoding": "gzip"}
+    assert function.post(json.dumps(cloud_event({}, OURS)).encode(), encoded).status == 415
+    assert emulator.calls == []
+
+
 def test_the_framework_says_which_methods_it_takes(function: Function) -> None:
     answer = function.get(method="OPTIONS")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")

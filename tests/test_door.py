@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
+from handler import admission
 from handler.cli.tenant import Tenant
 from handler.vpc.emulator import Emulator
 from tests.conftest import NewFunction
@@ -134,6 +137,23 @@ def test_a_token_beyond_ascii_is_compared_by_its_bytes(new_function: NewFunction
     sent = "t\u00f6ken".encode().decode("latin-1")
     assert function.post(deleted(delete(tenant)), {"Authorization": f"Bearer {sent}"}).status == 200
     assert is_refused(function.post(b"{}", {"Authorization": "Bearer t\u00f6ken"}))
+
+
+def test_the_time_it_takes_does_not_tell_which_token_or_how_much_of_one_was_right(
+    function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is shown, as much is compared: digests of one length with every token, by what takes constant time."""
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(admission, "hmac", SimpleNamespace(compare_digest=compare))
+    for token in (*TOKENS, TOKENS[0][:-1], "", "x" * 5_000):
+        compared.clear()
+        function.post(b"{}", {"Authorization": f"Bearer {token}"})
+        assert compared == [(32, 32)] * len(TOKENS)
 
 
 def test_the_token_decides_before_the_body_is_read_as_json(function: Function) -> None:

@@ -15,6 +15,7 @@ WRONG = {
     "UNMIRROR_PROJECTS": "one, t w o",
     "UNMIRROR_DRY_RUN": "yes",
     "UNMIRROR_WEBHOOK_SECRETS": "whsec_!!",
+    "UNMIRROR_BEARER_TOKENS": "one,two",
     "UNMIRROR_SMN_TOPICS": "my-topic",
     "UNMIRROR_SMN_DOMAINS": "https://evil.example/",
     "UNMIRROR_SMN_CERTIFICATES": "0123abcd",
@@ -45,8 +46,32 @@ def test_nothing_set_is_no_fault_but_says_what_is_missing() -> None:
     )
 
 
-def test_an_empty_variable_counts_as_absent() -> None:
-    assert Settings.from_env(dict.fromkeys(NAMES, " ")) == Settings()
+@pytest.mark.parametrize("nothing", ["", " ", ",", " , ,"])
+def test_an_empty_variable_counts_as_absent(nothing: str) -> None:
+    assert Settings.from_env(dict.fromkeys(NAMES, nothing)) == Settings()
+
+
+@pytest.mark.parametrize("protect", ["UNMIRROR_PROTEC", "UNMIRROR_PROTECTED", "UNMIRROR_DRYRUN", "UNMIRROR_DRY-RUN"])
+def test_a_name_that_is_nearly_one_of_ours_is_a_fault(protect: str) -> None:
+    """What it was to protect would not be protected."""
+    with pytest.raises(
+        NotConfigured, match=rf"^wrong settings: {protect}: no such setting; right: UNMIRROR_(PROTECT|DRY_RUN)$"
+    ):
+        Settings.from_env({protect: "1"})
+
+
+def test_names_that_are_somebody_elses_are_left_alone() -> None:
+    """Kubernetes describes a service of the name `unmirror` to every pod beside it."""
+    theirs = (
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_HTTP",
+        "PORT",
+        "PORT_80_TCP",
+        "PORT_80_TCP_PROTO",
+        "PORT_80_TCP_ADDR",
+    )
+    assert Settings.from_env({f"UNMIRROR_{name}": "1" for name in theirs} | {"UNMIRROR": "1"}) == Settings()
 
 
 def test_the_region_names_the_endpoint_unless_one_is_given() -> None:
@@ -73,6 +98,10 @@ def test_plain_http_is_for_loopback(endpoint: str) -> None:
         "https://[::1",
         "ftp://127.0.0.1",
         "vpc.example.com",
+        "https://vpc.example .com",
+        "https://vpc.example\\.com",
+        "https://*.example.com",
+        "https://vpc..example.com",
     ],
 )
 def test_an_endpoint_is_a_host_and_nothing_else(endpoint: str) -> None:
@@ -85,6 +114,8 @@ def test_the_projects_default_to_the_one_project_and_the_other_way_round() -> No
     assert Settings.from_env({"RUNTIME_PROJECT_ID": "b"}).project_id == "b"
     assert Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": "a", "RUNTIME_PROJECT_ID": "b"}).project_id == "a"
     assert Settings.from_env({"UNMIRROR_PROJECTS": "a"}).project_id == "a"
+    elsewhere = Settings.from_env({"RUNTIME_PROJECT_ID": "where-the-function-lives", "UNMIRROR_PROJECTS": "a"})
+    assert (elsewhere.project_id, elsewhere.projects) == ("a", {"a"})
     several = Settings.from_env({"UNMIRROR_PROJECTS": "a, b,"})
     assert (several.projects, several.project_id) == ({"a", "b"}, None)
 
