@@ -169,6 +169,16 @@ class Shared(Generic[T]):
                 project.turn.notify_all()
         return seen
 
+    def _forget(self) -> None:
+        """Drop what nobody uses and is too old to serve anybody; beyond the most, the least recently used as well."""
+        oldest = self._clock() - self._max_age
+        idle = [name for name, each in list(self._projects.items()) if not each.users]
+        too_many = len(self._projects) - self._most
+        for position, name in enumerate(idle):
+            latest = self._projects[name].latest
+            if position < too_many or (latest is not None and latest.began < oldest):
+                del self._projects[name]
+
     @contextmanager
     def _project(self, project_id: str) -> Iterator[_Project[T]]:
         """Hold a project's place while it is used."""
@@ -176,10 +186,7 @@ class Shared(Generic[T]):
             project = self._projects.setdefault(project_id, _Project())
             self._projects.move_to_end(project_id)
             project.users += 1
-            if len(self._projects) > self._most:
-                idle = next((name for name, each in list(self._projects.items()) if not each.users), None)
-                if idle is not None:
-                    del self._projects[idle]
+            self._forget()
         try:
             yield project
         finally:

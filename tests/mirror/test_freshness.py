@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -196,6 +197,50 @@ def test_the_least_recently_used_project_is_forgotten(clock: Clock, take: Taker)
     assert take.taken == 3
     shared.get("a", need, deadline(), take)
     assert take.taken == 4
+
+
+def test_a_look_that_is_too_old_for_anybody_is_not_kept(shared: Shared[Look], take: Taker, clock: Clock) -> None:
+    """Tens of megabytes, where there are many sessions."""
+    need = Need(100, NOON - seconds(60))
+    kept = [weakref.ref(shared.get(project, need, deadline(), take)) for project in ("old", "younger")]
+    clock.now += MAX_AGE
+    shared.get("other", Need(clock.now), deadline(), take)
+    assert all(each() for each in kept), "they still serve"
+    clock.now += 1
+    shared.get("other", Need(clock.now), deadline(), take)
+    assert not any(each() for each in kept)
+
+
+def test_a_project_in_use_is_not_forgotten(clock: Clock, take: Taker) -> None:
+    """Who comes meanwhile would begin another look beside the one that is under way."""
+    shared = Shared[Look]("a look", MAX_AGE, clock, most=1)
+    take.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(shared.get, "busy", Need(100), deadline(), take)
+        assert take.started.acquire(timeout=10)
+        for project in ("a", "b"):
+            shared.get(project, Need(100), deadline(), Taker(clock))
+        waiting = threading.Event()
+        clocked = Deadline(time.monotonic() + 30, lambda: waiting.set() or time.monotonic())
+        second = pool.submit(shared.get, "busy", Need(100), clocked, take)
+        assert waiting.wait(10)
+        take.gate.set()
+        assert first.result() is second.result()
+    assert take.taken == 1
+
+
+def test_what_became_known_during_a_look_changes_that_look_and_no_later_one(
+    shared: Shared[Look], take: Taker, clock: Clock
+) -> None:
+    take.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(shared.get, "p", Need(100), deadline(), take)
+        assert take.started.acquire(timeout=10)
+        shared.amend("p", lambda look: Look(look.taken_at, look.began, look.number + 41))
+        take.gate.set()
+        assert first.result().number == 42
+    clock.now += 1
+    assert shared.get("p", Need(clock.now), deadline(), take).number == 2
 
 
 def test_a_defect_in_a_look_does_not_leave_the_others_waiting(shared: Shared[Look], take: Taker) -> None:
