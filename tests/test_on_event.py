@@ -170,12 +170,16 @@ def test_the_same_event_again_changes_nothing_and_is_a_success(
     assert (sources(tenant), len(emulator.changes())) == (after, changes)
 
 
-def test_a_look_serves_all_that_was_deleted_before_it(function: Function, tenant: Tenant, emulator: Emulator) -> None:
+@pytest.mark.parametrize(("max_age", "looks"), [("", 1), ("300", 1), ("0.000001", 3)])
+def test_a_look_serves_all_that_was_deleted_before_it_unless_it_is_too_old(
+    new_function: NewFunction, tenant: Tenant, emulator: Emulator, max_age: str, looks: int
+) -> None:
+    function = new_function(UNMIRROR_SNAPSHOT_MAX_AGE=max_age)
     long_ago = datetime.now(timezone.utc) - timedelta(minutes=3)
     for name in ("web-1", "web-2", "mail-1"):
         event = {**deleted(delete(tenant, name)), "time": long_ago.isoformat()}
         assert function.post(event).report["outcome"] == "detached"
-    assert emulator.counts["list_sessions"] == 1
+    assert emulator.counts["list_sessions"] == looks
 
 
 def test_every_page_is_read(tenant: Tenant) -> None:

@@ -74,3 +74,23 @@ def test_a_group_whose_opener_ran_out_of_time_is_committed_by_who_has_some(cloud
     assert isinstance(short, DeadlineExceeded)
     assert long == "detached"
     assert cloud.sessions["s1"].sources == ("a",)
+
+
+def test_a_group_whose_turn_never_came_goes_again_with_who_has_time(cloud: Cloud) -> None:
+    """Who opened it gave up waiting for the session's turn before it came."""
+    cloud.add("s1", ["dead-1", "dead-2"], alive=[])
+    session = cloud.sessions["s1"]
+    removals = Removals(lambda *_: None)
+    hold, opened, joined = Hold(), threading.Event(), threading.Event()
+    cloud.next("remove_sources", hold)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(removals.remove, cloud.api(), session, ["dead-1"])
+        assert hold.reached.wait(10)
+        short = pool.submit(removals.remove, cloud.api(0.2, noticed=opened.set), session, ["dead-2"])
+        assert opened.wait(10)
+        long = pool.submit(removals.remove, cloud.api(60, noticed=joined.set), session, ["dead-2"])
+        assert joined.wait(10)
+        with pytest.raises(DeadlineExceeded):
+            short.result(10)
+        hold.go_on.set()
+        assert long.result(10).fates == {"dead-2": "detached"}

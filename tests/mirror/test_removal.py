@@ -10,7 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, OutcomeUnknown, RemovalRejected
+from handler.mirror.detach import Detach
 from handler.mirror.removal import Removal, Removals
+from handler.mirror.snapshot import Looks
+from handler.mirror.verification import Verifications
+from handler.model import InterfacesDeleted, Origin
+from handler.report import Report
 from tests.mirror.cloud import PROJECT, Clock, Cloud, Hold
 
 REJECTED = RemovalRejected("rejected", code="VPC.0001", request_id="no")
@@ -56,13 +61,34 @@ def test_the_answer_proves_the_removal(
     assert learned == [(PROJECT, "s", ("a", "b"))]
 
 
-def test_a_removal_waits_a_moment_for_those_that_are_being_verified(
-    removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor
-) -> None:
+def test_a_removal_waits_a_moment_for_those_that_are_being_verified(cloud: Cloud, pool: ThreadPoolExecutor) -> None:
+    """And goes as soon as they are there, however long that moment could be."""
+    removals = Removals(lambda *_: None, gather_seconds=60)
     with removals.expecting(PROJECT, ["s"]), removals.expecting(PROJECT, ["s"]):
         both = [pool.submit(remove, removals, cloud, id_) for id_ in ("a", "b")]
         assert [future.result(10).fates for future in both] == [{"a": "detached", "b": "detached"}] * 2
     assert [call.operation for call in cloud.calls] == ["remove_sources"]
+    assert not removals._queues, "a session from which nobody removes anything is forgotten"
+
+
+def test_events_about_interfaces_of_one_session_cost_one_removal(cloud: Cloud, pool: ThreadPoolExecutor) -> None:
+    """The second is still being verified when the first could go."""
+    looks, hold = Looks(300, cloud.clock), Hold()
+    removals = Removals(looks.learn)
+    detach = Detach(looks, Verifications(cloud.clock), removals, clock=cloud.clock, pause=cloud.clock.pass_)
+
+    def deliver(id_: str) -> Report:
+        event = InterfacesDeleted(Origin(id_, "cts", PROJECT), (id_,))
+        return detach.interfaces(event, cloud.api(), cloud.clock())
+
+    cloud.next("find_interface", hold)
+    slow = pool.submit(deliver, "b")
+    assert hold.reached.wait(10)
+    fast = pool.submit(deliver, "a")
+    until(lambda: joined(removals) or fast.done())
+    hold.go_on.set()
+    assert {fast.result().outcome, slow.result().outcome} == {"detached"}
+    assert sorted(cloud.asked("remove_sources")[0]) == ["a", "b", "s"]
 
 
 def test_a_removal_waits_no_longer_than_a_moment(cloud: Cloud) -> None:
