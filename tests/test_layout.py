@@ -17,6 +17,7 @@ from handler import __version__
 from handler.cli.tenant import Tenant
 from handler.events import schemas
 from handler.vpc.emulator import Emulator
+from handler.web import MOST_PASSED_OVER
 from tests.function import Answer, check, settings_for
 from tests.processes import FRAMEWORK, environment, function, hold, run
 from tests.test_on_event import delete, deleted
@@ -103,6 +104,12 @@ def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
         assert session.post(url, data=chunks, headers=kind, timeout=20).status_code == 413
         assert session.put(url, data=large, timeout=20).status_code == 405
         assert session.post(url, json=deleted(delete(tenant)), timeout=20).status_code == 200
+        for path in (b"/", b"/robots.txt"):  # the second is the framework's own
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].strip("/"))), 10) as sender:
+                head = b"POST %s HTTP/1.1\r\nHost: unmirror\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+                sender.sendall(head % (path, MOST_PASSED_OVER))
+                sender.sendall(b" " * MOST_PASSED_OVER)  # raises if the server closes meanwhile
+                assert b"".join(iter(lambda: sender.recv(65_536), b"")).startswith(b"HTTP/1.1 413 ")
 
 
 BROKEN = {
