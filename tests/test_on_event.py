@@ -204,6 +204,15 @@ def test_a_living_interface_is_never_detached(hasty: Function, tenant: Tenant, e
     assert emulator.counts["show_port"] == 4  # asked a few times: a deletion and the view of it are not one moment
 
 
+def test_who_has_little_time_is_told_that_it_lives_before_that_is_up(
+    new_function: NewFunction, tenant: Tenant, emulator: Emulator
+) -> None:
+    """There is time for the first pause, and none for the second."""
+    answer = new_function(source=MAIN, UNMIRROR_DEADLINE="0.9").post({"cts": trace(tenant.interfaces[VICTIM])})
+    assert (answer.status, answer.report["outcome"]) == (503, "still_exists")
+    assert emulator.counts["show_port"] <= 2
+
+
 def test_it_leaves_as_soon_as_it_is_gone(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:
     event = {"cts": trace(tenant.interfaces[VICTIM])}
     assert hasty.post(event).status == 503
@@ -225,6 +234,7 @@ def test_dry_run_plans_and_changes_nothing(new_function: NewFunction, tenant: Te
     before, gone = sources(tenant), delete(tenant)
     answer = new_function(UNMIRROR_DRY_RUN="1").post({"cts": trace(gone)})
     assert (answer.status, answer.report["outcome"], answer.report["dry_run"]) == (200, "planned", True)
+    assert answer.report["reason"] == "dry run: would detach 1 deleted interface(s) in 3 session(s)"
     assert {each["status"] for each in answer.report["detachments"]} == {"planned"}
     assert all(gone not in each["sources_after"] for each in answer.report["detachments"])
     assert sources(tenant) == before

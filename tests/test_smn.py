@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from cryptography.hazmat.primitives import hashes
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import HealthCheck, given, settings
@@ -274,6 +275,14 @@ def test_a_signature_that_is_none_is_refused(
     refused(function, {**message("{}"), "signature": wrong}, capsys, "signature")
 
 
+def of_a_key_that_nobody_knows() -> x509.Certificate:
+    """Return a certificate whose key is of an algorithm beside RSA's, in the tree of names that has both."""
+    der = certificate().public_bytes(serialization.Encoding.DER)
+    rsas = bytes.fromhex("06092a864886f70d010101")
+    assert der.count(rsas) == 1
+    return x509.load_der_x509_certificate(der.replace(rsas, rsas[:-1] + b"\x7f"))
+
+
 @pytest.mark.parametrize(
     ("served", "why"),
     [
@@ -284,6 +293,7 @@ def test_a_signature_that_is_none_is_refused(
         (certificate(ec.generate_private_key(ec.SECP192R1())), "too short"),
         (certificate(rsa.generate_private_key(65537, 2048)), "does not hold"),
         (certificate(OTHER_KEY), "does not hold"),
+        (of_a_key_that_nobody_knows(), "of a kind that is not known"),
     ],
     ids=[
         "expired",
@@ -293,6 +303,7 @@ def test_a_signature_that_is_none_is_refused(
         "ECDSA of 192 bits",
         "another key",
         "another kind",
+        "a kind that nobody knows",
     ],
 )
 def test_a_certificate_that_is_not_to_be_relied_on_is_refused(

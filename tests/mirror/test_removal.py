@@ -155,6 +155,17 @@ def test_a_lost_answer_is_settled_by_looking(removals: Removals, cloud: Cloud) -
     assert cloud.asked("show_session") == [("s",)]
 
 
+def test_a_removal_that_is_lost_twice_is_not_sent_a_third_time(removals: Removals, cloud: Cloud) -> None:
+    lost = OutcomeUnknown("it was lost on its way there")
+
+    def lose() -> None:
+        raise lost
+
+    cloud.next("remove_sources", lose, lose, lose)
+    assert remove(removals, cloud, "a").fates == {"a": lost}
+    assert [call.operation for call in cloud.calls] == ["remove_sources", "show_session"] * 2
+
+
 def test_a_look_that_fails_leaves_it_open(removals: Removals, cloud: Cloud) -> None:
     away = ApiUnavailable("away")
     cloud.next("remove_sources", OutcomeUnknown("lost"))
