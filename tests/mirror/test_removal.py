@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from handler.errors import ApiRefused, ApiUnavailable, OutcomeUnknown, RemovalRejected
+from handler.errors import ApiRefused, ApiUnavailable, OutcomeUnknown, RemovalRejected, UnmirrorError
 from handler.mirror.detach import Detach
 from handler.mirror.removal import Removal, Removals
 from handler.mirror.snapshot import Looks
@@ -199,22 +199,23 @@ def test_a_refusal_is_told_to_all_who_wait_for_it(removals: Removals, cloud: Clo
 
 
 def test_a_defect_leaves_nobody_waiting(removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor) -> None:
+    """Neither those of the group that it befell, who are told so, nor who comes next."""
     hold = Hold()
 
     def broken() -> None:
-        hold()
         raise ZeroDivisionError
 
-    cloud.next("remove_sources", lambda: None)
-    remove(removals, cloud, "a")
-    cloud.next("remove_sources", broken)
-    first = pool.submit(remove, removals, cloud, "b")
+    cloud.next("remove_sources", hold, broken)
+    first = pool.submit(remove, removals, cloud, "a")
     assert hold.reached.wait(10)
-    second = pool.submit(remove, removals, cloud, "c")
-    until(lambda: joined(removals) == 2)
+    group = []
+    for number, id_ in enumerate(("b", "c"), 2):
+        group.append(pool.submit(remove, removals, cloud, id_))
+        until(lambda number=number: joined(removals) == number)
     hold.go_on.set()
-    assert isinstance(first.exception(), ZeroDivisionError)
-    assert second.result().fates == {"c": "detached"}
+    assert first.result().fates == {"a": "detached"}
+    assert [type(each.exception()) for each in group] == [ZeroDivisionError, UnmirrorError]
+    assert remove(removals, cloud, "b", "c").fates == {"b": "detached", "c": "detached"}
 
 
 def joined(removals: Removals) -> int:
