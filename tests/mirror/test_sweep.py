@@ -502,6 +502,9 @@ def test_a_session_that_refuses_does_not_keep_the_others_from_being_cleared(worl
     report = world.sweep()
     assert (report.outcome, report.status) == ("partial", 502)
     assert {each.session_id: each.status for each in report.detachments} == {"s1": "failed", "s2": "detached"}
+    assert report.sweep
+    assert not report.sweep.complete
+    assert "1 removal(s) failed" in report.reason
 
 
 def fill(cloud: Cloud, sessions: int = 40) -> None:
@@ -645,6 +648,34 @@ def test_whenever_time_runs_out_the_report_tells_what_was_done(world: World, sec
     done = {id_ for id_, status in told.items() if status == "detached"}
     assert done <= cleared(world.cloud) <= set(told)  # an answer may be lost, a removal never unmentioned
     assert (report.outcome == "detached") == (len(done) == 12)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(2, 503), (3, 503), (5, 503), (7, 503), (9, 200)])
+def test_who_had_no_time_to_ask_for_all_does_not_say_that_all_is_well(cloud: Cloud, seconds: int, status: int) -> None:
+    """Nothing is to be removed here: the suspects are in a protected session, and asked for last."""
+    world = World(cloud, SweepLimit(100, percent=True), in_flight=1, protect=("s",))
+    cloud.add("s", [*ids("dead", 6), "alive"], alive=["alive"])
+    cloud.latency = 1.0
+    report = world.sweep(seconds)
+    assert report.sweep
+    assert (report.status, report.sweep.complete) == (status, status == 200)
+    assert bool(report.sweep.unknown) is (status == 503)
+    assert isinstance(report.error, DeadlineExceeded) is (status == 503)
+
+
+def test_a_resumed_sweep_asks_for_nothing_that_was_seen_to_live(cloud: Cloud) -> None:
+    """Also not for what no list shows."""
+    world = World(cloud, SweepLimit(100, percent=True), in_flight=1)
+    cloud.add("s", [*ids("hidden", 8), *ids("dead", 2)], alive=ids("hidden", 8))
+    cloud.unlisted = {*ids("hidden", 8)}
+    cloud.latency = 1.0
+    event = SweepDue(Origin("due", "timer", time=cloud.clock.cloud), "a timer")
+    assert world.sweep(7, event).status == 503
+    confirmed = {about for about, *_ in cloud.asked("find_interface")[:-1]}  # time was up within the last
+    assert len(confirmed) >= 3
+    cloud.calls.clear()
+    assert world.sweep(60, event).outcome == "detached"
+    assert confirmed.isdisjoint(about for about, *_ in cloud.asked("find_interface"))
 
 
 # --- how it works ---------------------------------------------------------------------------------------
