@@ -28,7 +28,8 @@ from huaweicloudsdkvpc.v3 import (
 from tests.vpc.conftest import ACCESS_KEY, PROJECT, SECRET_KEY, NewRegion, Region
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:Unable to convert string to datetime:ImportWarning"  # the SDK misses an optional package; we read no times
+    "ignore:Unable to convert string to datetime:ImportWarning",  # the SDK misses an optional package; we read no times
+    "ignore:datetime.datetime.utcnow:DeprecationWarning",  # the SDK, from Python 3.12 on
 )
 
 
