@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,9 +91,9 @@ class Settings:
         if "region" in values:
             values.setdefault("endpoint", f"https://vpc.{values['region']}.myhuaweicloud.com")
         home = values.pop("home", None)
-        if home in values.get("projects", (home,)):
+        if home and home in values.get("projects", (home,)):
             values.setdefault("project_id", home)
-        if values.get("project_id"):
+        if "project_id" in values:
             values.setdefault("projects", frozenset({values["project_id"]}))
         elif len(values.get("projects", ())) == 1:
             values["project_id"] = next(iter(values["projects"]))
@@ -156,7 +156,7 @@ def _endpoint(text: str) -> str:
     except ValueError as error:
         raise ValueError(form) from error
     if (
-        not (re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", host) or _is_address(host))
+        not (re.fullmatch(_HOST, host) or _address(host))
         or url.path not in ("", "/")
         or url.query
         or url.fragment
@@ -168,16 +168,16 @@ def _endpoint(text: str) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def _secrets(text: str) -> tuple[str, ...]:
@@ -218,11 +218,12 @@ def _fingerprints(text: str) -> frozenset[str]:
 
 
 def _origins(text: str) -> frozenset[str]:
-    origin = _matching(rf"\*|{_LABEL}(\.{_LABEL})*", "DNS names of senders, separated by spaces or commas, or *")
+    origin = _matching(rf"\*|{_HOST}", "DNS names of senders, separated by spaces or commas, or *")
     return frozenset(origin(each) for each in _words(text.lower()))
 
 
 _LABEL = r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?"
+_HOST = rf"{_LABEL}(\.{_LABEL})*"
 
 
 def _batch_bytes(text: str) -> int:

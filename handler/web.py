@@ -125,7 +125,6 @@ class WebEdge:
     def on_event(self, request: flask.Request) -> flask.Response:
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
         deadline = self._deadline()
-        self._bound_sending(request)
         with telemetry.traced(request.headers.get("traceparent")):
             answer = self._guarded(lambda: self._answer(request, deadline))
         self._pass_over(request, deadline)
@@ -145,15 +144,15 @@ class WebEdge:
             flask.abort(_response(answer))
 
     def before(self) -> flask.Response | None:
-        """Read the body within its bounds for what the framework does itself: it would read it whole, however long.
+        """Bound what is sent, and read the body within its bounds for what the framework does itself, which knows none.
 
         That is all that is no `on_event`. Returns the refusal of a body that is not within them.
         """
         request = flask.request
+        self._bound_sending(request)
         if request.endpoint == "run":
             return None
         deadline = self._deadline()
-        self._bound_sending(request)
         try:
             _check_target(request)
             request.stream = io.BytesIO(self._body(request, deadline))

@@ -342,7 +342,7 @@ def elsewhere(new_function: NewFunction) -> Function:
 
 
 @untraced
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=bodies, headers=headers, path=st.sampled_from(["/", "/invoke", "/x"]), chunked=st.booleans())
 def test_nothing_that_can_be_sent_is_a_defect_or_comes_back(
     elsewhere: Function,

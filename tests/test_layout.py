@@ -92,6 +92,15 @@ def test_the_function_serves_as_a_process_and_ends_when_it_is_told_to(
     assert [line["event"] for line in lines] == ["delivery.detached", *["interface.detached"] * 3]
 
 
+def connected(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].strip("/"))), 10)
+
+
+def heard(sender: socket.socket) -> bytes:
+    """Return all that comes until the other end closes."""
+    return b"".join(iter(lambda: sender.recv(65_536), b""))
+
+
 def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
     tenant: Tenant, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -105,11 +114,11 @@ def test_a_body_that_is_too_large_is_answered_over_a_real_socket(
         assert session.put(url, data=large, timeout=20).status_code == 405
         assert session.post(url, json=deleted(delete(tenant)), timeout=20).status_code == 200
         for path in (b"/", b"/robots.txt"):  # the second is the framework's own
-            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].strip("/"))), 10) as sender:
+            with connected(url) as sender:
                 head = b"POST %s HTTP/1.1\r\nHost: unmirror\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
                 sender.sendall(head % (path, MOST_PASSED_OVER))
                 sender.sendall(b" " * MOST_PASSED_OVER)  # raises if the server closes meanwhile
-                assert b"".join(iter(lambda: sender.recv(65_536), b"")).startswith(b"HTTP/1.1 413 ")
+                assert heard(sender).startswith(b"HTTP/1.1 413 ")
 
 
 BROKEN = {
@@ -125,10 +134,10 @@ BROKEN = {
 def test_a_body_that_breaks_off_on_its_way_is_a_400(emulator: Emulator, tmp_path: Path) -> None:
     with function(settings_for(emulator), tmp_path) as (_, url):
         for kind, rest in BROKEN.items():
-            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2].strip("/"))), 10) as sender:
+            with connected(url) as sender:
                 sender.sendall(b"POST / HTTP/1.1\r\nHost: unmirror\r\nContent-Type: application/json\r\n" + rest)
                 sender.shutdown(socket.SHUT_WR)
-                answer = b"".join(iter(lambda: sender.recv(65_536), b""))
+                answer = heard(sender)
             assert answer.startswith(b"HTTP/1.1 400 "), kind
             assert b"the body broke off" in answer, kind
     assert "defect" not in (tmp_path / "log").read_text()

@@ -25,7 +25,7 @@ from handler.vpc.emulator import Behaviour, Cloud, Emulator, Fault
 from tests.conftest import AT_ONCE, NewFunction, untraced
 from tests.function import Function, settings_for
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "12"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "20"))
 SESSIONS, DELETIONS, SENDERS = 6, 12, 24
 
 

@@ -238,7 +238,7 @@ class Storm(RuleBasedStateMachine):
 
 TestStorm = untraced(Storm.TestCase)
 TestStorm.settings = settings(
-    max_examples=EXAMPLES or 10,
+    max_examples=EXAMPLES or 15,
     stateful_step_count=STEPS,
     deadline=None,
     derandomize=not EXAMPLES,

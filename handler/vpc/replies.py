@@ -106,9 +106,12 @@ class Reply:
         """Return the seconds that the API asks to wait, from either form of the header; MOST_REST at most."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
-            return min(MOST_REST, float(text))
-        moment = _moment(text)
-        return None if moment is None else min(MOST_REST, max(0.0, (moment - (self.date or now)).total_seconds()))
+            seconds = float(text)
+        elif (moment := _moment(text)) is not None:
+            seconds = max(0.0, (moment - (self.date or now)).total_seconds())
+        else:
+            return None
+        return min(MOST_REST, seconds)
 
 
 @lru_cache(1024)

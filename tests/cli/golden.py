@@ -31,4 +31,5 @@ def same(name: str, output: str, *, width: int | None = 80) -> None:
     if os.environ.get("GOLDEN") == "write":
         file.parent.mkdir(exist_ok=True)
         file.write_text(output, "utf-8")
-    assert output.splitlines() == file.read_text("utf-8").splitlines()  # of lists, pytest shows what differs
+    # of lists, pytest shows what differs
+    assert output.splitlines(keepends=True) == file.read_text("utf-8").splitlines(keepends=True)

@@ -103,7 +103,7 @@ def test_arbitrary_json_gives_events_or_bad_event(payload: object) -> None:
     judge(payload)
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(mutants())
 def test_a_mutated_example_gives_events_or_bad_event(payload: object) -> None:
     judge(payload)
