@@ -9,14 +9,16 @@ import os
 from functools import lru_cache
 from typing import Any, Protocol
 
-from handler import answers, events, telemetry
+from handler import events
 from handler.errors import UnmirrorError
+from handler.observability import logs as telemetry
+from handler.observability.instrumentation import NAMES as SIGNAL_NAMES
 from handler.report import Report, problem
 from handler.service import Service, utc_now
 from handler.settings import NAMES
-from handler.signals import NAMES as SIGNAL_NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
 from handler.vpc.credentials import AccessKey
+from handler.web import responses as answers
 
 MARGIN = 2.0
 """Seconds of FunctionGraph's time that are left for the answer."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
-from handler import telemetry
 from handler.errors import NotConfigured
-from handler.web import WebEdge, functions
+from handler.observability import logs as telemetry
+from handler.web.app import WebEdge, functions
 
 telemetry.configure()
 try:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from math import inf
 
-from handler import events, signals, telemetry
+from handler import events
+from handler.bulkhead import Places
 from handler.errors import Busy, NotAllowed, NotConfigured, UnmirrorError
 from handler.events import Reading
 from handler.mirror.abreast import each
@@ -20,11 +21,12 @@ from handler.mirror.snapshot import Looks
 from handler.mirror.sweep import Sweep
 from handler.mirror.verification import Verifications
 from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
-from handler.places import Places
+from handler.observability import instrumentation as signals
+from handler.observability import logs as telemetry
+from handler.observability.instrumentation import Listener, Signals
+from handler.observability.logs import Trace
 from handler.report import IDLE, Cause, Outcome, Report, gather
 from handler.settings import Settings
-from handler.signals import Listener, Signals
-from handler.telemetry import Trace
 from handler.vpc.client import Call, ProjectApi, VpcClient
 from handler.vpc.credentials import AccessKey, Credentials
 

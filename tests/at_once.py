@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from handler import telemetry
-from handler.web import WebEdge, functions
+from handler.observability import logs as telemetry
+from handler.web.app import WebEdge, functions
 
 telemetry.configure()
 on_event, on_cloud_event = functions(WebEdge.from_env(dict(os.environ), sleep=lambda _: None))

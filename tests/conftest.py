@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from handler.cli.tenant import ACCESS_KEY, SECRET_KEY, Tenant, seed
-from handler.vpc.emulator import Cloud, Emulator
+from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant, seed
+from handler.emulator.server import Cloud, Emulator
 from tests.function import Function, settings_for
 
 NewFunction: TypeAlias = Callable[..., Function]

@@ -12,8 +12,8 @@ from unittest.mock import patch
 import functions_framework
 
 from handler import events
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import Emulator
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import Emulator
 
 UNSAID: Mapping[str, Any] = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
 """How a server says that a body came in chunks."""

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from handler.vpc.emulator import Emulator
+from handler.emulator.server import Emulator
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORK = (sys.executable, "-m", "functions_framework", "--host", "127.0.0.1", "--source")

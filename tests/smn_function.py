@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from handler import telemetry
-from handler.fetch import Fetch
-from handler.web import WebEdge, functions
+from handler.observability import logs as telemetry
+from handler.web.app import WebEdge, functions
+from handler.web.fetch import Fetch
 
 address = os.environ["SMN_ADDRESS"]
 telemetry.configure()

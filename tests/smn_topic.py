@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from handler.cli.tenant import PROJECT_ID
+from handler.emulator.sample import PROJECT_ID
 from tests.vpc.wire import secured
 
 REGION = "eu-west-101"

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from handler.admission import Caller, Done
-from handler.cli.tenant import Tenant
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator, Fault
 from handler.errors import ApiThrottled
 from handler.report import Report
-from handler.vpc.emulator import Emulator, Fault
-from handler.web import WebEdge
+from handler.web.app import WebEdge
+from handler.web.auth import Caller, Done
 from tests.conftest import NewFunction
 from tests.function import Function, settings_for
 from tests.smn_topic import URN, Topic, message, serving
@@ -284,7 +284,7 @@ def test_by_default_it_consents_to_anybody_and_repeats_nothing(new_function: New
 def test_trust_in_the_platform_is_warned_about_where_it_is_not_functiongraph(
     emulator: Emulator, settings: dict[str, str], events: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from handler import telemetry
+    from handler.observability import logs as telemetry
 
     telemetry.configure()
     WebEdge.from_env(settings_for(emulator) | settings)

@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from handler.cli.tenant import ACCESS_KEY, SECRET_KEY, seed
+from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, seed
+from handler.emulator.server import Emulator
 from handler.events import MAX_EVENTS, MAX_INTERFACES
-from handler.events.strict import MAX_NESTING
+from handler.events.strict_json import MAX_NESTING
 from handler.settings import BATCH_BYTES, MOST_BATCH_BYTES
-from handler.vpc.emulator import Emulator
-from handler.web import MAX_BODY, MAX_TARGET
+from handler.web.app import MAX_BODY, MAX_TARGET
 from tests.attacks.wire import TOKEN, chunked, post, send, stranger
 from tests.conftest import NewFunction, untraced
 from tests.function import Answer, Function, check, settings_for

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handler import answers, telemetry
-from handler.cli.tenant import PROJECT_ID
+from handler.emulator.sample import PROJECT_ID
+from handler.emulator.server import Emulator
 from handler.errors import ApiRefused, BadEvent, NotAllowed
 from handler.model import Deadline, Origin
+from handler.observability import logs as telemetry
 from handler.report import Report
 from handler.service import Service
 from handler.vpc.client import ProjectApi
-from handler.vpc.emulator import Emulator
+from handler.web import responses as answers
 from tests.function import settings_for
 
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")

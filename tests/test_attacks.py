@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, seed
-from handler.vpc.emulator import Emulator
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, seed
+from handler.emulator.server import Emulator
 from tests.attacks import wire
 from tests.attacks.table import ATTACKS, PATIENT_PROJECT, REGION, SECRET, TOPIC, Attack
 from tests.function import Answer, check, settings_for

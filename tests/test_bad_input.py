@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handler.cli.tenant import PROJECT_ID
+from handler.emulator.sample import PROJECT_ID
+from handler.emulator.server import Emulator
 from handler.events import schemas
-from handler.vpc.emulator import Emulator
 from tests.conftest import NewFunction, untraced
 from tests.function import Answer, Function
 from tests.test_on_event import deleted, trace

@@ -8,9 +8,9 @@ import pytest
 from cloudevents.http import CloudEvent
 from werkzeug.exceptions import HTTPException
 
-from handler.cli.tenant import Tenant
-from handler.vpc.emulator import Emulator, Fault
-from handler.web import WebEdge
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator, Fault
+from handler.web.app import WebEdge
 from tests.conftest import MAIN, NewFunction
 from tests.function import Function, settings_for
 from tests.test_on_event import binary, cloud_event, delete, sources, structured, trace, without

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
-from handler import admission
-from handler.cli.tenant import Tenant
-from handler.vpc.emulator import Emulator
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator
+from handler.web import auth as admission
 from tests.conftest import NewFunction
 from tests.function import Answer, Function
 from tests.test_on_event import delete, deleted

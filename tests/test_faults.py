@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Behaviour, Emulator, Fault
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Behaviour, Emulator, Fault
 from tests.conftest import NewFunction
 
 ALL = ("forensics-case-17", "ids-api-tier", "pci-payments")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from handler import functiongraph
-from handler.cli.tenant import ACCESS_KEY, SECRET_KEY, Tenant
+from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant
+from handler.emulator.server import Emulator, Fault
 from handler.errors import ApiUnavailable, NotConfigured, StillExists, UnmirrorError
-from handler.vpc.emulator import Emulator, Fault
 from tests.function import Answer, check, check_report, settings_for
 from tests.test_on_event import TEMPORARY, delete, deleted, sources, through_gateway, trace, without
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import Cloud, Emulator
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import Cloud, Emulator
 from tests.function import settings_for
 from tests.processes import function, kill
 

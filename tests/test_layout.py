@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from handler import __version__
-from handler.cli.tenant import Tenant
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator
 from handler.events import schemas
-from handler.vpc.emulator import Emulator
-from handler.web import MOST_PASSED_OVER
+from handler.web.app import MOST_PASSED_OVER
 from tests.function import Answer, check, settings_for
 from tests.processes import FRAMEWORK, environment, function, hold, run
 from tests.test_on_event import delete, deleted

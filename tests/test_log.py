@@ -13,13 +13,14 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 import pytest
 import requests
 
-from handler import events, functiongraph, telemetry
-from handler.cli.demo import cts_event
-from handler.cli.tenant import PROJECT_ID, Tenant
+from handler import events, functiongraph
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator, Fault
 from handler.errors import ApiRefused, ApiUnavailable, Busy, NotAllowed, StillExists, UnmirrorError
 from handler.events import schemas
+from handler.observability import logs as telemetry
 from handler.report import Detachment, Kept, Outcome, Report
-from handler.vpc.emulator import Emulator, Fault
 from tests.conftest import AT_ONCE, NewFunction
 from tests.function import Function, settings_for
 from tests.processes import function as process
@@ -71,7 +72,7 @@ def test_the_schema_names_every_event_and_says_what_to_do() -> None:
 
 
 def test_every_name_in_the_code_is_in_the_schema_and_the_other_way_round() -> None:
-    code = "".join(path.read_text("utf-8") for path in Path(telemetry.__file__).parent.rglob("*.py"))
+    code = "".join(path.read_text("utf-8") for path in Path(telemetry.__file__).parents[1].rglob("*.py"))
     said = set(re.findall(r'\bsay\(\s*[\w.]+,\s*"([^"]+)"', code))
     assert said <= set(TITLES)
     assert {

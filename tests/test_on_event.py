@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
-from handler.vpc.emulator import Emulator, Fault
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.emulator.server import Emulator, Fault
 from tests.conftest import MAIN, NewFunction
 from tests.function import Answer, Function, settings_for
 

@@ -22,13 +22,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from handler import functiongraph, signals, telemetry
-from handler.cli.tenant import PROJECT_ID, Tenant
+from handler import functiongraph
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator, Fault
 from handler.errors import BadEvent, NotAdmitted
-from handler.otel import METRICS, OpenTelemetry
+from handler.observability import instrumentation as signals
+from handler.observability import logs as telemetry
+from handler.observability.instrumentation import Signals
+from handler.observability.otel import METRICS, OpenTelemetry
 from handler.service import Service
-from handler.signals import Signals
-from handler.vpc.emulator import Emulator, Fault
 from tests.conftest import NewFunction
 from tests.function import settings_for
 from tests.test_functiongraph import Context
@@ -328,7 +330,7 @@ def test_what_cannot_be_had_is_said_and_stops_nothing(
 def test_without_the_extra_it_says_what_to_install(
     new_function: NewFunction, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "handler.otel", None)
+    monkeypatch.setitem(sys.modules, "handler.observability.otel", None)
     assert new_function(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1").get().json["ready"]
     assert "pip install 'unmirror[otel]'" in json.loads(capsys.readouterr().out)["message"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import PROJECT_ID
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import PROJECT_ID
+from handler.emulator.server import Cloud, Emulator, Fault
 from handler.mirror.freshness import MOST_PROJECTS
-from handler.vpc.emulator import Cloud, Emulator, Fault
 from tests.conftest import NewFunction
 
 SENDERS = 32

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from handler import places
-from handler.cli.demo import cts_event
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import Behaviour, Cloud, Emulator, Fault
+from handler import bulkhead as places
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import Behaviour, Cloud, Emulator, Fault
 from tests.conftest import AT_ONCE, NewFunction, untraced
 from tests.function import Function, settings_for
 

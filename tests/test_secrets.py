@@ -23,16 +23,16 @@ from click.testing import CliRunner
 from standardwebhooks.webhooks import Webhook
 
 from handler import functiongraph
-from handler.admission import Admission
-from handler.cli.commands import unmirror
-from handler.cli.tenant import Tenant
+from handler.cli.app import unmirror
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator, Fault
 from handler.errors import NotConfigured
 from handler.model import Deadline
 from handler.service import Service
 from handler.settings import Settings
 from handler.vpc.credentials import AccessKey, Credentials
-from handler.vpc.emulator import Emulator, Fault
-from handler.web import WebEdge
+from handler.web.app import WebEdge
+from handler.web.auth import Admission
 from tests.conftest import NewFunction, untraced
 from tests.function import Function, settings_for
 from tests.test_functiongraph import Context

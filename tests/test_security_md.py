@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from handler import admission, fetch, smn, web
-from handler.events import reading, strict
+from handler.events import parser as reading
+from handler.events import strict_json as strict
 from handler.mirror.detach import STILL_THERE_PAUSES
 from handler.settings import MOST_BATCH_BYTES, Settings
 from handler.vpc import client, replies, transport
+from handler.web import app as web
+from handler.web import auth as admission
+from handler.web import fetch, smn
 from tests.attacks.table import TABLE
 
 PAGE = Path("SECURITY.md").read_text("utf-8")

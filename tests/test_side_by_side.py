@@ -10,9 +10,9 @@ from typing import Any
 
 import requests
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import Behaviour, Cloud, Emulator
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import Behaviour, Cloud, Emulator
 from tests.function import settings_for
 from tests.test_killed import function
 

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handler import events, smn
-from handler.cli.tenant import Tenant
+from handler import events
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator
 from handler.errors import CannotVerify, NotAdmitted, NotConfigured
-from handler.fetch import Fetch
 from handler.settings import SMN_DOMAINS
-from handler.vpc.emulator import Emulator
-from handler.web import WebEdge
+from handler.web import smn
+from handler.web.app import WebEdge
+from handler.web.fetch import Fetch
 from tests.conftest import NewFunction, untraced
 from tests.function import Answer, Function, settings_for
 from tests.smn_topic import (
@@ -181,7 +182,7 @@ def test_a_message_has_four_of_the_five_seconds_that_smn_waits(
     function: Function, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be done in them is answered with a 503, after which SMN sends again; a 4xx it takes for an end."""
-    monkeypatch.setattr("handler.admission.SMN_SECONDS", 1e-9)
+    monkeypatch.setattr("handler.web.auth.SMN_SECONDS", 1e-9)
     answer = post(function, message(deleted(delete(tenant))))
     assert (answer.status, "Retry-After" in answer.headers) == (503, True)
 
@@ -568,7 +569,7 @@ def test_a_subscription_that_is_not_signed_is_not_confirmed_whoever_else_is_let_
 
 
 def test_topics_without_the_extra_say_what_to_install(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handler.smn.find_spec", lambda _: None)
+    monkeypatch.setattr("handler.web.smn.find_spec", lambda _: None)
     WebEdge.from_env(settings_for(emulator))
     with pytest.raises(NotConfigured, match=r"pip install 'unmirror\[smn\]'"):
         WebEdge.from_env(settings_for(emulator, UNMIRROR_SMN_TOPICS=URN))

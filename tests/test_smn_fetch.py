@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from handler.errors import CannotVerify
-from handler.fetch import MOST_ADDRESSES, PAGE_BYTES, Fetch, addresses_of, is_public, within
+from handler.web.fetch import MOST_ADDRESSES, PAGE_BYTES, Fetch, addresses_of, is_public, within
 from tests.smn_topic import CERTIFICATE, HOST, Topic, serving
 from tests.vpc.wire import secured
 

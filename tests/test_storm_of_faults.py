@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import SESSIONS_A_SOURCE, SOURCES_A_SESSION, Behaviour, Cloud, Door, Emulator, Fault
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import SESSIONS_A_SOURCE, SOURCES_A_SESSION, Behaviour, Cloud, Door, Emulator, Fault
 from tests.conftest import AT_ONCE, untraced
 from tests.function import Answer, Function, settings_for
 

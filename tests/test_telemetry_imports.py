@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from handler.cli.tenant import Tenant
-from handler.vpc.emulator import Emulator
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator
 from tests.function import settings_for
 from tests.processes import environment, run
 from tests.test_on_event import delete
 
-NEVER = ("handler.cli", "rich", "aiohttp", "opentelemetry", "cryptography", "handler.otel", "handler.smn")
+NEVER = (
+    "handler.cli",
+    "rich",
+    "aiohttp",
+    "opentelemetry",
+    "cryptography",
+    "handler.observability.otel",
+    "handler.web.smn",
+)
 
 ONE_DELIVERY = """
 from functions_framework import create_app

@@ -10,7 +10,7 @@ _EXTRA = ("aiohttp", "click", "rich")
 def main() -> None:
     """Run the command; say how to install it where its extra is missing."""
     try:
-        from handler.cli.commands import unmirror
+        from handler.cli.app import unmirror
 
         unmirror(prog_name="unmirror")
     except ModuleNotFoundError as missing:

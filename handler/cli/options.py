@@ -24,7 +24,7 @@ from handler.errors import (
     StillExists,
     UnmirrorError,
 )
-from handler.events.values import interface_id
+from handler.events.fields import interface_id
 from handler.settings import Settings
 
 if TYPE_CHECKING:  # help and completion need neither

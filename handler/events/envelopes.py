@@ -8,8 +8,8 @@ from typing import Any
 
 from handler.errors import BadEvent, Violation
 from handler.events import readers, schemas
+from handler.events.cts import read_trace
 from handler.events.readers import INTERFACE_DELETED, SWEEP_DUE, Said
-from handler.events.trace import read_trace
 from handler.model import Origin
 
 NEAREST = 3

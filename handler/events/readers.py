@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from handler.errors import BadEvent, UnsupportedMedia, Violation
-from handler.events.binding import from_http
-from handler.events.strict import decode
-from handler.events.trace import SERVICES, read_trace
-from handler.events.values import from_base64, interface_id, said, time, unfolded, urn_parts
+from handler.events.cloudevents import from_http
+from handler.events.cts import SERVICES, read_trace
+from handler.events.fields import from_base64, interface_id, said, time, unfolded, urn_parts
+from handler.events.strict_json import decode
 from handler.model import Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
 
 INTERFACE_DELETED = "io.unmirror.interface.deleted.v1"

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from handler.errors import Violation
-from handler.events.strict import decode
+from handler.events.strict_json import decode
 
 # jsonschema takes longer to import than the rest of the function together. Only what validates pays for it.
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 
 from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.abreast import abreast
-from handler.mirror.api import MirrorApi
 from handler.mirror.detach import Detach, Plan, failed
 from handler.mirror.lookup import Lookup
+from handler.mirror.port import MirrorApi
 from handler.mirror.snapshot import Snapshot
 from handler.model import MirrorSession, Presence
 from handler.report import Detachment

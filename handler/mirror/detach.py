@@ -9,9 +9,9 @@ from itertools import groupby
 
 from handler.errors import StillExists, UnmirrorError
 from handler.mirror.abreast import IN_FLIGHT, each
-from handler.mirror.api import MirrorApi
 from handler.mirror.freshness import Need
 from handler.mirror.ledger import Ledger
+from handler.mirror.port import MirrorApi
 from handler.mirror.removal import Fate, Removal, Removals
 from handler.mirror.snapshot import Looks, Snapshot
 from handler.mirror.verification import Verifications

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.abreast import abreast
-from handler.mirror.api import MirrorApi
+from handler.mirror.port import MirrorApi
 
 BATCH = 100
 """Ids in one look-up: 4 KiB of the URI's 32, and no limit on their number is documented."""

@@ -22,8 +22,8 @@ from handler.errors import (
     RemovalRejected,
     UnmirrorError,
 )
-from handler.mirror.api import MirrorApi
 from handler.mirror.ledger import Ledger
+from handler.mirror.port import MirrorApi
 from handler.model import Deadline, MirrorSession, SessionReply
 
 GATHER_SECONDS = 0.05

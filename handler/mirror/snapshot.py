@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from handler.mirror.api import MirrorApi
 from handler.mirror.freshness import Need, Shared
+from handler.mirror.port import MirrorApi
 from handler.model import Listing, MirrorSession
 from handler.report import Kept, Look
 

@@ -15,10 +15,10 @@ from itertools import islice
 
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.abreast import IN_FLIGHT
-from handler.mirror.api import MirrorApi
 from handler.mirror.clearing import MOST_AGAIN, Clearing, Progress, Terms
 from handler.mirror.detach import Detach, lost_targets
 from handler.mirror.freshness import MOST_PROJECTS, Need, Shared, serves
+from handler.mirror.port import MirrorApi
 from handler.model import Presence, SweepDue
 from handler.report import Kept, Look, LostTarget, Outcome, PutBack, Report, SessionCount, SweepFigures
 

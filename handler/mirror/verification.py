@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from handler.errors import DeadlineExceeded, UnmirrorError
-from handler.mirror.api import MirrorApi
+from handler.mirror.port import MirrorApi
 from handler.model import Presence
 
 _Key: TypeAlias = tuple[str, str, str]

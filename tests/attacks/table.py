@@ -18,8 +18,8 @@ from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
-from handler.cli.tenant import PROJECT_ID, seed
-from handler.vpc.emulator import Fault
+from handler.emulator.sample import PROJECT_ID, seed
+from handler.emulator.server import Fault
 from tests.attacks.wire import JSON, TOKEN, chunked, post, stranger
 from tests.test_on_event import cloud_event, deleted, trace
 

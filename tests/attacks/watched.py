@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from handler import telemetry
-from handler.web import WebEdge, functions
+from handler.observability import logs as telemetry
+from handler.web.app import WebEdge, functions
 
 _REACHED = Path(os.environ["REACHED"])
 

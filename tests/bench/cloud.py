@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from handler.vpc.emulator import Cloud, Emulator
+from handler.emulator.server import Cloud, Emulator
 
 PROJECT_ID = "0123456789abcdef0123456789abcdef"
 ACCESS_KEY, SECRET_KEY = "BENCHACCESSKEY000001", "bench-secret-key"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from handler.vpc.emulator import Behaviour, Cloud, Emulator
+from handler.emulator.server import Behaviour, Cloud, Emulator
 from handler.vpc.signing import signed
 
 PROJECT, KEY, SECRET = "project", "KEY", "secret"

@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["handler", "jsonschema", "json"]):
     from handler.errors import BadEvent, UnsupportedMedia
     from handler.events import schemas
     from handler.events.envelopes import BATCH, ENVELOPES
-    from handler.events.explanation import explain
+    from handler.events.explain import explain
 
 BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "HC.VPC", "ce-type": "VPC:CloudTrace:ApiCall"}
 HEADERS = ({}, {"content-type": "application/json"}, BINARY, {"content-type": "application/cloudevents-batch+json"})

@@ -110,7 +110,7 @@ def _cloud(deleted: int) -> Iterator[_Cloud]:
 
 def _serve_cloud(deleted: int) -> None:
     """Serve the emulated cloud until standard input ends."""
-    from handler.vpc.emulator import Cloud, Emulator
+    from handler.emulator.server import Cloud, Emulator
 
     cloud, gone = Cloud(1), []
     for project_id in PROJECTS:

@@ -18,11 +18,11 @@ from huaweicloudsdkcore.exceptions.exceptions import SdkException
 from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkvpc import v3
 
+from handler.emulator.server import LOCK_AFTER, Behaviour, Cloud, Emulator, Fault
 from handler.errors import UnmirrorError
 from handler.model import Deadline
 from handler.vpc.client import VpcClient
 from handler.vpc.credentials import Credentials
-from handler.vpc.emulator import LOCK_AFTER, Behaviour, Cloud, Emulator, Fault
 
 PROJECT, KEY, SECRET = "project", "KEY", "secret"
 SECONDS = 2

@@ -28,10 +28,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from handler.emulator.server import Cloud, Emulator
 from handler.mirror.sweep import Sweep
 from handler.model import Deadline, Origin, SweepDue
 from handler.service import Service
-from handler.vpc.emulator import Cloud, Emulator
 
 PROJECT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 KEY = {"HUAWEICLOUD_SDK_AK": "EXAMPLEACCESSKEY", "HUAWEICLOUD_SDK_SK": "example-secret-key-of-the-benchmark"}

@@ -18,10 +18,10 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
 from handler import events
-from handler.cli.commands import unmirror
-from handler.cli.tenant import Tenant
+from handler.cli.app import unmirror
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator
 from handler.mirror import detach
-from handler.vpc.emulator import Emulator
 from tests.function import settings_for
 from tests.processes import Held, environment, started
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from werkzeug.wrappers import Response
 
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
-from handler.vpc.emulator import Cloud, Emulator, Fault
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.emulator.server import Cloud, Emulator, Fault
 from tests.cli.conftest import Run, described, listening
 from tests.cli.golden import same
 from tests.function import settings_for

@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from handler import __version__, events
-from handler.cli.commands import COMMANDS, unmirror
+from handler.cli.app import COMMANDS, unmirror
 from handler.cli.options import NAMES
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.events import schemas
 from tests.cli.conftest import UNMIRROR, Run, Start
 from tests.cli.golden import same

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from handler.cli import tenant
+from handler.emulator import sample as tenant
 from tests.cli.conftest import Run, Start, described
 from tests.cli.golden import same
 from tests.function import check_report

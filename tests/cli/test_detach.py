@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Emulator, Fault
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator, Fault
 from tests.cli.conftest import Run
 from tests.cli.golden import same
 from tests.function import check_report

@@ -10,8 +10,8 @@ import termios
 
 import pytest
 
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Emulator
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator
 from tests.cli.conftest import Start, Terminal, described, interrupted
 from tests.function import check_report
 from tests.processes import hold

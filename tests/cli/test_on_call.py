@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handler.cli.tenant import PROJECT_ID, Tenant
+from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.vpc import credentials
 from tests.cli.conftest import Run
 from tests.cli.golden import same

@@ -15,8 +15,8 @@ import functions_framework
 import pytest
 from werkzeug.wrappers import Response
 
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Emulator, Fault
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator, Fault
 from tests.cli.conftest import Run, Start, described, interrupted, listening
 from tests.cli.golden import same
 from tests.function import check_report, settings_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Behaviour, Emulator, Fault
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Behaviour, Emulator, Fault
 from tests.cli.conftest import Run, described
 from tests.cli.golden import same
 

@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.vpc.emulator import Behaviour, Emulator, Fault
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Behaviour, Emulator, Fault
 from tests.cli.conftest import Run, Start, Terminal, interrupted
 from tests.cli.golden import same
 from tests.function import check_report

@@ -17,8 +17,8 @@ import functions_framework
 import pytest
 from werkzeug.serving import make_server
 
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.vpc.emulator import Cloud, Emulator, Fault
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import Cloud, Emulator, Fault
 from tests.conftest import AT_ONCE, untraced
 from tests.deploy.broker import Broker, CloudEvent, repeats
 from tests.function import settings_for

@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 import requests
 
-from handler.cli.tenant import Tenant
-from handler.places import serving_threads
-from handler.vpc.emulator import Emulator
+from handler.bulkhead import serving_threads
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Emulator
 from tests.function import Answer, check, settings_for
 from tests.test_on_event import delete, sources, trace, without
 

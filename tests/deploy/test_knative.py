@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from handler import events
-from handler.events.trace import OPERATIONS
+from handler.events.cts import OPERATIONS
 from handler.model import NothingForUs
 from handler.settings import NAMES, Settings
 from tests.deploy.kustomize import Manifest, build

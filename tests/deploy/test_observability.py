@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from handler.errors import UnmirrorError
-from handler.otel import METRICS, SESSION_STATES, SOURCE_STATES, Metric
+from handler.observability.otel import METRICS, SESSION_STATES, SOURCE_STATES, Metric
 from handler.report import Detachment, Outcome
 from tests.test_log import kinds_of
 

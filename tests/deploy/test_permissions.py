@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handler.cli.tenant import Tenant
-from handler.vpc.emulator import Behaviour, Emulator, Fault
+from handler.emulator.sample import Tenant
+from handler.emulator.server import Behaviour, Emulator, Fault
 from tests.deploy.terraform import Configuration, constants
 from tests.function import Function
 from tests.test_on_event import delete, deleted, operations

@@ -8,7 +8,7 @@ from pathlib import Path
 import hcl2
 import pytest
 
-from handler.events.trace import OPERATIONS
+from handler.events.cts import OPERATIONS
 from handler.settings import NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
 from tests.deploy.terraform import EVENT_DATA, Configuration, constants

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from handler.cli.tenant import PROJECT_ID, Tenant
-from handler.events.trace import OPERATIONS
-from handler.vpc.emulator import Emulator, Fault
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator, Fault
+from handler.events.cts import OPERATIONS
 from tests.deploy.terraform import Configuration, constants
 from tests.function import Answer, check, check_report, settings_for
 from tests.test_on_event import cloud_event, delete, deleted, sources, through_gateway, trace, without

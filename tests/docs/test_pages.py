@@ -15,7 +15,7 @@ import pytest
 
 from docs.picture import PICTURE, letters
 from handler.cli import options
-from handler.cli.commands import COMMANDS
+from handler.cli.app import COMMANDS
 from handler.errors import UnmirrorError
 from handler.events.schemas import schema
 from handler.report import Kept, Outcome, SweepFigures
@@ -85,7 +85,7 @@ def test_every_command_that_is_shown_is_one_with_these_options() -> None:
     shown = [(page.name, words) for page in PAGES for words in commands(page)]
     assert {words[1] for _, words in shown} == COMMANDS.keys()
     for page, (_, name, *more) in shown:
-        command = import_module(f"handler.cli.{name}")
+        command = import_module(f"handler.cli.commands.{name}")
         known = {option for parameter in getattr(command, name).params for option in parameter.opts}
         assert [word for word in more if word.startswith("-") and word != "-" and word not in known] == [], (page, name)
 

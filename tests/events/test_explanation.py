@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from handler.errors import Violation
-from handler.events.explanation import explain
+from handler.events.explain import explain
 
 
 def test_it_shows_the_way_from_the_outermost_envelope_to_the_events(example: Any) -> None:

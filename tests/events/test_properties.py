@@ -14,7 +14,7 @@ from handler import events
 from handler.errors import BadEvent, UnsupportedMedia
 from handler.events import schemas
 from handler.events.envelopes import BATCH, ENVELOPES
-from handler.events.explanation import explain
+from handler.events.explain import explain
 from handler.model import InterfacesDeleted
 
 # The examples with everything in them unfolded once more, so that mutation reaches what is carried as text.

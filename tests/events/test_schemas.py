@@ -17,9 +17,9 @@ from referencing.exceptions import NoSuchResource
 from handler import events
 from handler.errors import Violation
 from handler.events import schemas
+from handler.events.cts import OPERATIONS
 from handler.events.envelopes import BATCH, ENVELOPES, Envelope
-from handler.events.explanation import explain
-from handler.events.trace import OPERATIONS
+from handler.events.explain import explain
 
 NAMES = [envelope.name for envelope in (*ENVELOPES, BATCH)]
 README = (Path(__file__).parents[2] / "schemas" / "README.md").read_text("utf-8")

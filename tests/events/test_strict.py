@@ -8,7 +8,7 @@ import pytest
 
 from handler import events
 from handler.errors import BadEvent
-from handler.events.strict import MAX_NESTING
+from handler.events.strict_json import MAX_NESTING
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from handler import events
 from handler.errors import BadEvent, Violation
-from handler.events.trace import OPERATIONS
+from handler.events.cts import OPERATIONS
 from handler.model import Event, InterfacesDeleted, NothingForUs, SweepDue, TargetDeleted
 
 ONE = "11111111-2222-4333-8444-55555555aaaa"

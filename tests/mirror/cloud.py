@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from handler.errors import OutcomeUnknown, UnmirrorError
-from handler.mirror.api import MirrorApi
+from handler.mirror.port import MirrorApi
 from handler.model import Deadline, Listing, MirrorSession, Presence, SessionReply
 
 PROJECT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"

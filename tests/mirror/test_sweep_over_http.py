@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from handler.emulator.server import Behaviour, Cloud, Emulator, Fault
 from handler.report import Report
 from handler.service import Service
-from handler.vpc.emulator import Behaviour, Cloud, Emulator, Fault
 
 PROJECT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 OTHER = "1e2d3c4b5a69788796a5b4c3d2e1f00f"

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from handler.emulator.server import Cloud, Emulator
 from handler.model import Deadline
 from handler.vpc.client import ProjectApi, VpcClient
 from handler.vpc.credentials import AccessKey, Credentials
-from handler.vpc.emulator import Cloud, Emulator
 
 PROJECT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 ACCESS_KEY, SECRET_KEY = "EXAMPLEACCESSKEY", "example-secret-key-for-tests-only"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from handler import __version__
+from handler.emulator.server import Behaviour, Fault
 from handler.errors import (
     ApiRefused,
     ApiThrottled,
@@ -28,7 +29,6 @@ from handler.errors import (
 from handler.model import Deadline, Presence
 from handler.settings import Settings
 from handler.vpc.client import ProjectApi
-from handler.vpc.emulator import Behaviour, Fault
 from handler.vpc.transport import proxies_for
 from tests.vpc.conftest import PROJECT, NewRegion, Region
 from tests.vpc.wire import closing, dripping, said, wire

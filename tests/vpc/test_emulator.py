@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from handler.vpc.emulator import Behaviour, Cloud, Emulator, Fault
+from handler.emulator.server import Behaviour, Cloud, Emulator, Fault
 from handler.vpc.signing import canonical_query, signed
 from tests.vpc.conftest import ACCESS_KEY, PROJECT, SECRET_KEY, NewRegion, Region
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from handler.cli.demo import cts_event
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.cli.commands.demo import cts_event
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.emulator.server import Emulator, Fault
 from handler.errors import ApiRefused
 from handler.model import Deadline
 from handler.vpc.credentials import AccessKey, Credentials, Source
-from handler.vpc.emulator import Emulator, Fault
 from tests.conftest import NewFunction, untraced
 from tests.vpc.conftest import KEYS, NewRegion, Region
 

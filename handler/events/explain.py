@@ -7,7 +7,7 @@ from typing import Any
 
 from handler.errors import BadEvent, Violation
 from handler.events.envelopes import ENVELOPES, nearest
-from handler.events.reading import Walk
+from handler.events.parser import Walk
 from handler.events.schemas import identifier
 from handler.model import Event, InterfacesDeleted, NothingForUs, SweepDue, TargetDeleted
 

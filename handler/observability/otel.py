@@ -1,7 +1,7 @@
 """OpenTelemetry's signals: metrics of all deliveries, and of each a span with its API calls as children.
 
-The one module that imports it, and only where it is asked for (`handler.signals`). Nothing of a trace is sent to the
-VPC API. Attributes are few and bounded: no id of an interface or a session, and no value of an event.
+The one module that imports it, and only where it is asked for (`observability.instrumentation`). Nothing of a trace is
+sent to the VPC API. Attributes are few and bounded: no id of an interface or a session, and no value of an event.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from opentelemetry.util.re import parse_env_headers
 from handler import __version__
 from handler.errors import UnmirrorError
 from handler.events import Reading
+from handler.observability.instrumentation import Listener, Signals
+from handler.observability.logs import Trace
 from handler.report import Report, SweepFigures
-from handler.signals import Listener, Signals
-from handler.telemetry import Trace
 from handler.vpc.client import Call
 
 FLUSH_SECONDS = 0.5

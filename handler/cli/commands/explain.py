@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from handler import events
-from handler.cli import show
+from handler.cli import output as show
 from handler.cli.options import DONE, FAILED, Common, common, complain, example, fail
 from handler.errors import BadEvent
-from handler.events import explanation
+from handler.events.explain import explain as explain_payload
 
 
 @click.command(epilog=example("unmirror explain event.json", exits="1 where the event cannot be read"))
@@ -24,7 +24,7 @@ def explain(chosen: Common, file: Any) -> None:
     and calls nothing.
     """
     try:
-        told = explanation.explain(events.decode(file.read())).to_json()
+        told = explain_payload(events.decode(file.read())).to_json()
     except BadEvent as error:
         fail(error, chosen)
     chosen.print_json(told)

@@ -8,10 +8,10 @@ import threading
 
 import click
 
-from handler.cli import tenant
-from handler.cli.demo import SURVIVOR, VICTIM
+from handler.cli.commands.demo import SURVIVOR, VICTIM
 from handler.cli.options import Common, common, example, fail, number
-from handler.vpc.emulator import Behaviour, Emulator
+from handler.emulator import sample as tenant
+from handler.emulator.server import Behaviour, Emulator
 
 
 @click.command(epilog=example("unmirror emulate --port 8099 --latency 0.02", exits="0 when Ctrl-C or SIGTERM ended it"))

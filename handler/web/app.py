@@ -17,19 +17,21 @@ import flask
 import functions_framework
 from werkzeug.exceptions import HTTPException
 
-from handler import __version__, answers, events, telemetry
-from handler.admission import HOW_TO_OPEN, TRUSTING, Admission, Caller, Done
-from handler.answers import Answer
+from handler import __version__, events
+from handler.bulkhead import serving_threads
 from handler.errors import BadEvent, MethodNotAllowed, TooLarge, TooLong, TooSlow, UnmirrorError, UnsupportedMedia
 from handler.model import Deadline
-from handler.places import serving_threads
+from handler.observability import logs as telemetry
 from handler.service import Service, utc_now
 from handler.vpc.credentials import AccessKey
+from handler.web import responses as answers
+from handler.web.auth import HOW_TO_OPEN, TRUSTING, Admission, Caller, Done
+from handler.web.responses import Answer
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
 
-    from handler.fetch import Fetch
+    from handler.web.fetch import Fetch
 
 MAX_BODY = 256 * 1024
 """Bytes; also what FunctionGraph hands on for an asynchronous invocation. A batch may have more, by a setting."""

@@ -11,7 +11,7 @@ from typing import Literal
 import click
 
 from handler import __version__
-from handler.cli import show
+from handler.cli import output as show
 from handler.cli.interruption import Interruption, interruptible
 from handler.cli.options import DONE, FAILED, Common, common, complain, example
 from handler.errors import UnmirrorError

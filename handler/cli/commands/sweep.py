@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import click
 
-from handler.cli import show, tickets
+from handler.cli import output as show
+from handler.cli import tickets
 from handler.cli.interruption import carry_out, interruptible
 from handler.cli.options import DONE, FAILED, STOPPED, Common, common, complain, example, fail, setting
 from handler.cli.progress import Tell, bar

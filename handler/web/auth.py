@@ -14,14 +14,14 @@ from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
-from handler import telemetry
 from handler.errors import CannotVerify, NotAdmitted
+from handler.observability import logs as telemetry
 from handler.report import Report
 from handler.settings import Settings
 
 if TYPE_CHECKING:  # only who takes SMN's messages pays for what verifies them
-    from handler import smn
-    from handler.fetch import Fetch
+    from handler.web import smn
+    from handler.web.fetch import Fetch
 
 HOW_TO_OPEN = (
     "nobody is admitted: set UNMIRROR_WEBHOOK_SECRETS, UNMIRROR_BEARER_TOKENS or UNMIRROR_SMN_TOPICS, "
@@ -70,7 +70,7 @@ class Admission:
         """Open the doors; raise NotConfigured where what one of them needs is not installed."""
         if not settings.smn_topics:
             return cls(settings)
-        from handler import smn
+        from handler.web import smn
 
         return cls(settings, smn.Topics.of(settings, fetch, now))
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from handler.errors import BadEvent, UnsupportedMedia, Violation
-from handler.events.strict import decode
+from handler.events.strict_json import decode
 
 _STRUCTURED, _BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 # No type, and the type for "of no known type", say the same (RFC 9110, §8.3). SMN posts its JSON as text/plain.

@@ -18,10 +18,11 @@ from typing import Any
 import click
 import requests
 
-from handler.cli import show, tenant
+from handler.cli import output as show
 from handler.cli.options import Common, common, example, fail
-from handler.cli.tenant import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
-from handler.vpc.emulator import Emulator
+from handler.emulator import sample as tenant
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.emulator.server import Emulator
 
 START_SECONDS = 10.0
 NOT_OURS = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "HTTP_PROXY", "ALL_PROXY")
@@ -183,7 +184,7 @@ def _direct() -> requests.Session:
 @contextmanager
 def _function(endpoint: str, http: requests.Session) -> Iterator[str]:
     """Serve the function as a process of its own; yield its URL."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="unmirror-") as scratch:
         log = Path(scratch) / "log"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from handler.errors import BadEvent, Violation
-from handler.events.strict import decode
+from handler.events.strict_json import decode
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _URN = re.compile(r"urn:(?:smn|fss):([^:]+):([^:]+):.+", re.DOTALL)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from handler.errors import BadEvent, Violation
-from handler.events.values import interface_id, said, select, time, unfolded
+from handler.events.fields import interface_id, said, select, time, unfolded
 from handler.model import Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
 
 

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 
 from handler import events
 from handler.errors import BadEvent, CannotVerify, NotAdmitted, NotConfigured
-from handler.events.values import time as moment
-from handler.fetch import Fetch, within
+from handler.events.fields import time as moment
 from handler.settings import Settings
+from handler.web.fetch import Fetch, within
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

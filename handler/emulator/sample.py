@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handler.vpc.emulator import Cloud
+from handler.emulator.server import Cloud
 
 PROJECT_ID = "5f1d0c8e7a9b4c3d8e2f6a1b0c9d8e7f"
 ACCESS_KEY, SECRET_KEY = "DEMOACCESSKEY0000001", "demo-secret-key-of-the-emulator-only"

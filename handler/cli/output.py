@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # they bring the emulator with them
-    from handler.cli.demo import Act
-    from handler.cli.tenant import Tenant
+    from handler.cli.commands.demo import Act
+    from handler.emulator.sample import Tenant
 
 _COLOURS = {
     "detached": "green",

@@ -37,7 +37,7 @@ class Commands(click.Group):
         """Return the command of that name, None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"handler.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"handler.cli.commands.{cmd_name}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import click
 from rich.console import Console
 
-from handler.cli import show
+from handler.cli import output as show
 from handler.cli.interruption import interruptible
 from handler.cli.options import A_DAY, DONE, FAILED, Common, common, complain, example, fail
 from handler.cli.options import interface as interface_

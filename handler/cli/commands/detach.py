@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from handler.cli import show
+from handler.cli import output as show
 from handler.cli.interruption import Interruption, carry_out, interruptible
 from handler.cli.options import DONE, FAILED, STOPPED, Common, common, complain, example, fail, interface
 from handler.errors import StillExists, UnmirrorError

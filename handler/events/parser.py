@@ -11,7 +11,7 @@ from handler.events import schemas
 from handler.events.drift import Drift, drift
 from handler.events.envelopes import recognise
 from handler.events.readers import Part, below, decoded
-from handler.events.strict import check
+from handler.events.strict_json import check
 from handler.model import Event, InterfacesDeleted, NothingForUs, Origin
 
 MAX_DEPTH = 8

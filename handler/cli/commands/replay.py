@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from handler.cli import show
+from handler.cli import output as show
 from handler.cli.deliveries import Delivery, Ending, Ledger, deliveries
 from handler.cli.interruption import interruptible
 from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, example, fail

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from handler import telemetry
 from handler.errors import UnmirrorError
 from handler.events import Reading
+from handler.observability import logs as telemetry
+from handler.observability.logs import Trace
 from handler.report import Report
-from handler.telemetry import Trace
 from handler.vpc.client import Call
 
 NAMES = (
@@ -65,7 +65,7 @@ def from_env(environ: Mapping[str, str]) -> Signals:
         telemetry.say(logging.WARNING, "signals.unavailable", HOW_TO_EXPORT + ", ".join(wrong))
         return Signals()
     try:
-        from handler.otel import exporting
+        from handler.observability.otel import exporting
     except ModuleNotFoundError:
         telemetry.say(logging.WARNING, "signals.unavailable", HOW_TO_INSTALL)
         return Signals()

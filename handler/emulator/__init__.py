@@ -1,0 +1,1 @@
+"""An emulator of the VPC API; it imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Log lines, trace context, metrics and spans."""

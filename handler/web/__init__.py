@@ -1,0 +1,1 @@
+"""The HTTP edge: who may call, what the body says, and the answer."""
