@@ -15,11 +15,11 @@ import pytest
 
 from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant, seed
 from handler.emulator.server import Cloud, Emulator
-from tests.function import Function, settings_for
+from tests.support.function import Function, settings_for
 
 NewFunction: TypeAlias = Callable[..., Function]
 
-MAIN, AT_ONCE = "handler/main.py", "tests/at_once.py"
+MAIN, AT_ONCE = "handler/main.py", "tests/support/at_once.py"
 """Sources of the function; the second does not wait before it looks or tries again."""
 
 untraced = pytest.mark.no_cover

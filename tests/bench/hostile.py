@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 
 from handler.events import schemas
 from handler.events.envelopes import BATCH, ENVELOPES
-from tests.attacks import wire
 from tests.bench import processes
 from tests.bench.cloud import PROJECT_ID
-from tests.function import Answer, check
-from tests.test_bad_input import bodies, damaged, headers, json_values
+from tests.hostile.attacks import wire
+from tests.hostile.test_bad_input import bodies, damaged, headers, json_values
+from tests.support.function import Answer, check
 
 DEADLINE = 10
 """Seconds that the function gives a delivery; an answer may take a second more."""

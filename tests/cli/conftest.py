@@ -22,8 +22,8 @@ from handler.cli.app import unmirror
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
 from handler.mirror import detach
-from tests.function import settings_for
-from tests.processes import Held, environment, started
+from tests.support.function import settings_for
+from tests.support.processes import Held, environment, started
 
 UNMIRROR = (sys.executable, "-m", "handler.cli")
 

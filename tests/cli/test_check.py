@@ -15,7 +15,7 @@ from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.emulator.server import Cloud, Emulator, Fault
 from tests.cli.conftest import Run, described, listening
 from tests.cli.golden import same
-from tests.function import settings_for
+from tests.support.function import settings_for
 
 REFUSAL = b'{"error_code": "VPC.2201", "error_msg": "no", "request_id": "req-7"}'
 

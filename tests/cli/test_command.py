@@ -19,8 +19,8 @@ from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.events import schemas
 from tests.cli.conftest import UNMIRROR, Run, Start
 from tests.cli.golden import same
-from tests.processes import ROOT, environment
-from tests.processes import run as run_process
+from tests.support.processes import ROOT, environment
+from tests.support.processes import run as run_process
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

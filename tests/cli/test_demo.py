@@ -11,8 +11,8 @@ import pytest
 from handler.emulator import sample as tenant
 from tests.cli.conftest import Run, Start, described
 from tests.cli.golden import same
-from tests.function import check_report
-from tests.processes import ended
+from tests.support.function import check_report
+from tests.support.processes import ended
 
 
 def test_it_shows_what_it_claims_at_80_columns_and_as_json(start: Start) -> None:

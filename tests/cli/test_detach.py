@@ -10,7 +10,7 @@ from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator, Fault
 from tests.cli.conftest import Run
 from tests.cli.golden import same
-from tests.function import check_report
+from tests.support.function import check_report
 
 
 def test_a_deleted_interface_leaves_its_sessions(run: Run, settings: dict[str, str], dead: str, tenant: Tenant) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run, Start, described
 from tests.cli.golden import same
-from tests.function import Function
+from tests.support.function import Function
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

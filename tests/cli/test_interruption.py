@@ -13,8 +13,8 @@ import pytest
 from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator
 from tests.cli.conftest import Start, Terminal, described, interrupted
-from tests.function import check_report
-from tests.processes import hold
+from tests.support.function import check_report
+from tests.support.processes import hold
 
 
 def test_check_says_what_it_did_not_come_to_try(start: Start, settings: dict[str, str], emulator: Emulator) -> None:

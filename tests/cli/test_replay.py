@@ -19,8 +19,8 @@ from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator, Fault
 from tests.cli.conftest import Run, Start, described, interrupted, listening
 from tests.cli.golden import same
-from tests.function import check_report, settings_for
-from tests.processes import hold
+from tests.support.function import check_report, settings_for
+from tests.support.processes import hold
 
 SECRET = "whsec_" + base64.b64encode(b"an example, and no secret").decode()
 
@@ -51,7 +51,7 @@ def dead(tenant: Tenant) -> list[str]:
 def served(emulator: Emulator, **settings: str) -> Iterator[str]:
     """Serve the function over a real socket; yield its URL."""
     with patch.dict(os.environ, settings_for(emulator, **settings)):
-        app = functions_framework.create_app("on_event", "tests/at_once.py", "http")
+        app = functions_framework.create_app("on_event", "tests/support/at_once.py", "http")
     with listening(app) as url:
         yield url
 

@@ -12,8 +12,8 @@ from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Behaviour, Emulator, Fault
 from tests.cli.conftest import Run, Start, Terminal, interrupted
 from tests.cli.golden import same
-from tests.function import check_report
-from tests.processes import hold
+from tests.support.function import check_report
+from tests.support.processes import hold
 
 
 def test_what_is_gone_leaves_and_the_table_says_so(

@@ -21,8 +21,8 @@ from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.emulator.server import Cloud, Emulator, Fault
 from tests.conftest import AT_ONCE, untraced
 from tests.deploy.broker import Broker, CloudEvent, repeats
-from tests.function import settings_for
-from tests.test_on_event import cloud_event, trace
+from tests.support.function import settings_for
+from tests.web.test_on_event import cloud_event, trace
 
 INTERFACES, SESSIONS, SOURCES = 240, 60, 6
 RETRY = 6

@@ -25,8 +25,8 @@ import requests
 from handler.bulkhead import serving_threads
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
-from tests.function import Answer, check, settings_for
-from tests.test_on_event import delete, sources, trace, without
+from tests.support.function import Answer, check, settings_for
+from tests.web.test_on_event import delete, sources, trace, without
 
 BASE = os.environ.get("BASE_IMAGE", "")
 IMAGE = "localhost/unmirror-under-test"

@@ -18,7 +18,7 @@ from handler.events.cts import OPERATIONS
 from handler.model import NothingForUs
 from handler.settings import NAMES, Settings
 from tests.deploy.kustomize import Manifest, build
-from tests.test_on_event import cloud_event, trace
+from tests.web.test_on_event import cloud_event, trace
 
 FOLDER = Path("deploy/knative")
 REPLAY = FOLDER / "overlays/production/replay.yaml"

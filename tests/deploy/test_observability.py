@@ -16,7 +16,7 @@ import yaml
 from handler.errors import UnmirrorError
 from handler.observability.otel import METRICS, SESSION_STATES, SOURCE_STATES, Metric
 from handler.report import Detachment, Outcome
-from tests.test_log import kinds_of
+from tests.observability.test_log import kinds_of
 
 FOLDER = Path("deploy/observability")
 PROMTOOL = shutil.which("promtool")

@@ -7,8 +7,8 @@ from pathlib import Path
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Behaviour, Emulator, Fault
 from tests.deploy.terraform import Configuration, constants
-from tests.function import Function
-from tests.test_on_event import delete, deleted, operations
+from tests.support.function import Function
+from tests.web.test_on_event import delete, deleted, operations
 
 ACTIONS = {
     "list_sessions": "vpc:trafficMirrorSessions:list",

@@ -21,8 +21,8 @@ from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator, Fault
 from handler.events.cts import OPERATIONS
 from tests.deploy.terraform import Configuration, constants
-from tests.function import Answer, check, check_report, settings_for
-from tests.test_on_event import cloud_event, delete, deleted, sources, through_gateway, trace, without
+from tests.support.function import Answer, check, check_report, settings_for
+from tests.web.test_on_event import cloud_event, delete, deleted, sources, through_gateway, trace, without
 
 RUNTIME = os.environ.get("FUNCTIONGRAPH_PYTHON", sys.executable)
 KEYS = ("TEMPORARY", "temporary-secret", "temporary-token")

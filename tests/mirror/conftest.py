@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mirror.cloud import Clock, Cloud
+from tests.support.cloud import Clock, Cloud
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from handler.mirror.freshness import Need
 from handler.mirror.removal import Removals
 from handler.mirror.snapshot import Looks
 from handler.mirror.verification import Verifications
-from tests.mirror.cloud import Cloud, Hold
+from tests.support.cloud import Cloud, Hold
 
 
 def test_a_look_that_ran_out_of_its_takers_time_is_taken_again_by_who_has_some(cloud: Cloud) -> None:

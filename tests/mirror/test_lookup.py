@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from handler.errors import ApiUnavailable, BadReply, DeadlineExceeded
 from handler.mirror.lookup import BATCH, MOST_UNLISTED, Lookup
-from tests.mirror.cloud import Clock, Cloud
+from tests.support.cloud import Clock, Cloud
 
 
 def batches(count: int) -> int:

@@ -16,7 +16,7 @@ from handler.mirror.snapshot import Looks
 from handler.mirror.verification import Verifications
 from handler.model import InterfacesDeleted, Origin
 from handler.report import Report
-from tests.mirror.cloud import PROJECT, Clock, Cloud, Hold
+from tests.support.cloud import PROJECT, Clock, Cloud, Hold
 
 REJECTED = RemovalRejected("rejected", code="VPC.0001", request_id="no")
 

@@ -30,7 +30,7 @@ from handler.errors import ApiUnavailable, OutcomeUnknown, RemovalRejected, Unmi
 from handler.model import Deadline, InterfacesDeleted, Listing, MirrorSession, Origin, Presence, SessionReply
 from handler.report import Report
 from tests.conftest import untraced
-from tests.mirror.cloud import PROJECT, Clock, Cloud
+from tests.support.cloud import PROJECT, Clock, Cloud
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "40"))
 SESSIONS, ACTIONS = 4, 16

@@ -9,7 +9,7 @@ import pytest
 
 from handler.mirror.freshness import Need
 from handler.mirror.snapshot import Looks, Snapshot
-from tests.mirror.cloud import PROJECT, Cloud, Hold
+from tests.support.cloud import PROJECT, Cloud, Hold
 
 
 @pytest.fixture

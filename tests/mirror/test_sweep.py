@@ -25,7 +25,7 @@ from handler.mirror.verification import Verifications
 from handler.model import InterfacesDeleted, Origin, SweepDue
 from handler.report import Report
 from handler.settings import SweepLimit
-from tests.mirror.cloud import PROJECT, Clock, Cloud, Hold
+from tests.support.cloud import PROJECT, Clock, Cloud, Hold
 
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "schemas" / "report.json").read_text("utf-8")))
 MAX_AGE = 300.0

@@ -9,7 +9,7 @@ import pytest
 
 from handler.errors import ApiUnavailable
 from handler.mirror.verification import Verifications
-from tests.mirror.cloud import Clock, Cloud, Hold
+from tests.support.cloud import Clock, Cloud, Hold
 
 
 def asked(cloud: Cloud) -> list[str]:

@@ -1,0 +1,169 @@
+"""An SMN topic as its subscribers see it: signed messages, and over TLS the certificate and the confirmation."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import NameOID
+
+from handler.emulator.sample import PROJECT_ID
+from tests.vpc.wire import secured
+
+REGION = "eu-west-101"
+URN = f"urn:smn:{REGION}:{PROJECT_ID}:deletions"
+HOST = f"smn.{REGION}.myhuaweicloud.com"
+CONSOLE = "console.huaweicloud.com"
+CERTIFICATE = f"https://{HOST}/smn/SMN_{REGION}_0123456789abcdef0123456789abcdef.pem"
+CONFIRMATION = f"https://{CONSOLE}/smn/subscription/confirm?token=marked-token&topic_urn={URN}&region={REGION}"
+
+PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Page: TypeAlias = tuple[int, Mapping[str, str], bytes]
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(
+    key: PrivateKey = RSA_KEY,
+    *,
+    hash_: hashes.HashAlgorithm | None = None,
+    days: tuple[int, int] = (-1, 1),
+    signed_by: PrivateKey | None = None,
+) -> x509.Certificate:
+    """Return a certificate of that key, valid from and until so many days from now."""
+    now, name = datetime.now(timezone.utc), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SMN of the tests")])
+    unsigned = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + timedelta(days=days[0]))
+        .not_valid_after(now + timedelta(days=days[1]))
+    )
+    return unsigned.sign(signed_by or key, hash_ or hashes.SHA256())  # type: ignore[arg-type]
+
+
+def pem(*certificates: x509.Certificate) -> bytes:
+    return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
+
+
+def message(
+    text: object = "", *, key: PrivateKey = RSA_KEY, hash_: hashes.HashAlgorithm | None = None, **members: Any
+) -> dict[str, Any]:
+    """Return a message as the topic posts it, signed as it is; a member that is None is left out."""
+    kind = members.get("type", "Notification")
+    said = {
+        "type": kind,
+        "topic_urn": URN,
+        "message_id": "54bb04eddfc842e9b44ca36393f77cd3",
+        "message": text if isinstance(text, str) else json.dumps(text),
+        "timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "signature_version": "v1",
+        "signing_cert_url": CERTIFICATE,
+        **({"subject": "deletePort"} if kind == "Notification" else {"subscribe_url": CONFIRMATION}),
+        **members,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    return {**said, "signature": signature(said, key, hash_)}
+
+
+def signature(said: Mapping[str, Any], key: PrivateKey = RSA_KEY, hash_: hashes.HashAlgorithm | None = None) -> str:
+    """Return the signature of what SMN's guide says is signed."""
+    notification = ("message", "message_id", "subject", "timestamp", "topic_urn", "type")
+    confirmation = ("message", "message_id", "subscribe_url", "timestamp", "topic_urn", "type")
+    names = notification if said["type"] == "Notification" else confirmation
+    text = "".join(f"{name}\n{said[name]}\n" for name in names if said.get(name)).encode()
+    if isinstance(key, rsa.RSAPrivateKey):
+        made = key.sign(text, padding.PKCS1v15(), hash_ or hashes.SHA256())
+    else:
+        made = key.sign(text, ec.ECDSA(hash_ or hashes.SHA256()))
+    return base64.b64encode(made).decode()
+
+
+@dataclass
+class Topic:
+    """What SMN serves, and what it was asked for."""
+
+    authorities: Path
+    """The file of the authority of its TLS."""
+    port: int = 0
+    pages: dict[str, Page] = field(default_factory=dict)
+    """By path, without the query."""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Host and target of each request."""
+    gate: threading.Event = field(default_factory=threading.Event)
+    """No answer before it is set."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For `tests/support/smn_function.py`."""
+        return {"SMN_ADDRESS": "127.0.0.1", "SMN_PORT": str(self.port), "SMN_AUTHORITIES": str(self.authorities)}
+
+    def serves(self, *certificates: x509.Certificate) -> None:
+        self.pages["/" + CERTIFICATE.split("/", 3)[3]] = (200, {}, pem(*certificates))
+
+
+@contextmanager
+def serving(home: Path, *names: str) -> Iterator[Topic]:
+    """Serve a topic over TLS on loopback, under the names that SMN and the console have, or others."""
+    authority = trustme.CA()
+    topic = Topic(home / "authorities.pem")
+    authority.cert_pem.write_to_path(str(topic.authorities))
+    topic.serves(certificate())
+    topic.pages["/smn/subscription/confirm"] = (200, {}, b"{}")
+    topic.gate.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            topic.asked.append((self.headers["Host"], self.path))
+            topic.gate.wait(10)
+            status, headers, body = topic.pages.get(self.path.partition("?")[0], (404, {}, b""))
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*(names or (HOST, CONSOLE))).configure_cert(context)
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            pass  # a client that does not trust us says so by going away
+
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            with secured(context, request) as connection:
+                super().finish_request(connection, client_address)
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        topic.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield topic
+        finally:
+            topic.gate.set()
+            server.shutdown()
+            thread.join()

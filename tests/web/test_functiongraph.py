@@ -1,0 +1,227 @@
+"""FunctionGraph's own entry: a dict and a context in, the report out, an exception when a redelivery helps."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from handler import functiongraph
+from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant
+from handler.emulator.server import Emulator, Fault
+from handler.errors import ApiUnavailable, NotConfigured, StillExists, UnmirrorError
+from tests.support.function import Answer, check, check_report, settings_for
+from tests.web.test_on_event import TEMPORARY, delete, deleted, sources, through_gateway, trace, without
+
+
+class Context:
+    """What the runtime gives with an event: the methods of its context object that are documented."""
+
+    def __init__(
+        self, user_data: Mapping[str, str], keys: tuple[Any, Any, Any] = TEMPORARY, left: int = 30_000
+    ) -> None:
+        self._user_data, self._keys, self._left = dict(user_data), keys, left
+
+    def getUserData(self, key: str) -> str | None:  # noqa: N802 - the platform's name, here and below
+        return self._user_data.get(key)
+
+    def getSecurityAccessKey(self) -> Any:  # noqa: N802
+        return self._keys[0]
+
+    def getSecuritySecretKey(self) -> Any:  # noqa: N802
+        return self._keys[1]
+
+    def getSecurityToken(self) -> Any:  # noqa: N802
+        return self._keys[2]
+
+    def getRemainingTimeInMilliSeconds(self) -> int:  # noqa: N802
+        return self._left
+
+
+@pytest.fixture
+def user_data(emulator: Emulator) -> Iterator[dict[str, str]]:
+    """The function's settings, without keys: those come with each event. It takes no time to wait."""
+    assert emulator.door is not None
+    emulator.door.keys[TEMPORARY[0]] = TEMPORARY[1:]
+    settings = settings_for(emulator, UNMIRROR_TRUST="")
+    yield {
+        name: value for name, value in settings.items() if not name.startswith("HUAWEICLOUD_SDK_") or "PROJECT" in name
+    }
+    functiongraph._service.cache_clear()  # the process's service, as when the platform ends an instance
+
+
+def test_the_report_is_returned(user_data: dict[str, str], tenant: Tenant, emulator: Emulator) -> None:
+    before, gone = sources(tenant), delete(tenant)
+    report = functiongraph.handler({"cts": trace(gone)}, Context(user_data))
+    check_report(report)
+    assert report["outcome"] == "detached"
+    assert sources(tenant) == without(before, gone)
+    assert {call.access_key for call in emulator.calls} == {TEMPORARY[0]}
+
+
+def test_the_environment_serves_where_there_is_no_user_data(
+    user_data: dict[str, str], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in user_data.items():
+        monkeypatch.setenv(name, value)
+    assert functiongraph.handler(deleted(delete(tenant)), Context({}))["outcome"] == "detached"
+
+
+def test_without_keys_of_the_platform_others_are_used(
+    user_data: dict[str, str], tenant: Tenant, emulator: Emulator
+) -> None:
+    own = {"HUAWEICLOUD_SDK_AK": ACCESS_KEY, "HUAWEICLOUD_SDK_SK": SECRET_KEY}
+    context = Context({**user_data, **own}, keys=(None, "", "null"))
+    assert functiongraph.handler(deleted(delete(tenant)), context)["outcome"] == "detached"
+    assert {call.access_key for call in emulator.calls} == {ACCESS_KEY}
+
+
+def test_new_keys_with_each_event_are_the_ones_that_are_used(
+    user_data: dict[str, str], tenant: Tenant, emulator: Emulator
+) -> None:
+    assert emulator.door is not None
+    emulator.door.keys["LATER"] = ("later-secret", "later-token")
+    functiongraph.handler(deleted(delete(tenant)), Context(user_data))
+    emulator.calls.clear()
+    functiongraph.handler(
+        deleted(delete(tenant, "web-1")), Context(user_data, ("LATER", "later-secret", "later-token"))
+    )
+    assert {call.access_key for call in emulator.calls} == {"LATER"}
+
+
+def test_one_look_serves_many_events_of_an_instance(
+    user_data: dict[str, str], tenant: Tenant, emulator: Emulator
+) -> None:
+    for name in ("web-1", "web-2", "web-3"):
+        event = {**deleted(delete(tenant, name)), "time": "2026-01-01T00:00:00Z"}
+        assert functiongraph.handler(event, Context(user_data))["outcome"] == "detached"
+    assert emulator.counts["list_sessions"] == 1
+
+
+def test_changed_user_data_is_taken_at_the_next_event(user_data: dict[str, str], tenant: Tenant) -> None:
+    gone = delete(tenant)
+    assert functiongraph.handler(deleted(gone), Context({**user_data, "UNMIRROR_DRY_RUN": "1"}))["outcome"] == "planned"
+    assert functiongraph.handler(deleted(gone), Context(user_data))["outcome"] == "detached"
+
+
+def test_an_exception_asks_for_a_redelivery_of_what_still_exists(
+    user_data: dict[str, str], tenant: Tenant, emulator: Emulator
+) -> None:
+    little_time = Context(user_data, left=3_000)  # for two looks, not for more
+    with pytest.raises(StillExists):
+        functiongraph.handler({"cts": trace(tenant.interfaces["api-3"])}, little_time)
+    assert emulator.changes() == []
+
+
+@pytest.mark.parametrize("left", [0, 2_000, 1_999])
+def test_without_time_nothing_is_begun_and_a_redelivery_is_asked_for(
+    user_data: dict[str, str], tenant: Tenant, emulator: Emulator, left: int
+) -> None:
+    with pytest.raises(UnmirrorError, match="time"):
+        functiongraph.handler(deleted(delete(tenant)), Context(user_data, left=left))
+    assert emulator.calls == []
+
+
+def test_what_is_raised_quotes_no_url(user_data: dict[str, str], tenant: Tenant) -> None:
+    """The runtime prints what is raised, with all that it is chained to."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        away = {"UNMIRROR_VPC_ENDPOINT": f"http://127.0.0.1:{nobody.getsockname()[1]}", "UNMIRROR_DEADLINE": "0.1"}
+        with pytest.raises(ApiUnavailable) as raised:
+            functiongraph.handler(deleted(delete(tenant)), Context({**user_data, **away}))
+    assert "/v3/" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ({"cts": {"trace_name": "marked"}}, 400),
+        ({"marked": "marked"}, 400),
+        (["marked"], 400),
+        ("marked", 400),
+        (b"\xff", 400),
+        (None, 400),
+        ({"cts": {1: "marked"}}, 400),
+        ({"cts": object()}, 400),
+    ],
+    ids=["trace", "object", "list", "text", "bytes", "nothing", "a key that is no text", "a value that is no JSON"],
+)
+def test_what_can_never_be_read_is_returned_as_a_problem(
+    user_data: dict[str, str], emulator: Emulator, event: object, status: int
+) -> None:
+    problem = functiongraph.handler(event, Context(user_data))
+    assert (problem["status"], "outcome" in problem) == (status, False)
+    assert "marked" not in json.dumps(problem)
+    assert emulator.calls == []
+
+
+def test_an_event_may_come_as_its_text(user_data: dict[str, str], tenant: Tenant) -> None:
+    gone = delete(tenant)
+    assert functiongraph.handler(json.dumps(deleted(gone)), Context(user_data))["outcome"] == "detached"
+    assert functiongraph.handler(json.dumps(deleted(gone)).encode(), Context(user_data))["outcome"] == "nothing_to_do"
+
+
+def test_another_project_is_reported_and_not_sent_again(user_data: dict[str, str], emulator: Emulator) -> None:
+    event = deleted("00000000-0000-4000-8000-000000000000", project_id="another")
+    report = functiongraph.handler(event, Context(user_data))
+    check_report(report, 403)
+    assert (report["outcome"], report["retry"]) == ("failed", False)
+    assert emulator.calls == []
+
+
+def test_wrong_user_data_stops_the_start_and_every_event_and_is_named() -> None:
+    wrong = Context({"UNMIRROR_DRY_RUN": "marked", "UNMIRROR_REGION": "marked!"})
+    for begin in (lambda: functiongraph.initializer(wrong), lambda: functiongraph.handler({}, wrong)):
+        with pytest.raises(NotConfigured, match=r"UNMIRROR_REGION.*UNMIRROR_DRY_RUN") as raised:
+            begin()
+        assert "marked" not in str(raised.value)
+
+
+def test_the_initializer_calls_nothing(user_data: dict[str, str], emulator: Emulator) -> None:
+    functiongraph.initializer(Context(user_data))
+    assert emulator.calls == []
+
+
+@pytest.mark.parametrize("throttled", [False, True])
+def test_a_gateway_is_answered_in_its_envelope_and_nothing_is_raised(
+    user_data: dict[str, str], tenant: Tenant, emulator: Emulator, throttled: bool
+) -> None:
+    if throttled:
+        emulator.faults.append(Fault(status=429, headers={"Retry-After": "100"}))
+    answer = functiongraph.handler(through_gateway(deleted(delete(tenant))), Context(user_data))
+    assert answer["statusCode"] == (503 if throttled else 200)
+    assert answer["headers"].get("Retry-After") == ("100" if throttled else None)
+    check(Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode()))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"UNMIRROR_DRY_RUN": "marked"}])
+def test_a_gateway_is_told_of_a_refusal_in_its_envelope(user_data: dict[str, str], wrong: dict[str, str]) -> None:
+    answer = functiongraph.handler(through_gateway(b"not JSON"), Context({**user_data, **wrong}))
+    assert answer["statusCode"] == (502 if wrong else 400)
+    assert "marked" not in answer["body"]
+
+
+def test_a_defect_is_raised_without_what_it_was_raised_with(
+    user_data: dict[str, str], tenant: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Context):
+        def getRemainingTimeInMilliSeconds(self) -> int:  # noqa: N802
+            raise RuntimeError("marked")
+
+    with pytest.raises(UnmirrorError, match="defect") as raised:
+        functiongraph.handler(deleted(delete(tenant)), Broken(user_data))
+    assert "marked" not in "".join(traceback.format_exception(raised.value)) + capsys.readouterr().out
+
+
+def test_it_imports_no_web_framework() -> None:
+    """The zip that is deployed has none of them."""
+    absent = ("functions_framework", "flask", "werkzeug", "click", "rich", "aiohttp", "cloudevents", "gunicorn")
+    check = f"import sys, handler.functiongraph; print([name for name in {absent} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "[]"
