@@ -6,12 +6,17 @@ Build it with `sphinx-build -c docs -W --keep-going -q . build/site` from the to
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docutils import nodes
+from pygments.lexers import find_lexer_class_for_filename
+from sphinx.addnodes import download_reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sphinx.application import Sphinx
 
 project = "unmirror"
@@ -39,7 +44,7 @@ def _pages(*patterns: str) -> tuple[str, ...]:
 
 PAGES = {
     "Documents": _pages(
-        *(f"docs/{page}.md" for page in ("how-it-works", "events", "operations", "faq")),
+        *(f"docs/{page}.md" for page in ("how-it-works", "settings", "events", "answers", "operations", "faq")),
         "docs/*.md",
         "schemas/README.md",
     ),
@@ -56,6 +61,9 @@ def setup(app: Sphinx) -> None:
     """Add what the documents cannot hold themselves, because they are read in other places, too."""
     app.connect("source-read", _menu)
     app.connect("doctree-read", _labels)
+    sources: set[str] = set()
+    app.connect("doctree-read", partial(_open_sources, sources), priority=400)  # before Sphinx notes a download, at 500
+    app.connect("html-collect-pages", partial(_source_pages, sources))
     app.connect("build-finished", _home)
 
 
@@ -68,19 +76,31 @@ def _menu(_: Sphinx, page: str, source: list[str]) -> None:
 
 
 def _labels(_: Sphinx, page: nodes.document) -> None:
-    """Give each cell of a table its column's heading, which shows where a phone is too narrow for columns.
-
-    Tables of numbers keep their columns: those are there to be compared.
-    """
+    """Give each cell of a table its column's heading, which shows where a phone is too narrow for columns."""
     for table in page.findall(nodes.table):
         head, *rows = table.findall(nodes.row)
-        if any("text-right" in cell["classes"] for cell in head):
-            continue
         table["classes"].append("rows")
         for row in rows:
             for heading, cell in zip(head, row, strict=True):
                 if cell.astext() and heading is not head[0]:
                     cell[0].insert(0, nodes.inline("", f"{heading.astext()}: ", classes=["label"]))
+
+
+def _open_sources(sources: set[str], app: Sphinx, page: nodes.document) -> None:
+    """Let each link to a source lead to a page that shows it, and note the source; Sphinx would have it downloaded."""
+    for link in list(page.findall(download_reference)):
+        path, _ = app.env.relfn2path(link["reftarget"])
+        sources.add(path)
+        uri = app.builder.get_relative_uri(app.env.docname, f"source/{path}")
+        link.replace_self(nodes.reference("", "", *link.children, refuri=uri, reftitle=path))
+
+
+def _source_pages(sources: set[str], app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Yield a page for each source."""
+    for path in sorted(sources):
+        text, lexer = (TOP / path).read_text("utf-8"), find_lexer_class_for_filename(path)
+        shown = app.builder.highlighter.highlight_block(text, lexer.aliases[0] if lexer else "text", force=True)
+        yield f"source/{path}", {"title": path, "body": f"<h1>{path}</h1>{shown}"}, "page.html"
 
 
 def _home(app: Sphinx, failure: Exception | None) -> None:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-from handler.events import parser as reading
-from handler.events import strict_json as strict
-from handler.mirror.detach import STILL_THERE_PAUSES
-from handler.settings import MOST_BATCH_BYTES, Settings
-from handler.vpc import client, replies, transport
-from handler.web import app as web
-from handler.web import auth as admission
-from handler.web import fetch, smn
+from handler.events import parser, strict_json
+from handler.mirror.retry import STILL_EXISTS_SECONDS
+from handler.mirror.worker import MAX_CALLS, SWEEP_CALLS
+from handler.settings import Settings
+from handler.vpc import replies, transport
+from handler.web import app, smn
 from tests.hostile.attacks.table import TABLE
+from tests.support.pages import ROOT, names_in
 
-PAGE = Path("SECURITY.md").read_text("utf-8")
-NODES = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
+PAGE = (ROOT / "SECURITY.md").read_text("utf-8")
+NODES = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", PAGE)))
 KINDS = sorted(set(re.findall(r"`attacks: ([^`X]+)`", PAGE)))
-
-
-@cache
-def functions_in(path: str) -> set[str]:
-    """Return the names of a file's tests, without importing it."""
-    tree = ast.parse(Path(path).read_text("utf-8"))
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize(("path", "name"), NODES)
 def test_each_test_that_is_named_is_there(path: str, name: str) -> None:
-    assert name.startswith("test_")
-    assert name in functions_in(path)
+    assert name.rpartition("::")[2].startswith("test_")
+    assert name in names_in(ROOT / path)
 
 
 def test_every_kind_of_attack_is_named_and_no_other() -> None:
@@ -52,15 +41,16 @@ def test_every_attack_names_what_shows_that_it_is_stopped() -> None:
 @pytest.mark.parametrize(
     "limit",
     [
-        f"{web.MAX_BODY // 1024} KiB; of a batch of CloudEvents up to {MOST_BATCH_BYTES // 2**20} MiB",
-        f"| path and query | {web.MAX_TARGET // 1024} KiB |",
+        f"{app.MAX_BODY // 1024} KiB; a CloudEvents batch {app.MAX_BATCH // 2**20} MiB",
+        f"| path and query | {app.MAX_URI // 1024} KiB |",
         f"`UNMIRROR_DEADLINE`, {Settings().deadline:g} s",
-        f"digits of an integer | {strict.MAX_NESTING}; 4,300 |",
-        f"| {reading.MAX_DEPTH}; {reading.MAX_EVENTS:,}; {reading.MAX_INTERFACES:,} a delivery |",
-        f"| {len(STILL_THERE_PAUSES) + 1} within {round(sum(STILL_THERE_PAUSES) + 0.5)} s |",
-        f"| {admission.WEBHOOK_TOLERANCE.seconds // 60} minutes; {smn.OLDEST.seconds // 3600} hour |",
-        f"| {fetch.PAGE_BYTES // 1024} KiB, {fetch.PAGE_SECONDS}, {smn.MOST_CERTIFICATES}, {smn.MOST_FAILURES} |",
-        f"| {transport.MAX_BODY // 2**20} MiB, {transport.READ_SECONDS:g}, {client.MAX_TRIES}, {replies.MOST_REST:g} |",
+        f"| nesting of JSON | {strict_json.MAX_NESTING} |",
+        f"| {parser.MAX_DEPTH}; {parser.MAX_EVENTS:,}; {parser.MAX_IDS:,} a delivery |",
+        f"| {len(STILL_EXISTS_SECONDS) + 1} within {round(sum(STILL_EXISTS_SECONDS) + 0.5)} s |",
+        f"| 5 minutes; {smn.MAX_AGE.seconds // 3600} hour |",
+        f"| {smn.MAX_PAGE // 1024} KiB, {smn.PAGE_SECONDS} |",
+        f"| {transport.MAX_BODY // 2**20} MiB; {replies.MAX_RETRY_AFTER:g} |",
+        f"up to {MAX_CALLS} of a project's worker and {SWEEP_CALLS} of its sweep",
         f"`UNMIRROR_SWEEP_LIMIT`, {Settings().sweep_limit.number:g} % of the sources",
     ],
 )

@@ -1,9 +1,11 @@
-"""The documents as data: their links, headings and tables, read as Markdown and not by pattern."""
+"""The documents as data: links, headings, tables, commands and outputs, read as Markdown and not by pattern."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,6 +31,26 @@ def links(page: Path) -> list[str]:
     return [str(link) for link in found if link]
 
 
+def promised(page: Path) -> list[tuple[Path, str]]:
+    """Return the tests that the page's links lead to: their files, and their names, which are the links' titles."""
+    inline = (child for token in _tokens(page) for child in token.children or () if child.type == "link_open")
+    titled = [(str(each.attrGet("href")), str(each.attrGet("title"))) for each in inline if each.attrGet("title")]
+    return [((page.parent / link).resolve(), name) for link, name in titled]
+
+
+@cache
+def names_in(file: Path) -> set[str]:
+    """Return the names of a file's tests, with their class and without, and do not import it."""
+    found: set[str] = set()
+    for node in ast.parse(file.read_text("utf-8")).body:
+        names = [each.name for each in getattr(node, "body", ()) if isinstance(each, ast.FunctionDef)]
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {*names, *(f"{node.name}::{name}" for name in names)}
+    return found
+
+
 def anchors(page: Path) -> set[str]:
     """Return what a link into the page may name: its headings, spelled as code hosts do."""
     tokens = _tokens(page)
@@ -43,13 +65,17 @@ def commands(page: Path) -> Iterator[list[str]]:
             shown = token.content.splitlines()
         else:
             shown = [child.content for child in token.children or () if child.type == "code_inline"]
-        yield from (line.partition("#")[0].split() for line in shown if line.startswith("unmirror "))
+        yield from (re.split("[#|]", line)[0].split() for line in shown if line.startswith("unmirror "))
+
+
+def outputs(page: Path) -> list[str]:
+    """Return the blocks of text that the page shows as printed."""
+    return [token.content for token in _tokens(page) if token.type == "fence" and token.info == "text"]
 
 
 def table(page: Path, *headings: str) -> list[tuple[str, ...]]:
-    """Return the rows of the page's one table with these headings, as Markdown without its emphasis of code."""
-    (found,) = (rows for header, *rows in _tables(page) if tuple(header) == headings)
-    return [tuple(row) for row in found]
+    """Return the rows of all tables of the page with these headings, without markup."""
+    return [tuple(row) for header, *rows in _tables(page) if tuple(header) == headings for row in rows]
 
 
 def plain(inline: Token) -> str:
