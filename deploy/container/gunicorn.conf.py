@@ -7,14 +7,14 @@ main = Path(__file__).with_name("main.py")
 wsgi_app = f'functions_framework:create_app("on_event", "{main}", "http")'
 bind = f"{os.environ.get('HOST') or '0.0.0.0'}:{os.environ.get('PORT') or 8000}"  # noqa: S104 - a container's port
 
-workers = 1  # the looks and removals that deliveries share are shared within a process
+workers = 1  # deliveries share a batch only within a process
 worker_class = "gthread"
-threads = int(os.environ.get("THREADS") or 32)  # a delivery that waits for a shared look costs a thread and no call
+threads = int(os.environ.get("THREADS") or 32)  # how many deliveries can share a batch; one that waits costs no call
 os.environ["THREADS"] = str(threads)  # the function shares them among its projects
 
 limit_request_line = 8190  # the function's own limit, so that it is the function that answers below that
 timeout = 0  # each delivery has its own deadline; a worker is not killed for a slow cloud
-graceful_timeout = int(os.environ.get("GRACE") or 8)  # within the 10 s that the shortest platform gives
+graceful_timeout = int(os.environ.get("GRACE") or 8)  # SIGTERM ends every deadline, and calls under way get 5 s
 keepalive = 75  # longer than the 60 s of the usual front, so that it never writes to a connection we are closing
 
 worker_tmp_dir = "/tmp"  # noqa: S108 - the only place that may be written

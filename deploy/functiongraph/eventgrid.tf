@@ -1,4 +1,4 @@
-# The same traces as CloudEvents, by EventGrid. Optional, beside the CTS triggers: what arrives twice is done once.
+# The same traces as CloudEvents, by EventGrid. Optional, beside the CTS trigger: what arrives twice is done once.
 # No filter on data: its layout for these events is not documented, and a wrong path would drop them in silence.
 locals {
   eventgrid_services = var.eventgrid ? toset(["BMS", "ELB", "VPC"]) : toset([])
@@ -7,6 +7,7 @@ locals {
 data "huaweicloud_eg_event_channels" "default" {
   count = var.eventgrid ? 1 : 0
 
+  region        = var.region
   provider_type = "OFFICIAL"
   name          = "default"
 }
@@ -14,6 +15,7 @@ data "huaweicloud_eg_event_channels" "default" {
 resource "huaweicloud_eg_event_subscription" "traces" {
   for_each = local.eventgrid_services
 
+  region      = var.region
   channel_id  = one(data.huaweicloud_eg_event_channels.default[*].channels[0].id)
   name        = "${var.name}-${lower(each.key)}"
   description = "Traces of ${each.key} for ${var.name}"

@@ -1,73 +1,77 @@
-# What the function itself may do; nothing else is ever called.
-resource "huaweicloud_identity_role" "execution" {
-  name        = "${var.name}-execution"
-  description = "Look at traffic mirror sessions and interfaces, remove sources of sessions"
+module "agency" {
+  source = "./modules/agency"
+
+  name              = local.global_name
+  projects          = setunion([local.project.name], var.further_projects)
+  policy_version    = var.policy_version
+  removal_condition = var.removal_condition
+}
+
+# What FunctionGraph may do around the function.
+locals {
+  keeps_failures = var.failure_bucket != null
+
+  around = concat(
+    # A CTS trigger is a notification of CTS. One manual asks for an agency that may use CTS, others for none.
+    ["cts:notification:create", "cts:notification:delete", "cts:notification:update", "cts:operation:list", "cts:tracker:list"],
+    local.keeps_failures ? [] : ["smn:topic:list", "smn:topic:publish"],
+    var.vpc == null ? [] : [
+      "vpc:ports:create", "vpc:ports:delete", "vpc:ports:get", "vpc:securityGroups:get", "vpc:subnets:get", "vpc:vpcs:get",
+    ],
+  )
+}
+
+resource "huaweicloud_identity_role" "configuration" {
+  name        = "${local.global_name}-configuration"
+  description = "Use CTS, hand over events that failed, reach a VPC"
   type        = "XA"
   policy = jsonencode({
-    Version = "1.1"
-    Statement = [{
-      Effect = "Allow"
-      Action = [
-        "vpc:ports:get",
-        "vpc:ports:list",
-        "vpc:trafficMirrorSessions:get",
-        "vpc:trafficMirrorSessions:list",
-        "vpc:trafficMirrorSessions:removeSource",
-      ]
-    }]
+    Version   = "1.1"
+    Statement = [{ Effect = "Allow", Action = local.around }]
   })
 }
 
-# Granted for the whole project: an enterprise project's grant does not reach traffic mirror sessions.
-resource "huaweicloud_identity_agency" "execution" {
-  name                   = "${var.name}-execution"
-  description            = "Lets the function clean traffic mirror sessions"
-  delegated_service_name = "op_svc_cff"
-
-  project_role {
-    project = var.region
-    roles   = [huaweicloud_identity_role.execution.name]
-  }
-}
-
-# What FunctionGraph may do around the function: hand failed events over, and pull the image.
 resource "huaweicloud_identity_role" "failures" {
-  name        = "${var.name}-failures"
-  description = "Hand over events that failed"
-  type        = local.keeps_failures ? "AX" : "XA"
+  count = local.keeps_failures ? 1 : 0
+
+  name        = "${local.global_name}-failures"
+  description = "Put events that failed into a bucket"
+  type        = "AX"
   policy = jsonencode({
-    Version   = "1.1"
-    Statement = [{ for key, value in local.hand_over : key => value if value != null }]
+    Version = "1.1"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = ["obs:bucket:CreateBucket", "obs:bucket:HeadBucket"] # the console asks for both, for a bucket that exists
+        Resource = ["OBS:*:*:bucket:${var.failure_bucket}"]
+      },
+      {
+        Effect   = "Allow"
+        Action   = ["obs:object:PutObject"]
+        Resource = ["OBS:*:*:object:${var.failure_bucket}/*"]
+      },
+    ]
   })
 }
 
 resource "huaweicloud_identity_agency" "configuration" {
-  name                   = "${var.name}-configuration"
-  description            = "Lets FunctionGraph hand failed events over and pull the image"
+  name                   = "${local.global_name}-configuration"
+  description            = "Lets FunctionGraph use CTS, hand over failed events and pull the image"
   delegated_service_name = "op_svc_cff"
-  all_resources_roles    = local.keeps_failures ? [huaweicloud_identity_role.failures.name] : null
+  all_resources_roles    = local.keeps_failures ? huaweicloud_identity_role.failures[*].name : null
 
-  dynamic "project_role" {
-    for_each = length(local.configuration_roles) > 0 ? [local.configuration_roles] : []
+  project_role {
+    project = local.project.name
+    roles = concat(
+      [huaweicloud_identity_role.configuration.name],
+      local.is_image ? ["SWR Admin"] : [], # the least that lets a function pull its image
+    )
+  }
 
-    content {
-      project = var.region
-      roles   = project_role.value
+  lifecycle {
+    precondition {
+      condition     = length(local.global_name) <= 50
+      error_message = "name and the project's name are too long for an agency's name: 50 letters with the hyphen between them."
     }
   }
-}
-
-locals {
-  keeps_failures = var.failure_bucket != null
-
-  hand_over = {
-    Effect   = "Allow"
-    Action   = local.keeps_failures ? ["obs:object:PutObject"] : ["smn:topic:list", "smn:topic:publish"]
-    Resource = local.keeps_failures ? ["OBS:*:*:object:${var.failure_bucket}/*"] : null
-  }
-
-  configuration_roles = concat(
-    local.keeps_failures ? [] : [huaweicloud_identity_role.failures.name],
-    local.is_image ? ["SWR Admin"] : [], # the least that lets a function pull its image
-  )
 }

@@ -8,14 +8,29 @@ output "dry_run" {
   value       = var.dry_run
 }
 
+output "projects" {
+  description = "Ids of the projects that the function looks after, the one that it lives in first."
+  value       = local.project_ids
+}
+
 output "operations" {
   description = "The operations that call the function, as CTS names them."
-  value       = flatten([for service, operation in local.operations : [for name in operation.names : "${service}:${operation.resource}:${name}"]])
+  value       = local.wanted
+}
+
+output "agencies" {
+  description = "Names of the agency whose keys reach the code, and of the one by which FunctionGraph works around it."
+  value       = { execution = module.agency.name, configuration = huaweicloud_identity_agency.configuration.name }
 }
 
 output "failures" {
   description = "Where events go whose retries are used up: a bucket's folder, or a topic."
   value       = local.keeps_failures ? "obs://${var.failure_bucket}/${var.name}/failed" : one(huaweicloud_smn_topic.failures[*].topic_urn)
+}
+
+output "logs" {
+  description = "Names of the log group and the log stream."
+  value       = "${local.log_stream.group_name}/${local.log_stream.stream_name}"
 }
 
 output "webhook" {
@@ -24,12 +39,6 @@ output "webhook" {
 }
 
 output "test_event" {
-  description = "An event for the console's Test button. It asks for a sweep, under the same limits as any."
-  value = jsonencode({
-    version      = "v1.0"
-    time         = "2026-01-01T00:00:00Z"
-    trigger_type = "TIMER"
-    trigger_name = "by-hand"
-    user_event   = jsonencode({ project_id = var.project_id })
-  })
+  description = "An event for the console's Test button: the function tries every read with its own keys, changes nothing, and answers what works and what to fix."
+  value       = jsonencode({ type = "io.unmirror.check.due.v1", id = "by-hand", data = {} })
 }

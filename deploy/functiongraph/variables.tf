@@ -1,3 +1,5 @@
+# --- where ------------------------------------------------------------------------------------------------------
+
 variable "region" {
   description = "Region of the function, its triggers and the sessions that it looks after: eu-west-101."
   type        = string
@@ -8,13 +10,36 @@ variable "region" {
   }
 }
 
-variable "project_id" {
-  description = "Id of the region's project (console: My Credentials, Projects). One deployment serves one project."
+variable "project_name" {
+  description = "Name of the project. null: the region's own. For a sub-project the provider needs the same project_name."
   type        = string
+  default     = null
 
   validation {
-    condition     = can(regex("^[0-9a-f]{32}$", var.project_id))
+    condition     = var.project_name == null || can(regex("^[a-z]{2}(-[a-z0-9]+)+(_[0-9A-Za-z_-]+)?$", var.project_name))
+    error_message = "A region, or a region, an underscore and a name: eu-west-101_network."
+  }
+}
+
+variable "project_id" {
+  description = "Id of the project, instead of its name."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.project_id == null || can(regex("^[0-9a-f]{32}$", var.project_id))
     error_message = "A project id: 32 hexadecimal digits, not the project's name."
+  }
+}
+
+variable "further_projects" {
+  description = "Names of further projects of the account and region whose sessions are swept too. CTS tells only of the first."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.further_projects : can(regex("^[a-z]{2}(-[a-z0-9]+)+(_[0-9A-Za-z_-]+)?$", name))])
+    error_message = "Names of projects: eu-west-101_network."
   }
 }
 
@@ -24,10 +49,43 @@ variable "name" {
   default     = "unmirror"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,38}[a-z0-9]$", var.name))
-    error_message = "2 to 40 lower-case letters, digits and hyphens; a letter first."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,22}[a-z0-9]$", var.name))
+    error_message = "2 to 24 lower-case letters, digits and hyphens; a letter first."
   }
 }
+
+variable "enterprise_project_id" {
+  description = "Enterprise project of the function, its topic and its logs. null: the provider's. Sessions know none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.enterprise_project_id == null || can(regex("^(0|[0-9a-f-]{36})$", var.enterprise_project_id))
+    error_message = "An enterprise project's id, or 0 for the default one."
+  }
+}
+
+variable "vpc" {
+  description = "Gives the function access to a VPC, and takes the public network from it: then the subnet needs a NAT gateway or a VPC endpoint."
+  type = object({
+    vpc_id    = string
+    subnet_id = string
+  })
+  default = null
+
+  validation {
+    condition     = var.vpc == null || alltrue([for id in values(coalesce(var.vpc, {})) : can(regex("^[0-9a-f-]{36}$", id))])
+    error_message = "The ids of a VPC and of one of its subnets."
+  }
+}
+
+variable "tags" {
+  description = "Tags of the function, its topic and its logs."
+  type        = map(string)
+  default     = {}
+}
+
+# --- what runs --------------------------------------------------------------------------------------------------
 
 variable "dry_run" {
   description = "true: report what would be detached, change nothing. Leave it so for the first days."
@@ -47,19 +105,19 @@ variable "package" {
 }
 
 variable "zip" {
-  description = "What build_zip.py made, for package = zip."
+  description = "What build_zip.py made, for package = zip. null: unmirror.zip beside this module."
   type        = string
-  default     = "unmirror.zip"
+  default     = null
 }
 
 variable "runtime" {
-  description = "Runtime of the zip. Build it for the same version: build_zip.py --python 3.12."
+  description = "Runtime of the zip. The function needs Python 3.11, so where a region has no Python3.12 take the image."
   type        = string
   default     = "Python3.12"
 
   validation {
-    condition     = contains(["Python3.10", "Python3.12"], var.runtime)
-    error_message = "Python3.12, or Python3.10 where the region has no newer one."
+    condition     = can(regex("^Python3\\.(1[1-9]|[2-9][0-9])$", var.runtime))
+    error_message = "Python3.12, or a newer one that the region offers and the zip was built for."
   }
 }
 
@@ -75,7 +133,7 @@ variable "image" {
 }
 
 variable "memory" {
-  description = "MB. The zip takes about 32 MB when idle, the image 64; more memory is also more CPU, and a quicker start."
+  description = "MB. More memory is also more CPU, and a quicker start."
   type        = number
   default     = 256
 
@@ -97,18 +155,18 @@ variable "timeout" {
 }
 
 variable "max_instances" {
-  description = "Most instances at a time. Few instances share looks, many repeat them: see deploy/SCALING.md."
+  description = "Most instances at a time; 0 switches the function off. Few instances share listings, many repeat them: see deploy/SCALING.md."
   type        = number
   default     = 4
 
   validation {
-    condition     = var.max_instances >= 1 && var.max_instances <= 400 && floor(var.max_instances) == var.max_instances
-    error_message = "1 to 400. To switch the function off, disable its triggers."
+    condition     = var.max_instances >= 0 && var.max_instances <= 400 && floor(var.max_instances) == var.max_instances
+    error_message = "0 to 400."
   }
 }
 
 variable "concurrency" {
-  description = "Events that one instance of the image takes at a time; also its number of threads. A zip takes one."
+  description = "Events that one instance of the image takes at a time, and so how many share a batch. A zip takes one: its deletions are not batched."
   type        = number
   default     = 32
 
@@ -117,6 +175,65 @@ variable "concurrency" {
     error_message = "1 to 200."
   }
 }
+
+variable "settings" {
+  description = "Further settings by their names, such as UNMIRROR_PROTECT = \"forensics-*\". The function refuses to start with a wrong one."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = length(setsubtract(keys(var.settings), [
+      "UNMIRROR_PROTECT", "UNMIRROR_SNAPSHOT_MAX_AGE", "UNMIRROR_SWEEP_LIMIT", "UNMIRROR_VPC_ENDPOINT",
+      "UNMIRROR_SMN_CERTIFICATES", "UNMIRROR_SMN_DOMAINS", "UNMIRROR_SMN_TOPICS",
+      "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL",
+      "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_METRICS_EXPORTER", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SDK_DISABLED",
+      "OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER",
+    ])) == 0
+    error_message = "Settings of the function that are neither secret nor set from a variable of their own."
+  }
+}
+
+variable "secrets" {
+  description = "Settings that are stored encrypted, and stand in Terraform's state: keys where the agency's do not reach the image, a collector's headers."
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+
+  validation {
+    condition = length(setsubtract(keys(var.secrets), [
+      "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SECURITY_TOKEN", "HUAWEICLOUD_SDK_SK", "OTEL_EXPORTER_OTLP_HEADERS",
+      "UNMIRROR_BEARER_TOKENS", "UNMIRROR_WEBHOOK_SECRETS",
+    ])) == 0
+    error_message = "Settings of the function that are secret."
+  }
+}
+
+variable "checks" {
+  description = "Whether to compare runtime and operations with the region's own lists at each plan; a difference is a warning. false where the lists cannot be read."
+  type        = bool
+  default     = true
+}
+
+# --- what it may do ---------------------------------------------------------------------------------------------
+
+variable "policy_version" {
+  description = "1.1: a policy granted in the project. 5.0: an identity policy, which has condition keys and holds in the whole account."
+  type        = string
+  default     = "1.1"
+
+  validation {
+    condition     = contains(["1.1", "5.0"], var.policy_version)
+    error_message = "1.1 or 5.0."
+  }
+}
+
+variable "removal_condition" {
+  description = "For policy_version 5.0, a condition on removals: { StringEquals = { \"vpc:TrafficMirrorTargetId\" = [\"...\"] } }."
+  type        = map(map(list(string)))
+  default     = {}
+}
+
+# --- when it runs -----------------------------------------------------------------------------------------------
 
 variable "sweep_every" {
   description = "How often all sessions are looked through for what no event told: 30m, 1h, 1d."
@@ -137,50 +254,6 @@ variable "retries" {
   validation {
     condition     = contains([0, 1, 2, 3], var.retries)
     error_message = "0 to 3."
-  }
-}
-
-variable "failure_bucket" {
-  description = "An OBS bucket of yours that takes events whose retries are used up, to be replayed. null: an SMN topic is made."
-  type        = string
-  default     = null
-}
-
-variable "failure_email" {
-  description = "Address that is told of failed events through the SMN topic. It has to be confirmed by its owner."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.failure_email == null || can(regex("^[^@ ]+@[^@ ]+$", var.failure_email))
-    error_message = "An e-mail address."
-  }
-}
-
-variable "settings" {
-  description = "Further settings by their names: UNMIRROR_PROTECT, UNMIRROR_SWEEP_LIMIT, UNMIRROR_SNAPSHOT_MAX_AGE, UNMIRROR_VPC_ENDPOINT."
-  type        = map(string)
-  default     = {}
-
-  validation {
-    condition = length(setsubtract(keys(var.settings), [
-      "UNMIRROR_PROTECT", "UNMIRROR_SNAPSHOT_MAX_AGE", "UNMIRROR_SWEEP_LIMIT", "UNMIRROR_VPC_ENDPOINT",
-    ])) == 0
-    error_message = "Only the names in the description: the others are set from variables, and secrets belong into secrets."
-  }
-}
-
-variable "secrets" {
-  description = "Settings that are stored encrypted, and stand in Terraform's state. Needed only where the agency's keys do not reach the image."
-  type        = map(string)
-  default     = {}
-  sensitive   = true
-
-  validation {
-    condition = length(setsubtract(keys(var.secrets), [
-      "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK",
-    ])) == 0
-    error_message = "HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK."
   }
 }
 
@@ -213,8 +286,52 @@ variable "webhook" {
   }
 }
 
-variable "tags" {
-  description = "Tags of the function."
-  type        = map(string)
-  default     = {}
+# --- what remains of it -----------------------------------------------------------------------------------------
+
+variable "failure_bucket" {
+  description = "An OBS bucket of yours that takes events whose retries are used up, to be replayed. null: an SMN topic is made."
+  type        = string
+  default     = null
+}
+
+variable "failure_email" {
+  description = "Address that is told of failed events through the SMN topic. It has to be confirmed by its owner."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.failure_email == null || can(regex("^[^@ ]+@[^@ ]+$", var.failure_email))
+    error_message = "An e-mail address."
+  }
+}
+
+variable "log_stream" {
+  description = "A log stream of yours that takes the function's lines. null: a group and a stream of the function's name are made."
+  type = object({
+    group_id    = string
+    group_name  = string
+    stream_id   = string
+    stream_name = string
+  })
+  default = null
+}
+
+variable "log_days" {
+  description = "Days for which the log group that is made keeps its lines."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.log_days >= 1 && var.log_days <= 365 && floor(var.log_days) == var.log_days
+    error_message = "1 to 365."
+  }
+}
+
+variable "alarm" {
+  description = "Rings when lines of level error or critical are in the log: keywords are phrases as LTS searches for them. action_rule is an alarm action rule of yours that says who is told; without it the alarm is only shown in the console. null: no alarm."
+  type = object({
+    keywords    = optional(string, "#\"level\\\":\\\"error\" OR #\"level\\\":\\\"critical\"")
+    action_rule = optional(string)
+  })
+  default = {}
 }

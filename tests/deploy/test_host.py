@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,9 +36,12 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 
 class _Function(BaseHTTPRequestHandler):
-    """Answers with the headers that reached it."""
+    """Answers with the headers that reached it, and remembers when a request did."""
+
+    reached = threading.Event()
 
     def do_POST(self) -> None:
+        self.reached.set()
         self.rfile.read(int(self.headers["Content-Length"]))
         body = "\n".join(name.lower() for name in self.headers).encode()
         self.send_response(200)
@@ -56,17 +60,23 @@ class Front:
     socket: Path
     certificate: Path
 
-    def ask(self, method: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
-        """Send one request over TLS; return status and body."""
+    @contextmanager
+    def connected(self) -> Iterator[http.client.HTTPConnection]:
+        """Open a connection over TLS."""
         tls = ssl.create_default_context(cafile=self.certificate)
         with socket.socket(socket.AF_UNIX) as plain:
             plain.connect(str(self.socket))
             with tls.wrap_socket(plain, server_hostname="unmirror.example.com") as wrapped:
                 connection = http.client.HTTPConnection("unmirror.example.com")
                 connection.sock = wrapped
-                connection.request(method, "/", body, headers)
-                answer = connection.getresponse()
-                return answer.status, answer.read().decode()
+                yield connection
+
+    def ask(self, method: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
+        """Send one request; return status and body."""
+        with self.connected() as connection:
+            connection.request(method, "/", body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
 
 
 @pytest.fixture
@@ -128,5 +138,20 @@ def test_the_front_lets_deliveries_through_and_nothing_that_must_not(front: Fron
     assert status == 200
     assert "webhook-id" in reached
     assert "x-cff" not in reached
-    assert front.ask("POST", b"", **{"Content-Length": str(256 * 1024 + 1)})[0] == 413
+    assert front.ask("POST", b"x" * 1024 * 1024)[0] == 200, "the largest batch of CloudEvents"
+    assert front.ask("POST", b"", **{"Content-Length": str(1024 * 1024 + 1)})[0] == 413
     assert front.ask("DELETE")[0] == 403
+
+
+def test_a_sender_that_drips_holds_nothing_of_the_function(front: Front) -> None:
+    """The function does not watch slow senders: the front hands a request on when all of it is there."""
+    _Function.reached.clear()
+    with front.connected() as connection:
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"{")
+        assert front.ask("GET")[0] == 501, "another request has come and gone meanwhile"
+        assert not _Function.reached.is_set()
+        connection.send(b"}")
+        assert connection.getresponse().status == 200
+    assert _Function.reached.is_set()

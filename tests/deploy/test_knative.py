@@ -15,10 +15,10 @@ from jsonschema import Draft202012Validator
 
 from handler import events
 from handler.events.cts import OPERATIONS
-from handler.model import NothingForUs
+from handler.model import CheckRequested, Ignored
 from handler.settings import NAMES, Settings
-from tests.deploy.kustomize import Manifest, build
-from tests.web.test_on_event import cloud_event, trace
+from tests.support.deploy_kustomize import Manifest, build
+from tests.support.tenant import cloud_event, trace
 
 FOLDER = Path("deploy/knative")
 REPLAY = FOLDER / "overlays/production/replay.yaml"
@@ -81,7 +81,8 @@ def test_the_schema_sees_a_field_that_is_wrong(path: str, value: object, schema:
 
 def test_the_kinds_of_kubernetes_are_valid(tmp_path: Path) -> None:
     core = [each for each in build(FOLDER / "overlays/production") if not _is_ours(each)]
-    assert {each["kind"] for each in core} == {"Namespace", "ServiceAccount", "ConfigMap", "NetworkPolicy"}
+    core.append(yaml.safe_load((FOLDER / "check.yaml").read_text("utf-8")))
+    assert {each["kind"] for each in core} == {"Namespace", "ServiceAccount", "ConfigMap", "NetworkPolicy", "Job"}
     path = tmp_path / "core.yaml"
     path.write_text(yaml.safe_dump_all(core), "utf-8")
     tool = Path(sys.executable).with_name("kubernetes-validate")
@@ -133,7 +134,9 @@ def test_a_delivery_has_its_time_and_its_thread(manifests: list[Manifest]) -> No
     environment = {each["name"]: each["value"] for each in spec["containers"][0]["env"]}
     deadline = float(_one(manifests, "ConfigMap")["data"]["UNMIRROR_DEADLINE"])
     assert spec["containerConcurrency"] == int(environment["THREADS"])
-    assert deadline < float(environment["GRACE"]) < spec["timeoutSeconds"]
+    assert 5 < float(environment["GRACE"]) < spec["timeoutSeconds"] > deadline, (
+        "SIGTERM ends every deadline but for 5 s"
+    )
 
 
 def test_the_platform_that_is_trusted_is_the_only_one_that_reaches_the_function(manifests: list[Manifest]) -> None:
@@ -143,18 +146,43 @@ def test_the_platform_that_is_trusted_is_the_only_one_that_reaches_the_function(
     assert all(rule["from"] for rule in policy["spec"]["ingress"])
 
 
-def test_production_forgets_nothing() -> None:
+def test_the_pod_reaches_name_servers_and_the_pod_identity_of_its_node_but_not_its_metadata(
+    manifests: list[Manifest],
+) -> None:
+    """The metadata service would give the node's keys."""
+    rules = _one(manifests, "NetworkPolicy")["spec"]["egress"]
+    (node,) = (rule for rule in rules if rule["to"][0].get("ipBlock", {}).get("cidr") == "169.254.0.0/16")
+    assert node["to"][0]["ipBlock"]["except"] == ["169.254.169.254/32"]
+    assert {port["protocol"] for port in node["ports"]} == {"TCP", "UDP"}
+    (anywhere,) = (rule for rule in rules if rule["to"][0].get("ipBlock", {}).get("cidr") == "0.0.0.0/0")
+    assert anywhere["ports"] == [{"port": 443}]
+
+
+def test_a_retry_never_blocks_the_consumer_for_long() -> None:
+    """Kafka's dispatcher waits delay x 2^n, without a cap, and an event that waits keeps its place among 50."""
+    manifests = build(FOLDER / "overlays/production")
+    senders = [_one(manifests, "Broker"), _one(manifests, "KafkaSource", "deletions"), *_replay()]
+    for sender in senders:
+        delivery = sender["spec"]["delivery"]
+        assert (delivery["backoffPolicy"], delivery["backoffDelay"]) == ("exponential", "PT1S")
+        assert sum(2**n for n in range(1, delivery["retry"] + 1)) < 180
+
+
+def test_production_forgets_nothing_and_what_is_replayed_does_not_come_back() -> None:
     manifests = build(FOLDER / "overlays/production")
     for manifest in manifests:
         if manifest["kind"] == "Broker":
             assert manifest["metadata"]["annotations"]["eventing.knative.dev/broker.class"] == "Kafka"
     for sender in (_one(manifests, "Broker"), _one(manifests, "KafkaSource", "deletions")):
-        delivery = sender["spec"]["delivery"]
-        assert delivery["backoffPolicy"] == "exponential"
-        assert delivery["deadLetterSink"]["ref"]["name"] == "dead-letters"
-    replay = yaml.safe_load(REPLAY.read_text("utf-8"))["spec"]
-    assert replay["topics"] == ["knative-broker-unmirror-dead-letters"]
-    assert replay["sink"]["ref"]["name"] == "unmirror"
+        assert sender["spec"]["delivery"]["deadLetterSink"]["ref"]["name"] == "dead-letters"
+    (replay,) = _replay()
+    assert replay["spec"]["topics"] == ["knative-broker-unmirror-dead-letters"]
+    assert "deadLetterSink" not in replay["spec"]["delivery"]
+    assert replay["spec"]["sink"]["ref"]["kind"] == "Service"
+
+
+def _replay() -> list[Manifest]:
+    return [yaml.safe_load(REPLAY.read_text("utf-8"))]
 
 
 # --- what the function understands --------------------------------------------------------------------------
@@ -188,9 +216,15 @@ def test_the_filter_lets_every_trace_through_that_is_acted_upon(service: str) ->
     assert not _ignored(event)
 
 
-@pytest.mark.parametrize("type_", ["io.unmirror.interface.deleted.v1", "dev.knative.kafka.event"])
-def test_the_filter_lets_our_own_and_kafkas_events_through(type_: str) -> None:
-    data = {"interface_ids": [GONE]} if type_.startswith("io.") else {"cts": trace(GONE)}
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("io.unmirror.interface.deleted.v1", {"interface_ids": [GONE]}),
+        ("io.unmirror.check.due.v1", {}),
+        ("dev.knative.kafka.event", {"cts": trace(GONE)}),
+    ],
+)
+def test_the_filter_lets_our_own_and_kafkas_events_through(type_: str, data: object) -> None:
     event = cloud_event(data, type_, "/anything")
     assert _passes(_deletions(), event)
     assert not _ignored(event)
@@ -219,5 +253,12 @@ def test_the_other_trigger_takes_what_sweeps(manifests: list[Manifest]) -> None:
         assert not _ignored(cloud_event(data, type_, "/any"))
 
 
+def test_the_check_of_the_page_is_an_event_that_the_function_understands() -> None:
+    (container,) = yaml.safe_load((FOLDER / "check.yaml").read_text("utf-8"))["spec"]["template"]["spec"]["containers"]
+    body = container["args"][container["args"].index("--data") + 1]
+    (event,) = events.parse(events.from_http({"content-type": "application/json"}, body.encode())).events
+    assert isinstance(event, CheckRequested)
+
+
 def _ignored(event: dict[str, Any]) -> bool:
-    return any(isinstance(each, NothingForUs) for each in events.read(event).events)
+    return any(isinstance(each, Ignored) for each in events.parse(event).events)

@@ -12,17 +12,20 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
+from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
-from handler.errors import UnmirrorError
-from handler.observability.otel import METRICS, SESSION_STATES, SOURCE_STATES, Metric
-from handler.report import Detachment, Outcome
-from tests.observability.test_log import kinds_of
+from handler.errors import BadEvent, UnmirrorError
+from handler.model import ApiCall
+from handler.report import By, Detachment, Outcome
+from tests.support.pages import anchors, table
+from tests.support.reports import NOON, proven, sweep
+from tests.support.telemetry import Recorder
 
-FOLDER = Path("deploy/observability")
+FOLDER, RUNBOOK = Path("deploy/observability"), Path("docs/operations.md")
 PROMTOOL = shutil.which("promtool")
 
 _UNITS = {"s": "_seconds"}
-_SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+_SUFFIXES = {Sum: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count")}
 
 
 def series(metric: Metric) -> set[str]:
@@ -31,10 +34,33 @@ def series(metric: Metric) -> set[str]:
     https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/: dots become underscores, the
     unit is appended in words unless it is in braces, and a counter ends in `_total`.
     """
-    name = metric.name.replace(".", "_") + _UNITS.get(metric.unit, "")
-    return {name + suffix for suffix in _SUFFIXES[metric.kind]}
+    name = metric.name.replace(".", "_") + _UNITS.get(metric.unit or "", "")
+    return {name + suffix for suffix in _SUFFIXES[type(metric.data)]}
 
 
+def recorded() -> list[Metric]:
+    """Return every metric that there is, recorded at least once."""
+    recorder = Recorder()
+    recorder.deliver(proven(), sweep())
+    recorder.otel.on_call(ApiCall("list_sessions", 200, "", 0.1, NOON), [])
+    recorder.otel.on_rejected(BadEvent("no"))
+    recorder.otel.on_abandoned("p-1")
+    return list(recorder.metrics().values())
+
+
+def attributes(metric: Metric) -> dict[str, set[str]]:
+    """Return the attributes of a metric with the values that were recorded."""
+    found: dict[str, set[str]] = {}
+    for point in metric.data.data_points:
+        for name, value in (point.attributes or {}).items():
+            found.setdefault(name, set()).add(str(value))
+    return found
+
+
+RESOURCE = {"cloud_account_id", "cloud_region"}
+"""What the collector makes labels of every series."""
+
+METRICS = recorded()
 KNOWN = {name: metric for metric in METRICS for name in series(metric)}
 
 
@@ -72,10 +98,10 @@ def test_a_query_names_series_and_labels_that_there_are(where: str) -> None:
     assert named, "a query of something else"
     for name, labels in named:
         assert name in KNOWN
-        assert labels <= set(KNOWN[name].attributes)
+        assert labels <= {*attributes(KNOWN[name]), *RESOURCE}
     grouped = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(",")}
-    has = {label for name, _ in named for label in KNOWN[name].attributes}
-    assert grouped <= has | {"le"}
+    has = {label for name, _ in named for label in attributes(KNOWN[name])}
+    assert grouped <= has | {"le"} | RESOURCE
     assert ("le" in grouped) is any(name.endswith("_bucket") for name, _ in named)
     assert query.count("(") == query.count(")")
 
@@ -85,14 +111,18 @@ def test_every_metric_is_shown() -> None:
     assert {KNOWN[name].name for query in shown for name, _ in used(query)} == {metric.name for metric in METRICS}
 
 
+def slugs(kind: type[UnmirrorError] = UnmirrorError) -> set[str]:
+    return {kind.slug}.union(*map(slugs, kind.__subclasses__()))
+
+
 def values() -> dict[str, set[str]]:
     """Return the values that labels can have, where they are ours."""
-    slugs = {kind.slug for kind in kinds_of(UnmirrorError)}
     return {
-        "outcome": {*get_args(Outcome), *slugs},
-        "problem": {*slugs, "none"},
-        "state": {*SOURCE_STATES, *SESSION_STATES},
-        "reused": {"true", "false"},
+        "outcome": {*get_args(Outcome), *slugs()},
+        "problem": {*slugs(), "none"},
+        "by": set(get_args(By)),
+        "state": set.union(*(attributes(metric).get("state", set()) for metric in METRICS)),
+        "predates_delivery": {"true", "false"},
         "status": {*get_args(get_type_hints(Detachment)["status"]), *map(str, range(200, 600)), "none"},
     }
 
@@ -101,6 +131,8 @@ def values() -> dict[str, set[str]]:
 def test_a_query_asks_for_values_that_there_are(where: str) -> None:
     possible = values()
     for label, text in re.findall(r'(\w+)\s*[=!]~?"([^"]*)"', queries()[where]):
+        if text.startswith("$"):  # a variable of the dashboard
+            continue
         for alternative in text.split("|"):
             assert any(re.fullmatch(alternative, value) for value in possible[label]), alternative
 
@@ -108,8 +140,18 @@ def test_a_query_asks_for_values_that_there_are(where: str) -> None:
 def test_each_alert_is_played() -> None:
     played = yaml.safe_load((FOLDER / "alerts_test.yaml").read_text("utf-8"))
     asked = [each for test in played["tests"] for each in test["promql_expr_test"]]
-    rung = {sample["labels"] for each in asked for sample in each["exp_samples"]}
-    assert rung == {f'{{alertname="{rule["alert"]}"}}' for rule in rules()}
+    rung = {re.findall(r'alertname="(\w+)"', sample["labels"])[0] for each in asked for sample in each["exp_samples"]}
+    assert rung == {rule["alert"] for rule in rules()}
+
+
+def test_each_problem_rings_one_alert() -> None:
+    named = [
+        problem
+        for rule in rules()
+        for text in set(re.findall(r'problem=~?"([^"]*)"', rule["expr"]))
+        for problem in text.split("|")
+    ]
+    assert sorted(named) == sorted(slugs())
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool comes with Prometheus")
@@ -121,13 +163,30 @@ def test_each_alert_rings_when_it_should_and_not_before() -> None:
 
 
 def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:
-    names = [rule["alert"] for rule in rules()]
-    assert len(names) == len(set(names))
+    explained = {row[0]: row[1] for row in table(RUNBOOK, "alert", "severity", "means", "do")}
+    assert explained == {rule["alert"]: rule["labels"]["severity"] for rule in rules()}
+    assert set(explained.values()) == {"page", "ticket"}
     for rule in rules():
-        assert rule["labels"]["severity"] in ("page", "ticket")
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
         labels = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         assert labels <= set(re.findall(r"\w+", "".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))))
+
+
+def test_alerts_and_panels_link_to_headings_of_the_runbook() -> None:
+    dashboard = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
+    linked = [link["url"] for part in (dashboard, *panels()) for link in part.get("links", ())]
+    linked += [rule["annotations"]["runbook_url"] for rule in rules()]
+    assert {url.partition("#")[0] for url in linked} == {str(RUNBOOK)}
+    assert {url.partition("#")[2] for url in linked} - {""} <= anchors(RUNBOOK)
+
+
+def test_the_dashboard_can_be_narrowed_to_an_account_a_region_and_a_project() -> None:
+    dashboard = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
+    assert [each["name"] for each in dashboard["templating"]["list"]] == ["datasource", "account", "region", "project"]
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            for name, labels in used(target["expr"]):
+                assert labels >= RESOURCE | ({"project"} & set(attributes(KNOWN[name]))), panel["title"]
 
 
 def test_the_panels_do_not_overlap_and_choose_their_source() -> None:
@@ -140,6 +199,7 @@ def test_the_panels_do_not_overlap_and_choose_their_source() -> None:
         taken |= cells
         if panel["type"] != "row":
             assert panel["datasource"]["uid"] == "${datasource}"
+            assert panel["interval"] == "1m"  # metrics are exported once a minute
     assert len({panel["id"] for panel in panels()}) == len(list(panels()))
 
 
@@ -160,4 +220,4 @@ def test_the_page_has_every_metric() -> None:
     rows = dict(re.findall(r"^\| `(unmirror\.[a-z_.]+)` \|[^|]*\| ([^|]*) \|", page, re.MULTILINE))
     assert set(rows) == {metric.name for metric in METRICS}
     for metric in METRICS:
-        assert re.findall(r"`(\w+)`", rows[metric.name]) == list(metric.attributes)
+        assert re.findall(r"`(\w+)`", rows[metric.name]) == list(attributes(metric))

@@ -1,143 +1,240 @@
-"""The Terraform of FunctionGraph, as far as it can be judged without an account."""
+"""The Terraform of FunctionGraph: read, and applied by real Terraform to a provider with the real one's schemas."""
 
 from __future__ import annotations
 
+import json
+import logging
 import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import hcl2
 import pytest
 
 from handler.events.cts import OPERATIONS
-from handler.settings import NAMES
+from handler.observability import logs
+from handler.observability.settings import NAMES as SIGNAL_NAMES
+from handler.settings import NAMES as SETTING_NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
-from tests.deploy.terraform import EVENT_DATA, Configuration, constants
+from tests.support.deploy_terraform import MODULE, Terraform, find_terraform, install_stand_in, operations
 
-FOLDER = Path("deploy/functiongraph")
+REGION = {"region": "eu-west-101"}
+REGIONS = {"eu-west-101": {}, "ap-southeast-3": {"failure_bucket": "failed"}}
+ACCOUNTS = {"accounts": {name: {"domain_name": name, "regions": REGIONS} for name in ("network", "workloads")}}
+
+PLATFORM_NAMES = {
+    *("RUNTIME_PROJECT_ID", "HUAWEICLOUD_SDK_CREDENTIALS_FILE"),
+    *("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+}
+"""Variables that a platform or a machine sets, and no operator of FunctionGraph."""
+
+EVERYTHING = """
+  depends_on        = [terraform_data.first]
+  project_name      = "eu-west-101_network"
+  further_projects  = ["eu-west-101"]
+  enterprise_project_id = "0"
+  vpc = {
+    vpc_id    = "00000000-0000-4000-8000-000000000001"
+    subnet_id = "00000000-0000-4000-8000-000000000002"
+  }
+  package           = "image"
+  image             = "swr.eu-west-101.myhuaweicloud.eu/example/unmirror@sha256:00"
+  settings          = { UNMIRROR_PROTECT = "forensics-*", OTEL_EXPORTER_OTLP_ENDPOINT = "https://otel.example.com" }
+  secrets           = { OTEL_EXPORTER_OTLP_HEADERS = "authorization=example" }
+  policy_version    = "5.0"
+  removal_condition = { StringEquals = { "vpc:TrafficMirrorTargetId" = ["00000000-0000-4000-8000-000000000003"] } }
+  eventgrid         = true
+  webhook           = { instance_id = "i", group_id = "g", domain = "g.apic.eu-west-101.huaweicloudapis.com" }
+  failure_bucket    = "failed"
+  log_stream        = { group_id = "g", group_name = "group", stream_id = "s", stream_name = "stream" }
+  alarm             = { action_rule = "on-call" }
+  tags              = { team = "network" }
+"""
+
+Open = Callable[..., Terraform]
 
 
-@pytest.fixture(scope="module")
-def configuration() -> Configuration:
-    return Configuration.of(FOLDER)
+@pytest.fixture(scope="session")
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    find_terraform()
+    return install_stand_in(tmp_path_factory.mktemp("terraform"))
 
 
-def test_every_argument_is_documented_and_every_reference_declared(configuration: Configuration) -> None:
-    assert configuration.faults() == set()
+@pytest.fixture
+def terraform(configuration: Path, tmp_path: Path) -> Open:
+    """Return what opens an example, or a root module with these arguments of the module, in a copy of all files."""
+    copy = tmp_path / "functiongraph"
+    shutil.copytree(MODULE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "unmirror.zip"))
+    (copy / "unmirror.zip").write_bytes(b"zip")
+    table: dict[tuple[str, str], list[str]] = {}
+    for row in OPERATIONS:
+        table.setdefault((row.service, row.resource_type), []).append(row.name)
+    recorded = [
+        {"service_type": service, "resource_type": kind, "operation_list": names}
+        for (service, kind), names in table.items()
+    ]
+
+    def open_(root: str = "root", arguments: str = "", provider: str = "", recorded: object = recorded) -> Terraform:
+        if root == "root":
+            (copy / root).mkdir(exist_ok=True)
+            (copy / root / "main.tf").write_text(
+                f'provider "huaweicloud" {{\n  region = "eu-west-101"\n  {provider}\n}}\n'
+                'resource "terraform_data" "first" {}\n'
+                f'module "unmirror" {{\n  source = "../"\n  region = "eu-west-101"\n{arguments}}}\n'
+                'output "module" {\n  value = module.unmirror\n}\n',
+                "utf-8",
+            )
+            (copy / root / "versions.tf").write_text((MODULE / "versions.tf").read_text("utf-8"), "utf-8")
+        return Terraform(copy, root, configuration, recorded)
+
+    return open_
 
 
-WRONG = {
+# --- what the files say ---------------------------------------------------------------------------------------
+
+
+def test_the_trigger_asks_for_exactly_the_operations_that_are_acted_upon() -> None:
+    """A trigger takes ten services with ten operations each."""
+    assert operations() == {(row.service, row.resource_type, row.name) for row in OPERATIONS}
+    by_service = Counter(service for service, _, _ in operations())
+    assert len(by_service) <= 10
+    assert max(by_service.values()) <= 10
+
+
+def test_every_setting_of_the_function_can_be_set_once_and_nothing_else() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in MODULE.glob("*.tf"))
+    from_variables = re.findall(r"((?:UNMIRROR|HUAWEICLOUD)_\w+) += ", (MODULE / "function.tf").read_text("utf-8"))
+    by_name = re.findall(r'"((?:UNMIRROR|HUAWEICLOUD|OTEL)_\w+)"', text)
+    assert sorted({*from_variables, *by_name}) == sorted([*from_variables, *by_name])
+    assert {*from_variables, *by_name} == {*SETTING_NAMES, *CREDENTIAL_NAMES, *SIGNAL_NAMES} - PLATFORM_NAMES
+
+
+def test_every_variable_and_output_is_described() -> None:
+    for path in (*MODULE.rglob("variables.tf"), *MODULE.rglob("outputs.tf"), *MODULE.rglob("main.tf")):
+        blocks = re.findall(
+            r'^(?:variable|output) "\w+" \{\n(.*?)^\}', path.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+        assert all("description" in block for block in blocks), path
+
+
+def test_the_alarm_rings_for_lines_of_level_error_and_critical_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    (keywords,) = re.findall(r'keywords += optional\(string, (".*")\)', (MODULE / "variables.tf").read_text("utf-8"))
+    phrases = [json.loads(f'"{phrase}"') for phrase in re.findall(r'#"((?:[^"\\]|\\.)*)"', json.loads(keywords))]
+    logs.configure()
+    for level in (logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        logs.log_event(level, "delivery.failed", "error")
+    rings = [any(phrase in line for phrase in phrases) for line in capsys.readouterr().out.splitlines()]
+    assert rings == [False, False, True, True]
+
+
+def test_the_files_are_formatted() -> None:
+    command = [find_terraform(), "fmt", "-check", "-recursive", "-diff", str(MODULE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    assert done.returncode == 0, done.stdout
+
+
+# --- applied --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("example", "variables"), [("one-account", REGION), ("organisation", ACCOUNTS), ("agency-only", REGION)]
+)
+def test_an_example_can_be_applied_and_leaves_nothing_to_change(
+    terraform: Open, example: str, variables: dict[str, Any]
+) -> None:
+    root = terraform(f"examples/{example}")
+    said = root.run("validate") + root.apply(**variables)
+    assert "Warning" not in said
+    assert root.has_no_change(**variables)
+
+
+def test_what_is_global_in_an_account_has_another_name_in_each_region(terraform: Open) -> None:
+    root = terraform("examples/organisation")
+    root.apply(**ACCOUNTS)
+    named = [
+        (each.address.split("[")[0], each.type, each.values["name"])
+        for each in root.resources()
+        if each.type.startswith("huaweicloud_identity")
+    ]
+    assert len(named) == len(set(named)) == 2 * (4 + 5)  # accounts, agencies and policies: one more where OBS is used
+    assert all("eu-west-101" in name or "ap-southeast-3" in name for *_, name in named)
+
+
+def test_everything_can_be_asked_for_at_once_in_a_sub_project(terraform: Open) -> None:
+    root = terraform(arguments=EVERYTHING, provider='project_name = "eu-west-101_network"')
+    root.apply()
+    assert root.has_no_change()
+    (function,) = (each.values for each in root.resources() if each.type == "huaweicloud_fgs_function")
+    told = root.outputs()["module"]
+    settings = json.loads(function["user_data"])
+    assert settings["UNMIRROR_PROJECTS"].split(",") == told["projects"]
+    assert len(told["projects"]) == 2
+    assert f":{settings['HUAWEICLOUD_SDK_PROJECT_ID']}:" in told["function_urn"]
+    assert settings["THREADS"] == str(function["concurrency_num"]), "they decide how many deletions share a batch"
+
+
+def test_a_change_of_the_schedule_makes_another_trigger_and_what_the_api_adds_does_not(terraform: Open) -> None:
+    root = terraform()
+    root.apply()
+    root.run("apply", "-refresh-only", "-auto-approve")
+    assert "sync_execution" in root.run("show"), "what the API adds"
+    assert root.has_no_change()
+    said = terraform(arguments='sweep_every = "2h"\n').apply()
+    assert "1 added, 1 changed, 1 destroyed" in said, "the trigger, and what it is replaced by"
+    (sweep,) = (each.values for each in root.resources() if each.address.endswith('trigger.unmirror["sweep"]'))
+    assert json.loads(sweep["event_data"])["schedule"] == "2h"
+
+
+def test_a_region_that_lacks_an_operation_or_the_runtime_is_a_warning(terraform: Open) -> None:
+    said = terraform(arguments='runtime = "Python3.13"\n', recorded=[]).apply()
+    assert "VPC:ports:deletePort" in said
+    assert "does not list the runtime Python3.13" in said
+
+
+def test_the_own_policies_name_only_actions_that_iam_knows(terraform: Open) -> None:
+    """The stand-in refuses a policy of version 1.1 with any other, as IAM does."""
+    root = terraform(arguments='failure_bucket = "failed"\n')
+    policy = root.folder.parent / "modules/agency/main.tf"
+    policy.write_text(policy.read_text("utf-8").replace('"vpc:ports:get", ', '"vpc:ports:list", '), "utf-8")
+    assert "IAM knows no vpc:ports:list" in root.apply(expect=1)
+
+
+REFUSED = {
+    'project_name = "eu-west-101"\n  project_id = "0123456789abcdef0123456789abcdef"\n': ["not both"],
+    'project_id = "0123456789abcdef0123456789abcdef"\n': ["The account has no such project"],
+    'project_name = "ap-southeast-3"\n': ["another region"],
+    'project_name = "eu-west-101_network"\n': ["The provider works in another project"],
+    f'package = "image"\n  settings = {{ UNMIRROR_PROTECT = "{"x" * 4096}" }}\n': ["image needs image.", "4 KB"],
     """
-    resource "huaweicloud_fgs_function_trigger" "t" {
-      function_urn = "u"
-      type         = "CTS"
-      eventdata    = "{}"
-    }
-    """: {
-        "huaweicloud_fgs_function_trigger.t: event_data is missing",
-        "huaweicloud_fgs_function_trigger.t: eventdata is unknown",
-    },
-    """
-    resource "huaweicloud_identity_agency" "a" {
-      name = var.nam
-      project_role {
-        project = "p"
-      }
-    }
-    """: {"huaweicloud_identity_agency.a.project_role: roles is missing", "var.nam: not declared"},
-    """
-    resource "huaweicloud_identity_agency" "a" {
-      name = "n"
-      dynamic "project_role" {
-        for_each = []
-        content {
-          project = "p"
-          role    = []
-        }
-      }
-    }
-    """: {
-        "huaweicloud_identity_agency.a.project_role: roles is missing",
-        "huaweicloud_identity_agency.a.project_role: role is unknown",
-    },
-    """
-    resource "huaweicloud_fgs_trigger" "old" {
-    }
-    """: {"huaweicloud_fgs_trigger: not in the table"},
-    """
-    variable "x" {
-    }
-    """: {"var.x: not used"},
-    """
-    data "huaweicloud_fgs_runtime_types" "d" {
-      typ = "x"
-    }
-    """: {"huaweicloud_fgs_runtime_types.d: typ is unknown"},
+      runtime  = "Python3.10"
+      retries  = 4
+      settings = { UNMIRROR_DRY_RUN = "1" }
+      webhook  = { instance_id = "i", group_id = "g", domain = "d", auth = "NONE" }
+    """: ["Python3.12, or a newer one", "0 to 3.", "neither secret nor set from a variable", "has to know its callers"],
 }
 
 
-@pytest.mark.parametrize("text", WRONG)
-def test_the_check_sees_what_it_is_there_for(text: str) -> None:
-    assert Configuration(text).faults() == WRONG[text]
+@pytest.mark.parametrize("arguments", REFUSED, ids=range(len(REFUSED)))
+def test_what_cannot_work_is_refused_with_a_reason(terraform: Open, arguments: str) -> None:
+    said = terraform(arguments=arguments).apply(expect=1)
+    assert [reason for reason in REFUSED[arguments] if reason not in said] == []
 
 
-def test_the_triggers_ask_for_exactly_the_operations_that_are_acted_upon(configuration: Configuration) -> None:
-    watched = {
-        (service, operation["resource"], name)
-        for service, operation in configuration.locals["operations"].items()
-        for name in operation["names"]
-    }
-    assert watched == {(row.service, row.resource_type, row.name) for row in OPERATIONS}
-    assert all(len(operation["names"]) <= 10 for operation in configuration.locals["operations"].values())
-
-
-def test_each_trigger_has_the_members_of_its_type(configuration: Configuration) -> None:
-    triggers = {
-        name: body
-        for type_, name, body in configuration.typed("resource")
-        if type_ == "huaweicloud_fgs_function_trigger"
-    }
-    assert {body["type"] for body in triggers.values()} == set(EVENT_DATA)
-    for body in triggers.values():
-        assert set(constants(body["event_data"])) == EVENT_DATA[body["type"]]
-
-
-def test_the_function_gets_only_settings_that_it_reads(configuration: Configuration) -> None:
-    given = set(re.findall(r"^ +(UNMIRROR_\w+|HUAWEICLOUD_\w+) += ", configuration.text, re.MULTILINE))
-    allowed = set(re.findall(r'"((?:UNMIRROR|HUAWEICLOUD)_\w+)"', configuration.text))
-    assert given
-    assert given | allowed <= {*NAMES, *CREDENTIAL_NAMES}
-    assert given.isdisjoint(allowed), "what a variable sets must not be set a second way"
-
-
-def test_the_example_sets_what_has_no_default_and_nothing_unknown(configuration: Configuration) -> None:
-    text = (FOLDER / "terraform.tfvars.example").read_text("utf-8")
-    variables = configuration.named("variable")
-    with_commented = re.findall(r"^(?:# )?(\w+) += ", text, re.MULTILINE)
-    assert set(with_commented) <= set(variables)
-    assert {name for name, body in variables.items() if "default" not in body} == set(hcl2.loads(text)) - {
-        "__comments__"
-    }
-
-
-def test_every_variable_and_output_is_described_and_free_text_is_validated(configuration: Configuration) -> None:
-    variables = configuration.named("variable")
-    assert all(body["description"] for body in (*variables.values(), *configuration.named("output").values()))
-    free = {"zip", "failure_bucket", "eventgrid_agency", "tags", "dry_run", "eventgrid"}
-    assert {name for name, body in variables.items() if "validation" not in body} == free
-
-
-def test_it_starts_dry_and_the_gateway_knows_its_callers(configuration: Configuration) -> None:
-    variables = configuration.named("variable")
-    assert variables["dry_run"]["default"] is True
-    assert "NONE" not in configuration.text
-
-
-def test_only_what_must_be_is_secret_in_the_state(configuration: Configuration) -> None:
-    assert {name for name, body in configuration.named("variable").items() if body.get("sensitive")} == {"secrets"}
-    used_by = [
-        f"{type_}.{name}.{argument}"
-        for type_, name, body in configuration.typed("resource")
-        for argument, value in body.items()
-        if "var.secrets" in str(value)
-    ]
-    assert used_by == ["huaweicloud_fgs_function.unmirror.encrypted_user_data"]
+def test_the_stand_in_sees_what_it_is_there_for(terraform: Open) -> None:
+    root = terraform()
+    for old, new in (
+        ("function_urn = huaweicloud_fgs_function.unmirror.urn\n  type ", "type "),
+        ('alarm_level            = "MAJOR"', 'alarm_level            = "LOUD"'),
+        ("  tags = var.tags\n\n  lifecycle", "  tag = var.tags\n\n  lifecycle"),
+        ("network_id = try(var.vpc.subnet_id, null)", "network_id = var.region"),
+    ):
+        (path,) = (each for each in root.folder.parent.glob("*.tf") if old in each.read_text("utf-8"))
+        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    said = root.run("validate", expect=1)
+    assert 'argument "function_urn" is required' in said
+    assert 'argument named "tag" is not expected' in said
+    said = root.run("validate", expect=1)
+    assert "expected one of INFO, MINOR, MAJOR, CRITICAL" in said
