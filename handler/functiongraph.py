@@ -1,6 +1,6 @@
-"""The edge for Huawei FunctionGraph's own runtime: `handler.functiongraph.handler`, with `initializer`.
+"""The edge for FunctionGraph's own Python runtime: `handler.functiongraph.handler`, with `initializer`.
 
-The platform is the caller, so there is no door here. It needs no web framework.
+The platform authenticates every caller. No web framework is imported.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from handler import events
-from handler.errors import UnmirrorError
-from handler.observability import logs as telemetry
-from handler.observability.instrumentation import NAMES as SIGNAL_NAMES
-from handler.report import Report, problem
-from handler.service import Service, utc_now
+from handler.observability import logs
+from handler.observability import settings as observability_settings
+from handler.observability.instrumentation import Instrumentation
+from handler.observability.trace_context import trace_scope
+from handler.report import problem
+from handler.service import Service
 from handler.settings import NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
 from handler.vpc.credentials import AccessKey
-from handler.web import responses as answers
+from handler.web import responses
+from handler.web.responses import rejection
 
-MARGIN = 2.0
-"""Seconds of FunctionGraph's time that are left for the answer."""
+MARGIN_SECONDS = 2.0
+"""Of FunctionGraph's time that are left for the log and the answer."""
 
 
 class Context(Protocol):
@@ -35,72 +37,48 @@ class Context(Protocol):
 
 
 def initializer(context: Context) -> None:
-    """Read the settings before the first event; raises NotConfigured that names every wrong one."""
-    telemetry.configure()
-    _service(_user_data(context))
+    """Read the settings before the first event; raise NotConfigured that names every wrong one."""
+    logs.configure()
+    try:
+        _service(_user_data(context))
+    except Exception as error:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
+        raise rejection(error, Instrumentation()) from None
 
 
 def handler(event: object, context: Context) -> dict[str, Any]:
-    """Return the report of one event; raise exactly when sending it again can help.
+    """Return the report of one event, or problem details; raise exactly when sending it again can help.
 
-    `event` is the decoded JSON of any trigger. What can never be read is answered with problem details. Behind
-    an API gateway trigger the answer is the envelope that the gateway asks for, and nothing is raised.
+    `event` is the decoded JSON of any trigger, or its text. A request of an API gateway trigger is answered in the
+    form that the gateway asks for, and nothing is raised.
     """
-    telemetry.configure()
-    with telemetry.traced(None):
-        return _answered(event, context)
-
-
-def _answered(event: object, context: Context) -> dict[str, Any]:
-    to_gateway = events.is_gateway_request(event)
-    try:
-        report = _handle(event, context)
-    except UnmirrorError as refusal:
-        telemetry.refused(refusal)
-        if to_gateway:
-            return answers.for_gateway(answers.of_error(refusal))
-        if refusal.retry:
-            raise
-        return problem(refusal)
-    telemetry.delivered(report)
-    if to_gateway:
-        return answers.for_gateway(answers.of_report(report, utc_now()))
-    if report.error is not None and report.retry:
-        raise report.error from None  # the runtime prints what is chained, and that may quote a URL
-    return report.to_json()
-
-
-def _handle(event: object, context: Context) -> Report:
-    try:
-        return _read(_service(_user_data(context)), event, context)
-    except UnmirrorError:
-        raise
-    except Exception as bug:  # noqa: BLE001 - the last door: the runtime would print what a bug was raised with
-        raise telemetry.defect(bug) from None
-
-
-def _read(service: Service, event: object, context: Context) -> Report:
-    try:
-        return service.handle(
-            events.decode(event) if isinstance(event, (str, bytes)) else event,
-            credentials=AccessKey.of(
-                context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
-            ),
-            seconds=context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN,
-        )
-    except UnmirrorError as known:
-        refusal = known
-    except Exception as bug:  # noqa: BLE001 - as above
-        refusal = telemetry.defect(bug)
-    service.signals.refused(refusal)
-    raise refusal from None  # the runtime prints what is chained
+    logs.configure()
+    observing, from_gateway = Instrumentation(), events.is_gateway_request(event)
+    with trace_scope(None):
+        try:
+            service = _service(_user_data(context))
+            observing = service.instrumentation
+            report = service.deliver(
+                events.decode(event) if isinstance(event, (str, bytes)) else event,
+                deadline=service.deadline(context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN_SECONDS),
+                key=AccessKey.of(
+                    context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
+                ),
+            )
+            logs.log_report(report)
+            error = report.error
+            answer = responses.for_gateway(responses.of_report(report)) if from_gateway else report.as_json
+        except Exception as raised:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
+            error = rejection(raised, observing)
+            answer = responses.for_gateway(responses.of_error(error)) if from_gateway else problem(error)
+    if error is not None and error.retry and not from_gateway:
+        raise error from None
+    return answer
 
 
 def _user_data(context: Context) -> tuple[tuple[str, str], ...]:
     """Return the settings that event functions get from the context, and not from the environment."""
-    return tuple(
-        (name, value) for name in (*NAMES, *CREDENTIAL_NAMES, *SIGNAL_NAMES) if (value := context.getUserData(name))
-    )
+    names = (*NAMES, *CREDENTIAL_NAMES, *observability_settings.NAMES)
+    return tuple((name, value) for name in names if (value := context.getUserData(name)))
 
 
 @lru_cache(maxsize=1)

@@ -1,49 +1,63 @@
-"""The values that every part shares. Frozen, and free of any I/O."""
+"""The values that every layer shares. Frozen, and free of any I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from math import inf
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-from handler.errors import DeadlineExceeded, Interrupted
+from handler.deadline import Instant
+from handler.errors import BadEvent
 
 # --- what the cloud says ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorSession:
-    """A traffic mirror session, in the API's own field names, less the `traffic_mirror_` prefix.
+class MirrorSession(NamedTuple):
+    """A traffic mirror session, in the API's own field names less the `traffic_mirror_` prefix.
 
     Source: https://support.huaweicloud.com/intl/en-us/api-vpc/ListTrafficMirrorSessions.html
     """
 
     id: str
+    """As the session lists it; compare it in lower case."""
     name: str
     sources: tuple[str, ...]
-    """Ids of what is mirrored: interfaces where `type` is `eni`, elastic IPs where it is `eip`."""
+    """Distinct ids in lower case: of interfaces where `type` is `eni`, of elastic IPs where it is `eip`."""
     target_id: str = ""
+    """In lower case."""
     target_type: str = "eni"
     type: str = "eni"
     enabled: bool = True
+    spellings: tuple[str, ...] = ()
+    """The sources as the session lists them, where it spells one in other letters than lower case; else empty."""
+
+    def spelled(self, interface_id: str) -> tuple[str, ...]:
+        """Return every spelling in which the session lists the source."""
+        return tuple(each for each in self.spellings if each.lower() == interface_id) or (interface_id,)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class UnreadableSession(NamedTuple):
+    """A session that the API listed in a form that cannot be read. It may list any interface."""
+
+    session_id: str
+    """Empty where that is what cannot be read."""
+    reason: str
+    """What is wrong with it, without a value."""
+
+
+class Listing(NamedTuple):
     """All sessions of a project, every page of them."""
 
     sessions: tuple[MirrorSession, ...]
     taken_at: datetime
-    """The cloud's clock, UTC: nothing in the listing is older than this."""
-    began: float
-    """Our monotonic clock, seconds, before the first page was asked for."""
+    """A moment of the cloud's clock, UTC, that is surely not after the listing began."""
+    began: Instant
+    """Our own clocks before the first page was asked for."""
     request_ids: tuple[str, ...] = ()
+    unreadable: tuple[UnreadableSession, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(NamedTuple):
     """What the VPC API says of one interface id."""
 
     exists: bool
@@ -51,8 +65,7 @@ class Presence:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionReply:
+class SessionReply(NamedTuple):
     """A session as an answer showed it, or that it is gone."""
 
     session: MirrorSession | None
@@ -60,11 +73,29 @@ class SessionReply:
     request_id: str = ""
 
 
+Operation: TypeAlias = Literal[
+    "list_sessions", "next_sessions", "show_session", "remove_sources", "find_interface", "list_interfaces"
+]
+"""The calls of the VPC API that are made; `next_sessions` is `list_sessions` with a marker."""
+
+
+class ApiCall(NamedTuple):
+    """One HTTP call of the VPC API that has ended, for metrics and traces."""
+
+    operation: Operation
+    status: int
+    """0 when there was no answer."""
+    request_id: str
+    seconds: float
+    ended_at: datetime
+    """UTC."""
+
+
 # --- what a delivery says ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class EventMetadata:
     """Where an event comes from and when; the same for every kind of event."""
 
     id: str
@@ -78,75 +109,72 @@ class Origin:
     actor: str | None = None
     """Who did it, as far as the event says."""
     operation: str | None = None
-    """What was done, as our own table of operations has it: `VPC deletePort`; None for what is no trace of one."""
+    """What was done, as the table of operations has it: `VPC deletePort`; None for what is no trace of one."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterfacesDeleted:
     """Interfaces are said to be deleted. A hint: the VPC API decides."""
 
-    origin: Origin
+    metadata: EventMetadata
     interface_ids: tuple[str, ...]
-    """Distinct, in the order of the event, at least one."""
+    """Distinct, in lower case, in the order of the event, at least one."""
 
 
 @dataclass(frozen=True, slots=True)
-class SweepDue:
-    """Look at every source of the project: a timer, or an event that names no interface."""
+class ServersDeleted:
+    """Servers are said to be deleted, and with them interfaces that the event does not name."""
 
-    origin: Origin
-    reason: str
+    metadata: EventMetadata
+    server_ids: tuple[str, ...]
+    """Distinct, in lower case, at least one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetDeleted:
     """A load balancer that may be the target of sessions is said to be deleted."""
 
-    origin: Origin
+    metadata: EventMetadata
     target_id: str
+    """In lower case."""
 
 
 @dataclass(frozen=True, slots=True)
-class NothingForUs:
-    """A well-formed event that asks for nothing: `ignored`, or `not_yet` for a request that is under way."""
+class SweepRequested:
+    """Look at every source of the project: a timer, or an event that names neither interface nor server."""
 
-    origin: Origin
-    outcome: Literal["ignored", "not_yet"]
+    metadata: EventMetadata
+    reason: str
+    by: Literal["timer", "server"] = "timer"
+    """What asked: a timer or a person, or the deletion of a server or an interface that is not named."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequested:
+    """Try every read with the function's own credentials, and change nothing."""
+
+    metadata: EventMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A well-formed event that asks for nothing now."""
+
+    metadata: EventMetadata
     reason: str
     """In words, one line, without values of the payload beyond the names of operations."""
-
-
-Event: TypeAlias = InterfacesDeleted | SweepDue | TargetDeleted | NothingForUs
-
-
-# --- time --------------------------------------------------------------------------------------------
+    pending: bool = False
+    """Whether it tells of a request that is not yet completed; its result follows in another event."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline:
-    """The one budget of time of a delivery. Everything that waits is given what is left of it."""
+class Unreadable:
+    """One of several parts of a delivery that cannot be read: a 400 of its own."""
 
-    at: float
-    """On the same monotonic clock as `clock`, seconds. Finite: whoever has no deadline takes a day."""
-    clock: Callable[[], float]
+    metadata: EventMetadata
+    error: BadEvent = field(compare=False)
 
-    @classmethod
-    def within(cls, seconds: float, clock: Callable[[], float]) -> Deadline:
-        """Return the deadline `seconds` from now."""
-        return cls(clock() + seconds, clock)
 
-    def remaining(self) -> float:
-        """Return the seconds left, never negative."""
-        return max(0.0, self.at - self.clock())
-
-    def require(self, what: str) -> float:
-        """Return the seconds left; raise DeadlineExceeded, naming what was not started, when none are.
-
-        Where the clock says that time has come to its end, it is Interrupted that is raised.
-        """
-        left = self.remaining()
-        if left <= 0:
-            if self.clock() == inf:
-                raise Interrupted(f"interrupted before {what}")
-            raise DeadlineExceeded(f"no time left for: {what}")
-        return left
+Event: TypeAlias = (
+    InterfacesDeleted | ServersDeleted | TargetDeleted | SweepRequested | CheckRequested | Ignored | Unreadable
+)

@@ -1,81 +1,110 @@
-"""The report: what the function did with a delivery. `schemas/report.json` describes its JSON."""
+"""The report: what the function did with a delivery. `schemas/report.json` describes its JSON.
+
+A report holds what happened; its outcome, reason, error and status follow from that and are never set.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from handler.errors import UnmirrorError
+from handler.model import UnreadableSession
 
 Outcome: TypeAlias = Literal[
-    "detached",
-    "planned",
-    "nothing_to_do",
     "ignored",
-    "not_yet",
-    "still_exists",
+    "nothing_to_do",
+    "checked",
+    "pending",
+    "planned",
+    "detached",
     "stopped",
+    "still_exists",
     "partial",
     "failed",
 ]
+"""What became of a delivery, from the most harmless to the gravest."""
 
-DONE: frozenset[Outcome] = frozenset({"detached", "planned", "stopped"})
-"""Outcomes with something to tell: a CloudEvent sender gets the report for these."""
-IDLE: frozenset[Outcome] = frozenset({"nothing_to_do", "ignored", "not_yet"})
+SEVERITY: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(Outcome.__args__)}  # type: ignore[attr-defined]
+
+NO_OP: frozenset[Outcome] = frozenset({"ignored", "nothing_to_do", "pending"})
 """Outcomes of a delivery that asked for nothing, or for what already was so."""
 
-_GRAVITY: tuple[Outcome, ...] = (
-    *("ignored", "nothing_to_do", "not_yet", "planned", "detached"),
-    *("stopped", "still_exists", "partial", "failed"),
-)
+By: TypeAlias = Literal["event", "server", "timer"]
+"""What led to a detachment: an event that names the interface, one that names its server, or a sweep on its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Detachment:
+class Detachment(NamedTuple):
     """Interfaces that left one session together, or were to."""
 
     session_id: str
     session_name: str
     interface_ids: tuple[str, ...]
-    status: Literal["detached", "already_absent", "planned", "failed"]
-    """`already_absent`: the session, or the interface in it, was gone before we asked. A success."""
+    status: Literal["detached", "already_absent", "planned", "failed", "not_tried"]
+    """`already_absent`: the session, or the interface in it, was gone before the call. A success.
+    `not_tried`: time was up, or somebody said stop, before the call."""
     request_ids: tuple[str, ...] = ()
     sources_before: tuple[str, ...] | None = None
     sources_after: tuple[str, ...] | None = None
-    """As the API's own answer showed it; None when the session itself is gone or nothing was asked."""
+    """As the API's own answer showed it; None when the session itself is gone or no answer showed it."""
     error: UnmirrorError | None = None
+    coalesced: bool = False
+    """Whether another delivery named the interface first: it counts the detachment, this one tells it too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class SessionName(NamedTuple):
+    """A session as people find it again: names are not unique."""
+
+    session_id: str
+    session_name: str
+
+
+class Kept(NamedTuple):
     """An interface that was not detached, and why."""
 
     interface_id: str
-    why: Literal["not_mirrored", "still_exists", "unconfirmed", "protected", "put_back"]
-    """`put_back`: gone, and put into the session again each time that we took it out; we no longer do."""
-    session_ids: tuple[str, ...] = ()
+    reason: Literal["not_mirrored", "still_exists", "undecided", "protected"]
+    sessions: tuple[SessionName, ...] = ()
+    """Those that keep it."""
     request_id: str = ""
     """Of the answer that decided it."""
     error: UnmirrorError | None = None
-    session_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The look that a decision rests on, as a proof of what was and was not mirrored."""
+class Gone(NamedTuple):
+    """An interface that the VPC API confirmed gone, and the request id of the answer that did."""
 
+    interface_id: str
+    request_id: str
+
+
+class LostTarget(NamedTuple):
+    """A session whose target is gone, or is said to be: then it mirrors to nowhere until it is given another."""
+
+    session_id: str
+    session_name: str
+    target_id: str
+    confirmed: bool
+    """Whether the VPC API confirmed it; False for a load balancer, of which an event alone tells."""
+
+
+class SnapshotEvidence(NamedTuple):
+    """The snapshot that a decision rests on, as a proof of what was and was not mirrored."""
+
+    time: datetime
+    """A moment of the cloud's clock, UTC, that nothing in the snapshot is older than."""
     request_ids: tuple[str, ...]
     """Of the pages of sessions."""
     age: float
-    """Seconds since it began, when it was decided upon."""
-    reused: bool
-    """It began before the delivery arrived: for another, or for an earlier one."""
+    """Seconds since the listing began, when it was decided upon."""
+    predates_delivery: bool
+    """Whether the listing began before the delivery arrived: for another, or for an earlier one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """The event that led to detachments, as far as it says. Its texts are short and printable."""
 
     operation: str | None
@@ -85,115 +114,93 @@ class Cause:
     """From the deletion until all was detached; None for a sweep, which finds what was deleted at any time."""
 
 
-@dataclass(frozen=True, slots=True)
-class LostTarget:
-    """A session whose target is gone: it mirrors to nowhere. Reported, never touched."""
-
-    session_id: str
-    session_name: str
-    target_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """A gone interface that somebody put back into a session after we had removed it."""
-
-    session_id: str
-    interface_id: str
-    removals: int
-    """Ours before this one, as far as this process remembers."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionCount:
-    """How many sessions, and which: the first hundred by id."""
-
-    count: int
-    session_ids: tuple[str, ...]
-
-    @classmethod
-    def of(cls, session_ids: Iterable[str]) -> SessionCount:
-        """Count distinct sessions."""
-        distinct = sorted(set(session_ids))
-        return cls(len(distinct), tuple(distinct[:100]))
-
-
-@dataclass(frozen=True, slots=True)
-class SweepFigures:
-    """What a sweep saw and did, counted. In a dry run what it would do."""
+class SweepFigures(NamedTuple):
+    """What a sweep saw and did, counted."""
 
     sessions: int
-    """All of the project, of any source type."""
+    """All of the project that can be read, of any source type."""
     sources: int
     """Distinct interfaces that are a source of a session."""
     listed: int
-    """Sources that the lists showed: they exist."""
-    hidden: int
-    """Sources that the lists do not show and that exist all the same: the lists show less than there is."""
+    """Sources that the list of interfaces showed: they exist."""
+    unlisted: int
+    """Sources that the list does not show and that exist all the same: it shows less than there is."""
     gone: int
     """Sources that the API confirmed gone."""
-    detached: int
-    """Distinct interfaces that left a session by this sweep."""
+    undecided: int
+    """Sources of which nothing could be learned: all others are listed, unlisted or gone."""
     protected: int
     """Gone sources that a protected session keeps; `kept` names them."""
-    unknown: int
-    """Sources of which nothing could be learned: all others are listed, hidden or gone. `kept` names the first hundred
-    that were asked for, and says why."""
-    found_by_sweep: int
-    """Of the detached, those that no event of this process had named: events that were lost or are late."""
+    detached: int
+    """Distinct interfaces that left a session by this sweep."""
+    would_detach: int
+    """The same of a dry run, and of what `stop` kept from being done."""
     places_freed: int
     """Places in sessions: an interface may have had several."""
-    emptied: SessionCount
-    """Enabled, and left mirroring nothing by this sweep."""
-    near_quota: SessionCount
-    """With nine or more sources left, where ten is the default quota."""
-    orphaned: int
-    """Sessions whose target interface is gone; `lost_targets` names them."""
-    put_back: tuple[PutBack, ...]
-    pages: int
-    """Pages read of the list of all interfaces."""
-    batches: int
-    """Look-ups in the list by id."""
-    asked: int
-    """Interfaces asked for one by one."""
+    would_free: int
+    emptied: tuple[str, ...]
+    """Ids of enabled sessions that this sweep left, or a dry run would leave, mirroring nothing."""
     complete: bool
-    """Whether everything was looked at; False when time ran out, something failed or it was stopped."""
+    """Whether everything was looked at and decided."""
     stop: Literal["limit", "blind"] | None
-    """The safety limit that it met; a dry run shows its plan all the same over the `limit`."""
+    """The safety limit that kept it from changing anything."""
 
 
-@dataclass(frozen=True, slots=True)
+class CheckStep(NamedTuple):
+    """One thing that a check tried."""
+
+    step: str
+    status: Literal["ok", "warning", "failed", "skipped"]
+    detail: str
+    """What was found, one line."""
+    fix: str = ""
+    """What to do, where something is to be done."""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """What became of one delivery, or of one part of it."""
 
     delivery_id: str
     envelope: str
-    outcome: Outcome
-    reason: str
-    """One line for people."""
     project_id: str | None = None
     dry_run: bool = False
+    by: By | None = None
+    ignored: str | None = None
+    """Why the event asks for nothing, in words; None when it asks for something."""
+    pending: bool = False
+    """With `ignored`: whether its result follows in another event."""
+    failure: UnmirrorError | None = None
+    """What kept the event as a whole from being worked on, or worked off."""
     detachments: tuple[Detachment, ...] = ()
     kept: tuple[Kept, ...] = ()
     lost_targets: tuple[LostTarget, ...] = ()
-    snapshot_time: datetime | None = None
-    """The moment of the cloud's clock that the decision rests on."""
-    gone_request_ids: Mapping[str, str] = field(default_factory=dict)
-    """For each interface confirmed gone, the request id of the answer that said so."""
-    api_calls: int = 0
-    seconds: float = 0.0
-    error: UnmirrorError | None = None
-    """The worst of what went wrong, None when all went well; decides the status."""
+    unreadable_sessions: tuple[UnreadableSession, ...] = ()
+    gone: tuple[Gone, ...] = ()
+    snapshot: SnapshotEvidence | None = None
     sweep: SweepFigures | None = None
-    """None when the delivery asked for no sweep, or the sweep could not begin."""
-    parts: tuple[Report, ...] = ()
-    """The reports of a delivery that held several events, in its order."""
-    look: Look | None = None
+    """None when the event asked for no sweep, or the sweep could not begin."""
+    check: tuple[CheckStep, ...] | None = None
     cause: Cause | None = None
     """None where there was nothing to do."""
-    shared: bool = False
-    """Whether it was another delivery's sweep that did all this, and was fresh enough for this one."""
-    _json: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    api_calls: int = 0
+    """HTTP calls of the batches and sweeps that this delivery took part in; they may have served others, too."""
+    seconds: float = 0.0
+    coalesced: bool = False
+    """Whether the sweep was begun for another delivery as well, which counts it."""
+    parts: tuple[Report, ...] = ()
+    """The reports of a delivery of several events or projects, in its order."""
+    part_kind: str = "events"
+
+    @cached_property
+    def error(self) -> UnmirrorError | None:
+        """The worst of what went wrong, by its status; None when all went well."""
+        if self.sweep is not None and self.sweep.stop:
+            return None  # sending again would meet the same limit
+        errors = [self.failure, *(each.error for each in self.detachments), *(each.error for each in self.kept)]
+        errors += [part.error for part in self.parts]
+        return max((each for each in errors if each is not None), key=lambda each: each.status, default=None)
 
     @property
     def status(self) -> int:
@@ -205,6 +212,49 @@ class Report:
         """Whether the same delivery, sent again, can end differently."""
         return self.error is not None and self.error.retry
 
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What became of the delivery, in one word."""
+        if self.parts:
+            return self._outcome_of_parts()
+        if self.ignored is not None:
+            return "pending" if self.pending else "ignored"
+        if self.sweep is not None and (self.sweep.stop == "blind" or (self.sweep.stop and not self.dry_run)):
+            return "stopped"
+        done = {each.status for each in self.detachments}
+        if self.error is not None:
+            if done & {"detached", "planned"}:
+                return "partial"
+            return "still_exists" if self._all_errors_are_of_the_living() else "failed"
+        if self.check is not None:
+            return "checked"
+        return "planned" if "planned" in done else "detached" if "detached" in done else "nothing_to_do"
+
+    def _outcome_of_parts(self) -> Outcome:
+        worst = max(self.parts, key=_severity)
+        done = any(part.outcome in ("detached", "planned", "partial") for part in self.parts)
+        return "partial" if worst.error and done else worst.outcome
+
+    def _all_errors_are_of_the_living(self) -> bool:
+        failed = self.failure is not None or any(each.error for each in self.detachments)
+        return not failed and all(each.reason == "still_exists" for each in self.kept if each.error)
+
+    @cached_property
+    def reason(self) -> str:
+        """One line for people."""
+        if self.parts:
+            return f"{len(self.parts)} {self.part_kind}, at worst: {max(self.parts, key=_severity).reason}"
+        if self.ignored is not None:
+            return self.ignored
+        if self.check is not None:
+            return _checked(self.check)
+        if self.outcome == "stopped" and self.sweep is not None:
+            return _STOPPED[self.sweep.stop or "limit"].format(gone=self.sweep.gone, sources=self.sweep.sources)
+        clauses = [*_done(self), *_undone(self)]
+        if self.failure is not None:
+            clauses.append(str(self.failure))
+        return "; ".join(clauses) or "no session lists a deleted interface"
+
     def leaves(self) -> Iterator[Report]:
         """Yield the reports of single events and single projects: of this delivery, or of its parts."""
         if not self.parts:
@@ -212,67 +262,75 @@ class Report:
         for part in self.parts:
             yield from part.leaves()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as `schemas/report.json` describes it. It is made once and shared: do not change it."""
-        if not self._json:
-            self._json.update(self._made())
-        return self._json
-
-    def _made(self) -> dict[str, Any]:
-        return {
-            "delivery_id": self.delivery_id,
-            "envelope": self.envelope,
-            "project_id": self.project_id,
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "dry_run": self.dry_run,
-            "detachments": [_detachment(detachment) for detachment in self.detachments],
-            "kept": [_kept(kept) for kept in self.kept],
-            "lost_targets": [
-                {
-                    "session_id": lost.session_id,
-                    "session_name": lost.session_name,
-                    "target_id": lost.target_id,
-                }
-                for lost in self.lost_targets
-            ],
-            "snapshot_time": rfc3339(self.snapshot_time),
-            "gone": [{"interface_id": id_, "request_id": by} for id_, by in self.gone_request_ids.items()],
-            "api_calls": self.api_calls,
-            "seconds": round(self.seconds, 3),
-            "retry": self.retry,
-            "error": _problem(self.error),
-            "sweep": _figures(self.sweep) if self.sweep else None,
-            "parts": [part.to_json() for part in self.parts],
-            "look": _look(self.look) if self.look else None,
-            "cause": _cause(self.cause) if self.cause else None,
-            "shared": self.shared,
-        }
+    @cached_property
+    def as_json(self) -> dict[str, Any]:
+        """The report as `schemas/report.json` describes it. It is made once and shared: do not change it."""
+        return {name: _encode(getattr(self, name)) for name in _MEMBERS}
 
 
-def gather(delivery_id: str, envelope: str, parts: Iterable[Report], what: str = "events") -> Report:
-    """Return the report of a delivery that held several events: the worst outcome, each part as it was."""
-    parts = tuple(parts)
-    worst = max(parts, key=lambda part: (part.status, _GRAVITY.index(part.outcome)))
-    projects = {part.project_id for part in parts}
-    some_done = any(part.outcome in DONE for part in parts)
-    return Report(
-        delivery_id=delivery_id,
-        envelope=envelope,
-        outcome="partial" if worst.error and some_done else worst.outcome,
-        reason=f"{len(parts)} {what}, at worst: {worst.reason}",
-        project_id=projects.pop() if len(projects) == 1 else None,
-        dry_run=worst.dry_run,
-        api_calls=sum(part.api_calls for part in parts),
-        error=worst.error,
-        parts=parts,
-    )
+_MEMBERS = (
+    *("delivery_id", "envelope", "project_id", "outcome", "reason", "dry_run", "by", "detachments", "kept"),
+    *("lost_targets", "unreadable_sessions", "gone", "snapshot", "cause", "sweep", "check", "api_calls", "seconds"),
+    *("coalesced", "retry", "error", "parts"),
+)
+
+
+def _severity(report: Report) -> tuple[int, int]:
+    return report.status, SEVERITY[report.outcome]
+
+
+def distinct(interface_ids: Iterable[str]) -> int:
+    """Count distinct ids."""
+    return len(set(interface_ids))
+
+
+def _done(report: Report) -> Iterator[str]:
+    for status, words in (("planned", "dry run: would detach"), ("detached", "detached")):
+        done = [each for each in report.detachments if each.status == status]
+        if done:
+            interfaces = distinct(id_ for each in done for id_ in each.interface_ids)
+            sessions = len({each.session_id for each in done})
+            yield f"{words} {interfaces} deleted interface(s) from {sessions} session(s)"
+    if report.sweep is not None and report.sweep.stop == "limit":
+        yield "this is more than UNMIRROR_SWEEP_LIMIT: without the dry run nothing would be changed"
+
+
+def _undone(report: Report) -> Iterator[str]:
+    for reason, words in _KEPT_WORDS.items():
+        kept = [each for each in report.kept if each.reason == reason]
+        if kept:
+            yield f"{len(kept)} interface(s) {words}"
+    for status, words in (("failed", "failed"), ("not_tried", "not tried")):
+        count = sum(each.status == status for each in report.detachments)
+        if count:
+            yield f"{count} removal(s) {words}"
+    if report.sweep is not None and report.sweep.undecided:
+        yield f"{report.sweep.undecided} source(s) undecided"
+
+
+_KEPT_WORDS = {
+    "still_exists": "said to be deleted still exist",
+    "undecided": "could not be decided",
+    "protected": "stay in protected sessions",
+}
+
+_STOPPED = {
+    "limit": "stopped and changed nothing: {gone} of {sources} sources are gone, which is over UNMIRROR_SWEEP_LIMIT; "
+    "see them with `unmirror sweep --dry-run`, allow them with `unmirror sweep --limit`",
+    "blind": "stopped and changed nothing: no interface at all can be seen in a project with {sources} sources; check "
+    "that the credentials may read its ports (vpc:ports:get); if they are deleted, name them: `unmirror detach ID...`",
+}
+
+
+def _checked(steps: tuple[CheckStep, ...]) -> str:
+    failed = [each.step for each in steps if each.status == "failed"]
+    return f"to be fixed: {', '.join(failed)}" if failed else "everything that a deletion needs works here"
 
 
 def problem(error: UnmirrorError) -> dict[str, Any]:
     """Return the RFC 9457 problem details of an error: one line, no value of any payload."""
     details = {
-        "type": f"https://unmirror.io/problems/{error.slug}",
+        "type": f"urn:unmirror:problem:{error.slug}",
         "title": error.title,
         "status": error.status,
         "detail": str(error),
@@ -287,67 +345,24 @@ def problem(error: UnmirrorError) -> dict[str, Any]:
 
 def rfc3339(moment: datetime | None) -> str | None:
     """Return the moment in UTC as RFC 3339 with a Z, or None."""
-    if moment is None:
-        return None
-    if moment.tzinfo is not timezone.utc:
-        moment = moment.astimezone(timezone.utc)
-    return f"{moment.isoformat()[:-6]}Z"  # without its +00:00
+    return None if moment is None else f"{moment.astimezone(UTC).isoformat()[:-6]}Z"  # without its +00:00
 
 
-def _problem(error: UnmirrorError | None) -> dict[str, Any] | None:
-    return problem(error) if error else None
-
-
-def _detachment(detachment: Detachment) -> dict[str, Any]:
-    return {
-        "session_id": detachment.session_id,
-        "session_name": detachment.session_name,
-        "interface_ids": list(detachment.interface_ids),
-        "status": detachment.status,
-        "request_ids": list(detachment.request_ids),
-        "sources_before": _ids(detachment.sources_before),
-        "sources_after": _ids(detachment.sources_after),
-        "error": _problem(detachment.error),
-    }
-
-
-def _ids(ids: tuple[str, ...] | None) -> list[str] | None:
-    return None if ids is None else list(ids)
-
-
-def _look(look: Look) -> dict[str, Any]:
-    return {"request_ids": list(look.request_ids), "age": round(look.age, 3), "reused": look.reused}
-
-
-def _cause(cause: Cause) -> dict[str, Any]:
-    seconds = None if cause.seconds is None else round(cause.seconds, 3)
-    return {
-        "operation": cause.operation,
-        "actor": cause.actor,
-        "time": rfc3339(cause.time),
-        "seconds": seconds,
-    }
-
-
-def _kept(kept: Kept) -> dict[str, Any]:
-    return {
-        "interface_id": kept.interface_id,
-        "why": kept.why,
-        "session_ids": list(kept.session_ids),
-        "session_names": list(kept.session_names),
-        "request_id": kept.request_id,
-        "error": _problem(kept.error),
-    }
-
-
-def _figures(figures: SweepFigures) -> dict[str, Any]:
-    return {
-        **asdict(figures),
-        "emptied": _session_count(figures.emptied),
-        "near_quota": _session_count(figures.near_quota),
-        "put_back": [asdict(each) for each in figures.put_back],
-    }
-
-
-def _session_count(sessions: SessionCount) -> dict[str, Any]:
-    return {"count": sessions.count, "session_ids": list(sessions.session_ids)}
+def _encode(value: Any) -> Any:
+    """Return a value of a report as JSON has it: the one encoder for all of them."""
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float():
+            return round(value, 3)
+        case tuple() if hasattr(value, "_fields"):
+            return {name: _encode(each) for name, each in zip(value._fields, value, strict=True)}
+        case tuple():
+            return [_encode(each) for each in value]
+        case datetime():
+            return rfc3339(value)
+        case UnmirrorError():
+            return problem(value)
+        case Report():
+            return value.as_json
+    raise TypeError(f"a report holds no {type(value).__name__}")

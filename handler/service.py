@@ -1,212 +1,406 @@
-"""One delivery in, one report out. The only place where the parts are wired."""
+"""One payload in, one report out. The composition root: the only place where the parts are wired."""
 
 from __future__ import annotations
 
+import logging
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from math import inf
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil, inf
+from typing import NamedTuple
 
 from handler import events
-from handler.bulkhead import Places
-from handler.errors import Busy, NotAllowed, NotConfigured, UnmirrorError
-from handler.events import Reading
-from handler.mirror.abreast import each
-from handler.mirror.detach import Detach, Protected
-from handler.mirror.removal import Removals
-from handler.mirror.snapshot import Looks
-from handler.mirror.sweep import Sweep
-from handler.mirror.verification import Verifications
-from handler.model import Deadline, Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
-from handler.observability import instrumentation as signals
-from handler.observability import logs as telemetry
-from handler.observability.instrumentation import Listener, Signals
-from handler.observability.logs import Trace
-from handler.report import IDLE, Cause, Outcome, Report, gather
+from handler.bulkhead import Bulkhead
+from handler.check import run_check
+from handler.deadline import Cancellation, Clock, Deadline, Instant
+from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, UnmirrorError
+from handler.mirror.detach import Rules, Task
+from handler.mirror.plan import Protection
+from handler.mirror.port import MirrorApi
+from handler.mirror.results import of_parts
+from handler.mirror.retry import Submission, work_off
+from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepLimits, SweepTask
+from handler.mirror.worker import WorkerConfig, Workers, call_within
+from handler.model import (
+    ApiCall,
+    CheckRequested,
+    Event,
+    EventMetadata,
+    Ignored,
+    InterfacesDeleted,
+    ServersDeleted,
+    SweepRequested,
+    TargetDeleted,
+    Unreadable,
+)
+from handler.observability import logs
+from handler.observability import settings as observability_settings
+from handler.observability.instrumentation import Instrumentation
+from handler.observability.trace_context import TraceContext, set_trace
+from handler.report import NO_OP, By, Cause, CheckStep, Report
 from handler.settings import Settings
-from handler.vpc.client import Call, ProjectApi, VpcClient
-from handler.vpc.credentials import AccessKey, Credentials
+from handler.vpc.client import VpcClient
+from handler.vpc.credentials import AccessKey, CredentialChain
 
-MOST_TEXT = 64
-"""Characters of a text of an event that are repeated in a report."""
-
-
-def utc_now() -> datetime:
-    """Return the wall clock's time, UTC."""
-    return datetime.now(timezone.utc)
+MAX_TEXT = 64
+"""Characters of a text of an event that are repeated in a report: a session's name may have as many."""
+MAX_SWEPT_PROJECTS = 4
+"""Projects that one delivery sweeps at a time: each has a share of its time, and a rate limit of its own."""
 
 
-@dataclass(frozen=True, slots=True)
+class _Delivery(NamedTuple):
+    """What all events of one delivery share."""
+
+    arrived: Instant
+    deadline: Deadline
+    key: AccessKey | None
+    trace: TraceContext | None
+    progress: Progress
+
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    """One event in one project, and what has come of it so far."""
+
+    event: Event
+    project_id: str | None = None
+    failure: UnmirrorError | None = None
+    """What kept the event from being worked on."""
+    submission: Submission | None = None
+    sweep: SweepTask | None = None
+    coalesced: bool = False
+    """Whether another event of the delivery counts the sweep."""
+    check: tuple[CheckStep, ...] | None = None
+
+
 class Service:
-    """Everything that deliveries share in a process."""
+    """Everything that the deliveries of a process share."""
 
-    settings: Settings
-    detach: Detach
-    sweep: Sweep
-    client: VpcClient | None
-    """None while no endpoint is configured; what needs no call works all the same."""
-    clock: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = utc_now
-    signals: Signals = field(default_factory=Signals)
-    """What hears of deliveries."""
-    places: Places = field(default_factory=lambda: Places(inf, frozenset()))
+    def __init__(
+        self,
+        settings: Settings,
+        client: VpcClient | None,
+        *,
+        clock: Clock,
+        jitter: Callable[[], float],
+        threads: float,
+        cancellation: Cancellation,
+        observed_by: Instrumentation,
+    ) -> None:
+        """Wire the parts; `client` is None while no endpoint is configured: what needs no call works all the same."""
+        self.settings, self.client, self.clock, self.cancellation = settings, client, clock, cancellation
+        self.instrumentation = observed_by
+        self._jitter = jitter
+        self._bulkhead = Bulkhead(threads, len(settings.projects))
+        self._workers = Workers(
+            WorkerConfig(
+                observer=_Observer(observed_by),
+                clock=clock,
+                rules=Rules(Protection(settings.protect), settings.dry_run),
+                limits=SweepLimits(settings.sweep_limit.allows),
+                max_age=settings.snapshot_max_age,
+            )
+        )
 
     @classmethod
     def from_env(
         cls,
         environ: Mapping[str, str],
         *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        draw: Callable[[], float] = random.random,
+        clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
         threads: float = inf,
+        cancellation: Cancellation | None = None,
     ) -> Service:
         """Wire the service from settings; raise NotConfigured that names every wrong one. Calls nothing.
 
-        `threads`: how many deliveries there can be at a time, which projects have to share.
+        `jitter` gives numbers from 0 to 1; `threads` is how many deliveries there can be at a time.
         """
         settings = Settings.from_env(environ)
-        looks = Looks(settings.snapshot_max_age, clock)
-        detach = Detach(
-            looks=looks,
-            verifications=Verifications(clock),
-            removals=Removals(looks.learn),
-            clock=clock,
-            pause=sleep,
-            protect=Protected(settings.protect),
-            dry_run=settings.dry_run,
-        )
+        cancellation = cancellation or Cancellation()
+        clock = clock or Clock(sleep=cancellation.sleep)
         client = None
         if settings.endpoint:
-            client = VpcClient(
-                settings.endpoint, Credentials.from_env(environ), environ=environ, clock=clock, sleep=sleep, draw=draw
-            )
-        sweep = Sweep(detach, settings.sweep_limit.allows)
-        places = Places(threads, settings.projects)
-        return cls(settings, detach, sweep, client, clock, signals=signals.from_env(environ), places=places)
+            credentials = CredentialChain.from_env(environ, clock=clock)
+            client = VpcClient(settings.endpoint, credentials, environ=environ, clock=clock, jitter=jitter)
+        return cls(
+            settings,
+            client,
+            clock=clock,
+            jitter=jitter,
+            threads=threads,
+            cancellation=cancellation,
+            observed_by=observability_settings.from_env(environ),
+        )
 
-    def handle(
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What has to be set before an event can be acted on, in words."""
+        return self.settings.missing
+
+    def deadline(self, seconds: float = inf) -> Deadline:
+        """Return the time budget of a delivery that arrives now: UNMIRROR_DEADLINE, or less."""
+        return Deadline.within(min(self.settings.deadline, seconds), self.clock.monotonic, self.cancellation)
+
+    def deliver(
         self,
         payload: object,
         *,
-        credentials: AccessKey | None = None,
-        seconds: float = inf,
+        deadline: Deadline,
+        key: AccessKey | None = None,
+        trace: TraceContext | None = None,
+        progress: Progress | None = None,
     ) -> Report:
-        """Do what the payload asks for and report it.
+        """Do what the payload asks for and report it. Raises what failed for the delivery as a whole.
 
-        Raises BadEvent for a payload that cannot be read; every other trouble is in the report. `credentials`
-        are those that the platform gave with this delivery, `seconds` the time that it has left for it.
+        `key` is what the platform gave with the delivery, `trace` its sender's span. A report with an error holds
+        what was done all the same; 503 with nothing done comes as a report, too, as the sender is to come again.
         """
-        arrived = self.clock()
-        deadline = Deadline(arrived + min(self.settings.deadline, seconds), self.clock)
-        with self.signals.delivery(telemetry.trace() or Trace.of_event(payload)) as listener:
-            telemetry.follow(listener.trace)
-            delivery = _Delivery(arrived, deadline, credentials, listener)
-            listener.read(reading := events.read(payload))
-            try:
-                with self._place(reading.events, deadline):
-                    report = self._work(reading, delivery)
-            except Busy as error:
-                report = self._failed(reading.events[0].origin, error)
-            report = replace(report, envelope=reading.envelope, seconds=self.clock() - arrived)
-            listener.ended(report)
+        arrived = self.clock.instant()
+        with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as observer:
+            set_trace(observer.trace)
+            parsed = events.parse(payload)
+            delivery = _Delivery(arrived, deadline, key, observer.trace, progress or _no_progress)
+            parts = self._work_off(parsed.events, delivery)
+            report = parts[0] if len(parts) == 1 else _of_parts(parsed.id, parts)
+            report = replace(report, envelope=parsed.envelope, seconds=self.clock.age(arrived))
+            if report.failure is not None and report.status != 503 and not report.detachments:
+                raise report.failure
+            observer.on_finished(report)
         return report
 
-    def _place(self, events: Sequence[Event], deadline: Deadline) -> AbstractContextManager[None]:
-        """Hold a place for the project of the first event that is to be acted on."""
-        for event in events:
-            if not isinstance(event, NothingForUs) and (project := event.origin.project_id or self.settings.project_id):
-                return self.places.taken(project, deadline)
-        return nullcontext()
+    # --- steps ---------------------------------------------------------------------------------------
 
-    def _work(self, reading: Reading, delivery: _Delivery) -> Report:
-        if len(reading.events) == 1:
-            return self._handle(reading.events[0], delivery)
-        parts = each(lambda event: self._handle(event, delivery), reading.events)
-        return gather(reading.id, reading.envelope, parts)
+    def _work_off(self, all_events: Sequence[Event], delivery: _Delivery) -> list[Report]:
+        """Return a report for each event, in their order."""
+        by_event = [self._in_projects(event) for event in all_events]
+        works = [work for of_event in by_event for work in of_event if work.project_id is not None]
+        with ExitStack() as slots:
+            works = self._hold_slots(works, slots, delivery.deadline)
+            self._detach(works, delivery)
+            self._sweep(works, delivery)
+            self._check(works, delivery)
+        reports = [[self._report(work, delivery) for work in of_event] for of_event in by_event]
+        return [
+            each[0] if len(each) == 1 else _of_parts(each[0].delivery_id, each, kind="projects") for each in reports
+        ]
 
-    def _handle(self, event: Event, delivery: _Delivery) -> Report:
-        origin = event.origin
-        if isinstance(event, SweepDue) and origin.project_id is None and len(self.settings.projects) > 1:
-            # one after another: each gets the pace that the API allows, and what fails in one stops no other
-            projects = self.sweep.in_turn(self.settings.projects)
-            sweeps = (replace(event, origin=replace(origin, project_id=project_id)) for project_id in projects)
-            parts = [self._handle(one, delivery) for one in sweeps]
-            return gather(origin.id, origin.envelope, parts, what="projects")
-        api: ProjectApi | None = None
+    def _in_projects(self, event: Event) -> list[_Work]:
+        """Return the event for each project that it is about; without one where there is nothing to do in any."""
+        if isinstance(event, Ignored):
+            return [_Work(event)]
+        if isinstance(event, Unreadable):
+            return [_Work(event, failure=event.error)]
         try:
-            if isinstance(event, NothingForUs):
-                return _report(origin, event.outcome, event.reason)
-            api = self.api(self.project_of(origin), delivery.deadline, delivery.credentials, delivery.listener.called)
-            report = self._act(event, api, delivery.arrived)
+            if isinstance(event, SweepRequested) and event.metadata.project_id is None:
+                return [_Work(event, project_id) for project_id in sorted(self._allowed_projects(event.metadata))]
+            return [_Work(event, self._project_of(event.metadata))]
         except UnmirrorError as error:
-            report = replace(self._failed(origin, error), project_id=api.project_id if api else None)
-        if report.detachments or report.outcome not in IDLE:
-            report = replace(report, cause=self._cause(event))
-        return replace(report, api_calls=api.calls) if api and api.calls else report
+            return [_Work(event, failure=error)]
 
-    def _act(self, event: InterfacesDeleted | TargetDeleted | SweepDue, api: ProjectApi, arrived: float) -> Report:
-        match event:
-            case InterfacesDeleted():
-                return self.detach.interfaces(event, api, arrived)
-            case TargetDeleted():
-                return self.detach.target(event, api, arrived)
-            case SweepDue():
-                return self.sweep.project(event, api, arrived)
-
-    def project_of(self, origin: Origin) -> str:
-        """Return the project to act in; raise NotAllowed for one that is not ours, or for another region."""
+    def _allowed_projects(self, metadata: EventMetadata) -> frozenset[str]:
+        """Return the projects to act in; raise NotConfigured where none is set, Forbidden for another region."""
         settings = self.settings
         if settings.missing:
             raise NotConfigured("cannot act on any event before this is set: " + "; ".join(settings.missing))
-        if origin.region and settings.region and origin.region != settings.region:
-            raise NotAllowed("the event is about another region than UNMIRROR_REGION")
-        project_id = origin.project_id or settings.project_id
+        if metadata.region and settings.region and metadata.region != settings.region:
+            raise Forbidden("the event is about another region than UNMIRROR_REGION")
+        return settings.projects
+
+    def _project_of(self, metadata: EventMetadata) -> str:
+        """Return the project to act in; raise Forbidden for one that is not ours."""
+        allowed, project_id = self._allowed_projects(metadata), metadata.project_id or self.settings.project_id
         if project_id is None:
             raise NotConfigured("the event names no project: set HUAWEICLOUD_SDK_PROJECT_ID")
-        if project_id not in settings.projects:
-            raise NotAllowed("the event's project is not among UNMIRROR_PROJECTS")
+        if project_id not in allowed:
+            raise Forbidden(
+                "the event's project is not among UNMIRROR_PROJECTS, the projects that this function may act in"
+            )
         return project_id
 
-    def _failed(self, origin: Origin, error: UnmirrorError) -> Report:
-        return replace(_report(origin, "failed", str(error)), error=error, dry_run=self.settings.dry_run)
+    def _hold_slots(self, works: Sequence[_Work], slots: ExitStack, deadline: Deadline) -> list[_Work]:
+        """Hold a slot of each project; return the works whose project has one."""
+        for project_id in dict.fromkeys(work.project_id for work in works):
+            try:
+                slots.enter_context(self._bulkhead.slot(str(project_id), deadline))
+            except UnmirrorError as error:
+                for work in works:
+                    work.failure = error if work.project_id == project_id else work.failure
+        return [work for work in works if work.failure is None]
+
+    def _detach(self, works: Sequence[_Work], delivery: _Delivery) -> None:
+        """Hand the ids that events name to the workers of their projects."""
+        for work in works:
+            time, add = work.event.metadata.time, partial(self._add, str(work.project_id), delivery.key)
+            match work.event:
+                case InterfacesDeleted():
+                    work.submission = Submission(add, "interfaces", work.event.interface_ids, time)
+                case ServersDeleted():
+                    work.submission = Submission(add, "servers", work.event.server_ids, time)
+                case TargetDeleted():
+                    work.submission = Submission(add, "target", (work.event.target_id,), time)
+        work_off(
+            [work.submission for work in works if work.submission],
+            arrived=delivery.arrived.monotonic,
+            deadline=delivery.deadline,
+            clock=self.clock,
+            jitter=self._jitter,
+            trace=delivery.trace,
+        )
+
+    def _sweep(self, works: Sequence[_Work], delivery: _Delivery) -> None:
+        """Sweep once in each project for what asks for it, and for servers with no interface left to be named."""
+        by_project: dict[str, list[_Work]] = {}
+        for work in filter(_wants_sweep, works):
+            by_project.setdefault(str(work.project_id), []).append(work)
+        projects = list(by_project)
+        for start in range(0, len(projects), MAX_SWEPT_PROJECTS):
+            rounds = ceil((len(projects) - start) / MAX_SWEPT_PROJECTS)
+            share = delivery.deadline.sooner(delivery.deadline.remaining() / rounds)
+            waits = []
+            for project_id in projects[start : start + MAX_SWEPT_PROJECTS]:
+                sharing = by_project[project_id]
+                task = SweepTask(
+                    by="timer" if any(_by(work.event) == "timer" for work in sharing) else "server",
+                    arrived=delivery.arrived.monotonic,
+                    deadline=share,
+                    trace=delivery.trace,
+                    progress=delivery.progress,
+                )
+                for order, work in enumerate(sharing):
+                    work.sweep, work.coalesced = task, order > 0
+                waits.append(self._add(project_id, delivery.key, task))
+            for wait in waits:
+                wait()
+
+    def _check(self, works: Sequence[_Work], delivery: _Delivery) -> None:
+        for work in works:
+            if isinstance(work.event, CheckRequested):
+                run = partial(run_check, self.settings, self.client, work.project_id, delivery.key)
+                work.check = call_within(delivery.deadline, "a check", run)
+
+    def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
+        """Put a task into the queue of its worker; return what waits for it."""
+        client = self.client
+        if client is None:
+            raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
+
+        def connect(on_call: Callable[[ApiCall], None], attempts: int) -> MirrorApi:
+            return client.api(project_id, key, on_call=on_call, attempts=attempts)
+
+        return self._workers.add(project_id, client.identity(key), connect, task)
+
+    # --- reports -------------------------------------------------------------------------------------
+
+    def _report(self, work: _Work, delivery: _Delivery) -> Report:
+        """Return what became of one event in one project."""
+        event, metadata = work.event, work.event.metadata
+        report = Report(
+            metadata.id, metadata.envelope, work.project_id, self.settings.dry_run, _by(event), failure=work.failure
+        )
+        if isinstance(event, Ignored):
+            return replace(report, ignored=event.reason, pending=event.pending)
+        if work.check is not None:
+            report = replace(report, check=work.check)
+        if work.submission is not None:
+            report = _with_submission(report, work.submission)
+        if work.sweep is not None:
+            report = _with_sweep(report, work.sweep, coalesced=work.coalesced or work.sweep.coalesced)
+        if report.detachments or report.outcome not in NO_OP:
+            report = replace(report, cause=self._cause(event))
+        return report
 
     def _cause(self, event: Event) -> Cause:
-        origin, seconds = event.origin, None
-        if isinstance(event, InterfacesDeleted) and origin.time:
-            seconds = max(0.0, (self.now() - origin.time).total_seconds())
-        return Cause(origin.operation, _short(origin.actor), origin.time, seconds)
-
-    def api(
-        self,
-        project_id: str,
-        deadline: Deadline,
-        credentials: AccessKey | None = None,
-        tell: Callable[[Call], None] = lambda _: None,
-    ) -> ProjectApi:
-        """Return the VPC API for one project and one delivery; `tell` hears of each call that has ended."""
-        if self.client is None:
-            raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
-        return self.client.project(project_id, deadline, credentials, tell)
+        metadata, seconds = event.metadata, None
+        if isinstance(event, InterfacesDeleted) and metadata.time:
+            seconds = max(0.0, (self.clock.now() - metadata.time).total_seconds())
+        return Cause(metadata.operation, _printable(metadata.actor), metadata.time, seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """What all events of one delivery share."""
+class _Observer:
+    """Hears of the workers' calls and accidents, for metrics and log lines."""
 
-    arrived: float
-    deadline: Deadline
-    credentials: AccessKey | None
-    listener: Listener
+    def __init__(self, observed_by: Instrumentation) -> None:
+        self._instrumentation = observed_by
+
+    def on_call(self, call: ApiCall, traces: Sequence[object]) -> None:
+        self._instrumentation.on_call(call, [each for each in traces if isinstance(each, TraceContext)])
+
+    def on_abandoned(self, project_id: str) -> None:
+        self._instrumentation.on_abandoned(project_id)
+        message = "a batch was abandoned with calls under way: the VPC API or the way to it hangs"
+        logs.log_event(logging.ERROR, "batch.abandoned", message, project_id=project_id)
+
+    def on_unhandled(self, error: BaseException) -> UnmirrorError:
+        return logs.log_unhandled(error)
 
 
-def _short(text: str | None) -> str | None:
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _by(event: Event) -> By | None:
+    match event:
+        case InterfacesDeleted() | TargetDeleted():
+            return "event"
+        case ServersDeleted():
+            return "server"
+        case SweepRequested():
+            return event.by
+        case _:
+            return None
+
+
+def _wants_sweep(work: _Work) -> bool:
+    """Tell whether a sweep is to be made; after servers only once none of their interfaces is mirrored any more."""
+    if isinstance(work.event, ServersDeleted) and work.submission is not None:
+        return not any(part.errors(id_) for id_, part in work.submission.parts.items())
+    return isinstance(work.event, SweepRequested)
+
+
+def _with_submission(report: Report, submission: Submission) -> Report:
+    return replace(
+        report,
+        **of_parts(submission.parts),
+        unreadable_sessions=submission.unreadable,
+        snapshot=submission.evidence,
+        api_calls=sum(map(len, submission.calls)),
+    )
+
+
+def _with_sweep(report: Report, task: SweepTask, *, coalesced: bool) -> Report:
+    calls = report.api_calls + sum(map(len, task.calls))
+    swept = task.swept
+    if swept is None:
+        failure = task.failure or DeadlineExceeded(OUT_OF_TIME)
+        return replace(report, failure=failure, api_calls=calls, coalesced=coalesced)
+    members = of_parts(swept.parts)
+    return replace(
+        report,
+        **members | {"kept": (*members["kept"], *swept.undecided), "failure": swept.failure or members["failure"]},
+        unreadable_sessions=swept.unreadable,
+        snapshot=swept.evidence,
+        sweep=swept.figures,
+        api_calls=calls,
+        coalesced=coalesced,
+    )
+
+
+def _of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "events") -> Report:
+    projects = {part.project_id for part in parts}
+    return Report(
+        delivery_id,
+        parts[0].envelope,
+        projects.pop() if len(projects) == 1 else None,
+        parts[0].dry_run,
+        api_calls=sum(part.api_calls for part in parts),
+        parts=tuple(parts),
+        part_kind=kind,
+    )
+
+
+def _printable(text: str | None) -> str | None:
     """Return a text of an event fit for reports and logs: printable, and no longer than a name."""
-    return "".join(filter(str.isprintable, text))[:MOST_TEXT] or None if text else None
-
-
-def _report(origin: Origin, outcome: Outcome, reason: str) -> Report:
-    return Report(origin.id, origin.envelope, outcome, reason)
+    return "".join(filter(str.isprintable, text))[:MAX_TEXT] or None if text else None

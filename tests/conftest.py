@@ -7,24 +7,30 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
+import hypothesis
 import pytest
 
 from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant, seed
-from handler.emulator.server import Cloud, Emulator
-from tests.support.function import Function, settings_for
+from handler.emulator.server import Emulator
+from handler.emulator.state import Cloud
+from tests.support.function import AT_ONCE, MAIN, Function, NewFunction, settings_for
 
-NewFunction: TypeAlias = Callable[..., Function]
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))
+"""Of each property: few and always the same for everybody's run, more and new ones where they are asked for."""
 
-MAIN, AT_ONCE = "handler/main.py", "tests/support/at_once.py"
-"""Sources of the function; the second does not wait before it looks or tries again."""
-
-untraced = pytest.mark.no_cover
-"""For what goes the same ways very often: coverage would double its time, and sees each of them in other tests."""
-
+hypothesis.settings.register_profile(
+    "unmirror",
+    max_examples=EXAMPLES,
+    deadline=None,  # a verdict depends on no machine's speed
+    derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),  # too slow; a function's fixture is shared on purpose
+)
+hypothesis.settings.load_profile("unmirror")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
@@ -80,7 +86,7 @@ def emulator(cloud: Cloud) -> Iterator[Emulator]:
 
 @pytest.fixture
 def new_function(emulator: Emulator) -> NewFunction:
-    """Return a function that makes one for the tenant; settings by name, and an empty one is absent."""
+    """Return what makes a function for the tenant; settings by name, and an empty one is absent."""
 
     def make(target: Any = "on_event", source: str = AT_ONCE, **settings: str) -> Function:
         return Function(settings_for(emulator, **settings), target=target, source=source)
@@ -96,7 +102,7 @@ def function(new_function: NewFunction) -> Function:
 
 @pytest.fixture
 def hasty(new_function: NewFunction) -> Function:
-    """The same, but that it does not wait before it looks or tries again."""
+    """The same, but that it does not wait before it tries again."""
     return new_function()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_EXTRA = ("aiohttp", "click", "rich")
+_EXTRA = ("aiohttp", "click")
 
 
 def main() -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from handler import __version__
-from handler.cli.options import FAILED, NAMES, complain, example, take
+from handler.cli.options import NAMES, Exit, add_options, example
+from handler.cli.output import discard_output, print_error
 
 COMMANDS: Mapping[str, str] = {
     "check": "Say whether it can work here, and what to fix.",
-    "demo": "Watch an event detach a deleted interface.",
+    "demo": "Watch events detach deleted interfaces.",
     "detach": "Detach interfaces from their sessions, if they are gone.",
     "emulate": "Serve an emulated VPC API until Ctrl-C.",
     "explain": "Say what an event means.",
-    "replay": "Send deliveries again, from a file.",
+    "help": "Show the help of a command.",
+    "replay": "Work off events from a file.",
     "sessions": "List the sessions, and mark what is gone.",
     "sweep": "Detach every source that is gone.",
 }
-"""What each does, by name. Each is in the module of its name, which is imported when it is called."""
+"""What each does, by name. All but `help` are in modules of their names, imported when they are called."""
 
 
 class Commands(click.Group):
@@ -35,10 +37,23 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name, None where there is none."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS or cmd_name == "help":
             return None
         command: click.Command = getattr(import_module(f"handler.cli.commands.{cmd_name}"), cmd_name)
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `help sweep` as `sweep --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; for a misspelt one say which was meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], COMMANDS, 1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each command does."""
@@ -50,7 +65,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            complain("stopped")
+            print_error("stopped")
             sys.exit(130)
 
     def main(self, *args: Any, **given: Any) -> Any:
@@ -58,18 +73,13 @@ class Commands(click.Group):
         try:
             return super().main(*args, **given)
         except OSError as error:  # but for a reader who has read enough, whom click understands
-            then = "see to that, and run it again: what is done is not done twice"
-            complain(f"what it reads or writes here fails: {error.strerror}", then=then)
-            _discard_unwritten()
-            sys.exit(FAILED)
-
-
-def _discard_unwritten() -> None:
-    """Let what could not be written not be tried again at the end of the process, which would say so once more."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            hint = "see to that, and run it again: what is done is not done twice"
+            print_error(f"what it reads or writes here fails: {error.strerror}", hint=hint)
+            try:
+                sys.stdout.flush()
+            except OSError:
+                discard_output()
+            sys.exit(Exit.FAILED)
 
 
 @click.group(
@@ -88,19 +98,19 @@ eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
 and for fish: _UNMIRROR_COMPLETE=fish_source unmirror | source""",
 )
 @click.version_option(__version__, prog_name="unmirror")
-@take(*NAMES)
+@add_options(*NAMES)
 @click.pass_context
 def unmirror(context: click.Context, /, **given: Any) -> None:
     """Take deleted network interfaces out of Huawei Cloud traffic mirror sessions.
 
-    Common options stand before the command or after it; `unmirror COMMAND --help`
+    Common options stand before the command or after it; `unmirror help COMMAND`
     says which of them it takes.
     """
     name = context.invoked_subcommand or ""
     command = unmirror.get_command(context, name)
     takes = {parameter.name for parameter in command.params} if command else set()
-    said = {option: value for option, value in given.items() if value}
+    options = {option: value for option, value in given.items() if value}
     for parameter in context.command.params:
-        if parameter.name in said and parameter.name not in takes:
+        if parameter.name in options and parameter.name not in takes:
             raise click.UsageError(f"`{name}` takes no {parameter.opts[0]}")
-    context.default_map = {name: said}
+    context.default_map = {name: options}

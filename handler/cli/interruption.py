@@ -1,72 +1,63 @@
-"""Ctrl-C and SIGTERM: what was done is reported, whenever they come."""
+"""Ctrl-C and SIGTERM: the first ends every deadline, so that what was done is reported; the second ends the process."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from math import inf
-from types import FrameType
+from dataclasses import dataclass, field
 
-from handler.model import Deadline
-from handler.report import Report
-from handler.service import Service
+from handler.deadline import Cancellation
 
 
+@dataclass(slots=True)
 class Interruption:
-    """Whether somebody said stop: then nothing more begins."""
+    """Whether somebody said stop."""
 
-    def __init__(self) -> None:
-        self.signal = 0
-        """The signal's number, 0 while there was none."""
-
-    def clock(self) -> float:
-        """Return monotonic seconds, and after an interruption a time at which every deadline has come."""
-        return inf if self.signal else time.monotonic()
-
-    def deadline(self, seconds: float) -> Deadline:
-        """Return the deadline so many seconds from now, which an interruption brings about at once."""
-        return Deadline(time.monotonic() + seconds, self.clock)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    signal: int = 0
+    """The signal's number, 0 while there was none."""
 
     def exit_code(self, otherwise: int) -> int:
-        """Return what a shell expects of a process that a signal ended."""
+        """Return what a shell expects of a process that a signal ended, 128 and its number."""
         return 128 + self.signal if self.signal else otherwise
+
+    def watch(self, signals: socket.socket) -> None:
+        """Wait for the numbers of signals, and obey them, until the other end is closed."""
+        while number := signals.recv(1):
+            if self.signal:
+                os._exit(128 + number[0])  # no thread is waited for
+            self.signal = number[0]
+            self.cancellation.cancel()
+            os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Keep SIGINT and SIGTERM in mind instead of breaking off; the second one ends the process at once."""
+def interruptible(*, handle: bool = True) -> Iterator[Interruption]:
+    """Let SIGINT and SIGTERM cancel, while the block runs, instead of breaking it off; if they are to be handled.
+
+    Python runs a handler in the main thread alone, and not before that thread comes back from where it is blocked: the
+    resolver, or a lock that it was about to wait for. The wakeup descriptor gets the signal's number at once.
+    """
     interruption = Interruption()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if interruption.signal:
-            os.write(2, b"\x1b[?25h\n" if os.isatty(2) else b"")  # a progress bar has hidden the cursor
-            os._exit(128 + number)  # no thread is waited for
-        interruption.signal = number
-        os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
-
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's matter
+    if not handle or threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    for number in before:
-        signal.signal(number, stop)
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    wakeup = signal.set_wakeup_fd(theirs.fileno())
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    watcher = threading.Thread(target=interruption.watch, args=(ours,), daemon=True)
+    watcher.start()
     try:
         yield interruption
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def carry_out(service: Service, event: object, interruption: Interruption, seconds: float = inf) -> Report:
-    """Let the service do what the event asks for, within its own deadline and these seconds.
-
-    After an interruption the report says how far it came. Raises BadEvent, and nothing else.
-    """
-    began = time.monotonic()
-    report = replace(service, clock=interruption.clock).handle(event, seconds=seconds)
-    return replace(report, seconds=time.monotonic() - began)
+        signal.set_wakeup_fd(wakeup)
+        theirs.close()
+        watcher.join()
+        ours.close()

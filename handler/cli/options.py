@@ -1,160 +1,165 @@
-"""What the commands share: common options, the service that they choose, and how a command fails."""
+"""The common options, and how a command with them is run: its service, its deadline, its exit code."""
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import IntEnum
 from math import nan
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from handler.cli import profiles
-from handler.errors import (
-    ApiRefused,
-    ApiUnavailable,
-    BadEvent,
-    DeadlineExceeded,
-    Interrupted,
-    NotConfigured,
-    StillExists,
-    UnmirrorError,
-)
-from handler.events.fields import interface_id
+from handler.cli.interruption import interruptible
+from handler.cli.output import Output, echo, print_error, printable
+from handler.deadline import Cancellation, Deadline
+from handler.errors import NotConfigured, UnmirrorError
+from handler.events.fields import canonical_id
+from handler.report import problem
 from handler.settings import Settings
 
-if TYPE_CHECKING:  # help and completion need neither
-    from rich.console import Console
-
+if TYPE_CHECKING:  # help and completion need none of them
     from handler.service import Service
+    from handler.vpc.client import VpcApi, VpcClient
 
-DONE, FAILED, STOPPED = 0, 1, 3
-"""Exit codes; 2 is click's own for wrong usage, and 128 and the signal's number follow an interruption."""
+
+class Exit(IntEnum):
+    """Exit codes. 2 is click's own, for wrong usage; 128 and the signal's number follow an interruption."""
+
+    DONE, FAILED, STOPPED = 0, 1, 3
+
 
 A_DAY = 86_400.0
+"""Seconds: the deadline of whoever asked for none, as it has to be finite; the longest sweep measured took minutes."""
 
-F = TypeVar("F", bound=Callable[..., Any])
+ATTEMPTS = 4
+"""At each call, as many as botocore makes by default, and one for the person who waits."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
-    """What the common options say."""
+class Options:
+    """The common options as they were given."""
 
     project: str | None = None
     region: str | None = None
     endpoint: str | None = None
     profile: str | None = None
-    """A section of the profile file, the key of which is taken and no other."""
+    """A section of the profile file: its key is taken, and no other."""
     dry_run: bool = False
+    limit: str | None = None
     deadline: float | None = None
     """Seconds; None: as long as it takes."""
     as_json: bool = False
-    quiet: bool = False
 
-    @property
-    def talks(self) -> bool:
-        """Whether people read what is printed."""
-        return not (self.as_json or self.quiet)
-
-    def environ(self, **more: str | None) -> dict[str, str]:
-        """Return the environment with what the options say, and more variables by name, in its place."""
-        said = {
+    def environ(self) -> dict[str, str]:
+        """Return the environment with what the options say in its place."""
+        options = {
             "HUAWEICLOUD_SDK_PROJECT_ID": self.project,
             "UNMIRROR_PROJECTS": self.project,
             "UNMIRROR_REGION": self.region,
             "UNMIRROR_VPC_ENDPOINT": self.endpoint or ("" if self.region else None),  # that of another region
             "UNMIRROR_DRY_RUN": "1" if self.dry_run else None,
-            **more,
+            "UNMIRROR_SWEEP_LIMIT": self.limit,
         }
-        profile = profiles.variables(self.profile, os.environ) if self.profile else {}
-        return {**os.environ, **profile, **{name: text for name, text in said.items() if text is not None}}
+        profile = profiles.variables(self.profile) if self.profile else {}
+        return {**os.environ, **profile, **{name: text for name, text in options.items() if text is not None}}
 
-    def service(self, **more: str | None) -> Service:
-        """Return the service for these options; raises NotConfigured. It has no deadline but the one asked for."""
-        from handler.service import Service
-
-        service = Service.from_env(self.environ(**more))
-        return replace(service, settings=replace(service.settings, deadline=self.deadline or A_DAY))
-
-    def ready(self, **more: str | None) -> Service:
-        """Return the service as `service` does, with all that a call of the API needs; else NotConfigured says what."""
-        service = self.service(**more)
-        if service.settings.missing:
-            raise NotConfigured(f"set {'; '.join(service.settings.missing)}")
-        return service
-
-    def console(self) -> Console:
-        """Return where people read; silent where JSON was asked for, or nothing but the result."""
-        from rich.console import Console
-
-        return Console(quiet=not self.talks, highlight=False, emoji=False)
-
-    def progress(self) -> Console:
-        """Return where people see that it goes on: stderr, and only on a terminal."""
-        from rich.console import Console
-
-        console = Console(stderr=True, highlight=False, emoji=False)
-        console.quiet = self.quiet or not console.is_terminal
-        return console
+    def output(self) -> Output:
+        """Return where results are printed for people."""
+        return Output.standard(os.environ, muted=self.as_json)
 
     def print_json(self, value: object) -> None:
-        """Print the value, if JSON was asked for."""
+        """Print the value as JSON, if that was asked for: letters beyond ASCII are escaped, and so move no cursor."""
         if self.as_json:
-            click.echo(json.dumps(value, indent=2))
-
-    def print_result(self, text: str) -> None:
-        """Print the result, if nothing else was asked for."""
-        if self.quiet and not self.as_json:
-            click.echo(text)
+            echo(json.dumps(value, indent=2))
 
 
-def take(*names: str) -> Callable[[F], F]:
-    """Give a command the common options of these names."""
+def with_options(*names: str, service: bool = False) -> Callable[[Command], Command]:
+    """Give a command the common options of these names: it takes them as `Options`, and returns its exit code.
 
-    def decorate(command: F) -> F:
-        for name in reversed(names):
-            command = _OPTIONS[name](command)
-        return command
+    With `service` it works in the cloud: it takes a Service and a Deadline, too, and a signal ends the deadline. An
+    UnmirrorError that the command raises is printed, as JSON as well where that was asked for.
+    """
 
-    return decorate
-
-
-def common(*names: str) -> Callable[[F], F]:
-    """Give a command the common options of these names; it gets them as its first argument."""
-
-    def decorate(command: F) -> F:
+    def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def with_options(**given: Any) -> Any:
-            return command(Common(**{name: given.pop(name) for name in names}), **given)
+        def run(**given: Any) -> Any:
+            options = Options(**{name: given.pop(name) for name in names})
+            with interruptible(handle=service) as interruption:
+                try:
+                    cloud = _connect(options, interruption.cancellation) if service else ()
+                    code = command(options, *cloud, **given)
+                except UnmirrorError as error:
+                    options.print_json(problem(error))
+                    print_error(error)
+                    code = Exit.FAILED
+            sys.exit(interruption.exit_code(code))
 
-        return take(*names)(with_options)  # type: ignore[return-value] # it takes what click gives, not what `command` does
+        return add_options(*names)(run)  # type: ignore[return-value] # it takes what click gives
 
     return decorate
 
 
-def interface(text: str) -> str:
-    """Return an interface id in lower case; raise BadParameter for what can be none."""
-    return _uuid(text, "an interface id")
+def _connect(options: Options, cancellation: Cancellation) -> tuple[Service, Deadline]:
+    """Return the service and the deadline for these options; say on stderr where the command acts.
+
+    Raises NotConfigured that names what a call of the API needs.
+    """
+    from handler.check import describe
+    from handler.observability.logs import JsonFormatter
+    from handler.service import Service
+
+    if logging.lastResort is not None:  # it writes warnings and errors to stderr
+        logging.lastResort.setFormatter(JsonFormatter())
+    service = Service.from_env(options.environ(), cancellation=cancellation)
+    if service.missing:
+        raise NotConfigured(f"set {'; '.join(service.missing)}")
+    deadline = Deadline.within(options.deadline or A_DAY, service.clock.monotonic, cancellation)
+    credentials = vpc_client(service).credentials
+    try:
+        credentials.current(deadline)
+        source = f"section {options.profile} of {profiles.path()}" if options.profile else credentials.describe()
+    except UnmirrorError:  # the command itself will say what was tried
+        source = "nowhere"
+    settings = service.settings
+    where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
+    click.echo(printable(f"unmirror: {describe(settings, sorted(settings.projects))}; {where}"), err=True)
+    return service, deadline
 
 
-def target(text: str) -> str:
-    """Return the id of an interface or a load balancer in lower case; raise BadParameter for what can be none."""
-    return _uuid(text, "a target's id")
+def vpc_client(service: Service) -> VpcClient:
+    """Return the client of a service that is configured."""
+    if service.client is None:
+        raise NotConfigured("set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
+    return service.client
 
 
-def _uuid(text: str, what: str) -> str:
-    id_ = interface_id(text)
+def project_apis(service: Service) -> list[VpcApi]:
+    """Return the API of each configured project, in the order of their ids, for somebody who waits."""
+    return [vpc_client(service).api(each, attempts=ATTEMPTS) for each in sorted(service.settings.projects)]
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def resource_id(text: str) -> str:
+    """Return an id in lower case; raise BadParameter for what can be none."""
+    id_ = canonical_id(text)
     if id_ is None:
-        raise click.BadParameter(f"{what} is a UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a")
+        raise click.BadParameter(f"{text!r} is no UUID, like 6134900d-31a6-4b71-8453-dbca7f26982a")
     return id_
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Return what takes a number within bounds; raises BadParameter for any other, and for what is none."""
+    """Return what takes a number within bounds, and raises BadParameter for anything else."""
 
     def take_number(text: str) -> float:
         try:
@@ -162,108 +167,70 @@ def number(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = nan
         if not least <= value <= most:
-            raise click.BadParameter(f"it is a number from {least:,g} to {most:,g}")
+            raise click.BadParameter(f"{text!r} is no number from {least:,g} to {most:,g}")
         return value
 
     return take_number
+
+
+def _profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    try:
+        if name:
+            profiles.variables(name)
+    except NotConfigured as error:
+        raise click.BadParameter(str(error)) from error
+    return name
+
+
+def _setting(flag: str, metavar: str, name: str, text: str) -> Callable[[Command], Command]:
+    """Return an option that takes only what the setting of that name takes. No option is a secret: it is echoed."""
+
+    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        try:
+            Settings.from_env({name: value or ""})
+        except NotConfigured as error:
+            raise click.BadParameter(f"{value!r}; right: {str(error).partition('right: ')[2]}") from error
+        return value
+
+    return click.option(flag, metavar=metavar, callback=check, help=text)
+
+
+_PROFILE_HELP = "Take key and project from this section of the profile file."
+_DEADLINE_HELP = "Begin nothing after so long. Without it, there is no end."
+_LIMIT_HELP = "Stop if more would be detached: a count (50) or a percentage (20%)."
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
+    "limit": _setting("--limit", "COUNT|PERCENT", "UNMIRROR_SWEEP_LIMIT", _LIMIT_HELP),
+    "project": _setting("--project", "ID", "HUAWEICLOUD_SDK_PROJECT_ID", "Only this one, not UNMIRROR_PROJECTS."),
+    "region": _setting("--region", "NAME", "UNMIRROR_REGION", "Instead of UNMIRROR_REGION."),
+    "endpoint": _setting("--endpoint", "URL", "UNMIRROR_VPC_ENDPOINT", "Instead of UNMIRROR_VPC_ENDPOINT."),
+    "profile": click.option(
+        "--profile", metavar="NAME", callback=_profile, shell_complete=profiles.complete, help=_PROFILE_HELP
+    ),
+    "deadline": click.option("--deadline", metavar="SECONDS", type=number(0.001, A_DAY), help=_DEADLINE_HELP),
+    "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
+}
+
+NAMES = tuple(_OPTIONS)
+"""The common options, by the names that commands take them by."""
+
+CONNECTION = ("project", "region", "endpoint", "profile", "deadline", "as_json")
+"""Those of every command that works in the cloud."""
+
+
+def add_options(*names: str) -> Callable[[Command], Command]:
+    """Add the common options of these names to what click knows of a command."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate
 
 
 def example(*commands: str, exits: str = "") -> str:
     """Return the end of a command's help: how it is called, and what its exit codes say beyond the usual."""
     codes = f"\n\n\b\nExit code: {exits}." if exits else ""
     return "\b\nExample: " + "\n         ".join(commands) + codes
-
-
-def setting(name: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Return a callback that takes only what the setting of that name takes."""
-
-    def check(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-        try:
-            Settings.from_env({name: text or ""})
-        except NotConfigured as error:
-            raise click.BadParameter(f"its form is another: {str(error).partition(f'{name}: ')[2]}") from error
-        return text
-
-    return check
-
-
-def _profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
-    try:
-        if name:
-            profiles.variables(name, os.environ)
-    except NotConfigured as error:
-        raise click.BadParameter(str(error)) from error
-    return name
-
-
-_OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "project": click.option(
-        "--project",
-        metavar="ID",
-        callback=setting("HUAWEICLOUD_SDK_PROJECT_ID"),
-        help="The project, instead of those that are configured.",
-    ),
-    "region": click.option(
-        "--region", metavar="NAME", callback=setting("UNMIRROR_REGION"), help="Instead of UNMIRROR_REGION."
-    ),
-    "endpoint": click.option(
-        "--endpoint", metavar="URL", callback=setting("UNMIRROR_VPC_ENDPOINT"), help="Instead of UNMIRROR_VPC_ENDPOINT."
-    ),
-    "profile": click.option(
-        "--profile",
-        metavar="NAME",
-        callback=_profile,
-        shell_complete=profiles.complete,
-        help="Take key and project from this section of the profile file.",
-    ),
-    "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
-    "deadline": click.option(
-        "--deadline",
-        metavar="SECONDS",
-        type=number(0.001, A_DAY),
-        help="Begin nothing after so long. Without it, there is no end.",
-    ),
-    "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
-    "quiet": click.option("--quiet", "-q", is_flag=True, help="Print only the result."),
-}
-
-NAMES = tuple(_OPTIONS)
-"""The common options, by the names that commands take them by."""
-
-
-# --- failing -------------------------------------------------------------------------------------------
-
-_NEXT: tuple[tuple[type[UnmirrorError], str], ...] = (
-    (BadEvent, "compare it with schemas/README.md, which has the marks of every envelope, and examples"),
-    (NotConfigured, "set what is named, or say --region, --project, --profile; `unmirror check` tries all of it"),
-    (StillExists, "nothing, if it shall live; if it was deleted just now, run this again in a minute"),
-    (Interrupted, "run it again to go on from here: what is done is not done twice"),
-    (DeadlineExceeded, "run it again to go on from here, or give it longer with --deadline"),
-    (ApiRefused, "correct what it names first, key, permission or region; then `unmirror check` tries every call"),
-    (ApiUnavailable, "run it again: what is done is not done twice; `unmirror check` says what can be reached"),
-)
-
-
-def complain(error: UnmirrorError | str, about: str = "", endpoint: str | None = None, then: str | None = None) -> None:
-    """Say on stderr what is wrong, about what, where it was asked, and what to do next: `then`, or what suits it."""
-    click.echo(f"unmirror: {about}{error}", err=True)
-    if isinstance(error, UnmirrorError):
-        for violation in getattr(error, "violations", ()):
-            click.echo(f"  {violation.path}: {violation.rule}", err=True)
-        if endpoint and isinstance(error, ApiUnavailable) and not isinstance(error, Interrupted):
-            click.echo(f"endpoint: {endpoint}", err=True)
-        if request_id := getattr(error, "request_id", ""):
-            click.echo(f"request: {request_id}", err=True)
-        then = then or next((what for kind, what in _NEXT if isinstance(error, kind)), None)
-    if then:
-        click.echo(f"next: {then}", err=True)
-
-
-def fail(error: UnmirrorError | str, chosen: Common | None = None, then: str | None = None) -> NoReturn:
-    """End with 1 and a complaint; where JSON was asked for, with the problem as JSON, too."""
-    if chosen is not None and isinstance(error, UnmirrorError):
-        from handler.report import problem
-
-        chosen.print_json(problem(error))
-    complain(error, then=then)
-    sys.exit(FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handler.emulator.server import Cloud
+from handler.emulator.state import Cloud
 
 PROJECT_ID = "5f1d0c8e7a9b4c3d8e2f6a1b0c9d8e7f"
 ACCESS_KEY, SECRET_KEY = "DEMOACCESSKEY0000001", "demo-secret-key-of-the-emulator-only"
@@ -35,8 +35,10 @@ class Tenant:
     """The seeded cloud, and what is what in it."""
 
     cloud: Cloud
+    servers: dict[str, str]
+    """Server ids by name; each owns one interface."""
     interfaces: dict[str, str]
-    """Interface ids by server name."""
+    """Interface ids by the name of their server."""
     sessions: dict[str, str]
     """Session ids by name."""
 
@@ -47,13 +49,14 @@ class Tenant:
 
 
 def seed(seed: int = 7) -> Tenant:
-    """Return a tenant with 30 interfaces and 8 sessions; `api-3` is mirrored by three of them."""
+    """Return a tenant with 30 servers and 8 sessions; `api-3` is mirrored by three of them."""
     cloud = Cloud(seed)
-    interfaces = {name: cloud.add_port(PROJECT_ID, name=name, device_id=cloud.new_id()) for name in _SERVERS}
+    servers = {name: cloud.add_server(PROJECT_ID, name=name) for name in _SERVERS}
+    interfaces = {name: cloud.ports_of(server_id)[0] for name, server_id in servers.items()}
     sessions = {
         name: cloud.add_session(
             PROJECT_ID, name=name, target_id=interfaces[sensor], sources=[interfaces[server] for server in servers]
         )
         for name, sensor, servers in _SESSIONS
     }
-    return Tenant(cloud, interfaces, sessions)
+    return Tenant(cloud, servers, interfaces, sessions)

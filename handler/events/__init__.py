@@ -2,19 +2,9 @@
 
 from handler.events.cloudevents import from_http
 from handler.events.envelopes import is_gateway_request
-from handler.events.parser import MAX_DEPTH, MAX_EVENTS, MAX_INTERFACES, Reading, read
+from handler.events.explain import explain
+from handler.events.parser import Parsed, parse
 from handler.events.schemas import identifier, validate
 from handler.events.strict_json import decode
 
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_EVENTS",
-    "MAX_INTERFACES",
-    "Reading",
-    "decode",
-    "from_http",
-    "identifier",
-    "is_gateway_request",
-    "read",
-    "validate",
-]
+__all__ = ["Parsed", "decode", "explain", "from_http", "identifier", "is_gateway_request", "parse", "validate"]

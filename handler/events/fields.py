@@ -1,33 +1,36 @@
-"""The small readings that envelopes have in common: times, ids, URNs, and JSON within JSON."""
+"""The small fields that envelopes have in common: ids, times, metadata, base64, and JSON within JSON."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from handler.errors import BadEvent, Violation
-from handler.events.strict_json import decode
+from handler.events.strict_json import decode, decode_parts
+from handler.model import EventMetadata
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_URN = re.compile(r"urn:(?:smn|fss):([^:]+):([^:]+):.+", re.DOTALL)
-_TIME = re.compile(
-    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
-    r" ?(?:Z|z|GMT|UTC|(?:GMT|UTC)?([+-])(\d\d):?(\d\d))",
-    re.ASCII,
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MAX_TEXT = 512
+"""Characters of a text that is repeated in reports and logs; the schemas have it as `maxLength` of ids."""
+
+UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_DATE, _CLOCK = r"(\d{4})[-/](\d\d)[-/](\d\d)", r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
+_TIME = re.compile(rf"{_DATE}[T ]{_CLOCK} ?(?:Z|z|GMT|UTC|(?:GMT|UTC)?([+-]\d\d:?\d\d))", re.ASCII)
 _FIRST_MILLISECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
 
 
-def interface_id(value: object) -> str | None:
+def canonical_id(value: object) -> str | None:
     """Return a UUID in lower case, None for anything else."""
-    if isinstance(value, str) and _UUID.fullmatch(lower := value.lower()):
-        return lower
-    return None
+    return value.lower() if isinstance(value, str) and re.fullmatch(UUID, value) else None
+
+
+def canonical_ids(values: Iterable[object]) -> tuple[str, ...]:
+    """Return those of the values that are UUIDs, distinct, in lower case, in their order."""
+    return tuple(dict.fromkeys(known for value in values if (known := canonical_id(value))))
 
 
 def time(value: object) -> datetime | None:
@@ -36,33 +39,35 @@ def time(value: object) -> datetime | None:
     Milliseconds or seconds since 1970, as numbers or digits; ISO 8601 with up to nine digits of a second; and the
     console's `2022/02/14 11:58:03 GMT+08:00`.
     """
-    if isinstance(value, str):
-        if match := _TIME.fullmatch(value):
-            return _clock_time(*match.groups())
-        value = int(value) if re.fullmatch(r"[0-9]{1,19}", value) else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
     try:
-        seconds = value / 1000 if value >= _FIRST_MILLISECONDS else value
-        return _EPOCH + timedelta(seconds=seconds) if seconds > 0 else None
+        if isinstance(value, str) and (match := _TIME.fullmatch(value)):
+            year, month, day, clock, zone = match.groups()
+            return datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{zone or 'Z'}").astimezone(UTC)
+        if isinstance(value, str):
+            value = int(value) if re.fullmatch(r"[0-9]{1,19}", value) else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            return None
+        return datetime.fromtimestamp(value / 1000 if value >= _FIRST_MILLISECONDS else value, UTC)
     except (OverflowError, ValueError):
         return None
 
 
-def urn_parts(urn: object) -> dict[str, Any]:
-    """Return `region` and `project_id` of a topic's or function's URN; nothing for what is none."""
-    match = _URN.fullmatch(urn) if isinstance(urn, str) else None
-    return {"region": match[1], "project_id": match[2]} if match else {}
+def enrich(metadata: EventMetadata, **members: Any) -> EventMetadata:
+    """Return the metadata with those members that say something: times, and printable texts, not empty nor too long.
+
+    A project or a region that is no such text becomes `?`: it is another than ours, and not none.
+    """
+    for name, value in members.items():
+        if isinstance(value, str) and not (len(value) <= MAX_TEXT and value.isprintable()):
+            members[name] = "?" if name in ("project_id", "region") else None
+        elif not isinstance(value, str | datetime):
+            members[name] = None
+    return replace(metadata, **{name: value for name, value in members.items() if value})
 
 
-def said(**attributes: object) -> dict[str, Any]:
-    """Return those attributes that the event says: texts that are not empty, and times."""
-    return {name: value for name, value in attributes.items() if value and isinstance(value, (str, datetime))}
-
-
-def unfolded(value: object) -> dict[str, Any]:
+def as_object(value: object) -> dict[str, Any]:
     """Return an object that may come as JSON text; an empty one for whatever is not an object."""
-    if isinstance(value, str) and value[:1] == "{":
+    if isinstance(value, (str, bytes)):
         try:
             value = decode(value)
         except BadEvent:
@@ -70,43 +75,44 @@ def unfolded(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def from_base64(value: str, path: str) -> bytes:
+def from_base64(value: object, path: str) -> bytes:
     """Return the bytes; raise BadEvent that names the path."""
     try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
+        return base64.b64decode(value, validate=True)  # type: ignore[arg-type]  # TypeError is one of the answers
+    except (ValueError, TypeError) as error:
         raise BadEvent("a part is not base64", (Violation(path, "contentEncoding: base64"),)) from error
 
 
-def select(value: object, path: str) -> Iterator[tuple[str, object]]:
+def decoded(value: object, path: str) -> object:
+    """Return what JSON text stands for, and any other value as it is."""
+    with rebased(path):
+        return decode_parts(value) if isinstance(value, (str, bytes)) else value
+
+
+@contextmanager
+def rebased(path: str) -> Iterator[None]:
+    """Let the paths of a BadEvent, of a value that stands at the path, start where the path does."""
+    try:
+        yield
+    except BadEvent as error:
+        moved = tuple(Violation(f"${path}{violation.path[1:]}", violation.rule) for violation in error.violations)
+        raise BadEvent(str(error), moved, error.envelope) from error
+
+
+def select(value: object, path: str, at: str = "") -> Iterator[tuple[str, object]]:
     """Yield what stands at a path such as `request.nics[].id`, each with its JSON path below the value.
 
     Objects on the way may come as JSON text. What is absent, null, an empty string or an empty object is not yielded.
     """
-    yield from _select(value, path.split("."), "")
-
-
-def _select(value: object, steps: list[str], at: str) -> Iterator[tuple[str, object]]:
-    if not steps:
+    if not path:
         if value not in (None, "", {}):
             yield at, value
         return
-    name, many = steps[0].removesuffix("[]"), steps[0].endswith("[]")
-    child = unfolded(value).get(name)
-    if not many:
-        yield from _select(child, steps[1:], f"{at}.{name}")
+    step, _, rest = path.partition(".")
+    name = step.removesuffix("[]")
+    child = as_object(value).get(name)
+    if name == step:
+        yield from select(child, rest, f"{at}.{name}")
     elif isinstance(child, list):
         for index, item in enumerate(child):
-            yield from _select(item, steps[1:], f"{at}.{name}[{index}]")
-
-
-def _clock_time(*parts: str | None) -> datetime | None:
-    year, month, day, hour, minute, second = (int(part or 0) for part in parts[:6])
-    fraction, sign, zone_hours, zone_minutes = parts[6:]
-    try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-        moment += timedelta(microseconds=int((fraction or "")[:6].ljust(6, "0")))
-        zone = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
-        return moment + zone if sign == "-" else moment - zone
-    except (OverflowError, ValueError):
-        return None
+            yield from select(item, rest, f"{at}.{name}[{index}]")

@@ -1,27 +1,29 @@
-"""From a decoded payload to its events: recognise, validate, read, and so on with what is within."""
+"""From a decoded payload to its events: recognise, validate, read, and so on with what is embedded."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from handler.errors import BadEvent, Violation
 from handler.events import schemas
-from handler.events.drift import Drift, drift
 from handler.events.envelopes import recognise
-from handler.events.readers import Part, below, decoded
+from handler.events.fields import decoded, rebased
+from handler.events.readers import Embedded
 from handler.events.strict_json import check
-from handler.model import Event, InterfacesDeleted, NothingForUs, Origin
+from handler.model import Event, EventMetadata, Ignored, InterfacesDeleted, ServersDeleted, Unreadable
 
 MAX_DEPTH = 8
-"""Envelopes and JSON texts within each other."""
+"""Envelopes and JSON texts within each other; a dead letter of a gateway's request with a queue's messages has 6."""
 MAX_EVENTS = 1_000
-MAX_INTERFACES = 10_000
+"""Of a delivery. A CloudEvents batch of 1 MiB, the largest body, holds about as many traces."""
+MAX_IDS = 10_000
+"""Interfaces and servers that a delivery names: each costs a call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Parsed(NamedTuple):
     """What a delivery says."""
 
     id: str
@@ -32,120 +34,104 @@ class Reading:
     """The envelopes that held other envelopes, outermost first; none when the outermost speaks for itself."""
     events: tuple[Event, ...]
     """At least one, in the order of the delivery."""
-    drift: frozenset[Drift] = frozenset()
-    """What the schemas of its envelopes were not written for."""
 
 
-def read(payload: object) -> Reading:
-    """Return what a decoded JSON value says; raise BadEvent when it can never be read. Pure.
+def parse(payload: object) -> Parsed:
+    """Return what a decoded JSON value says. Pure.
 
-    Where one of several parts cannot be read, the others are; that part becomes NothingForUs with a reason that
-    names its place and the rules. When no part can be read, BadEvent names the rules of them all.
+    A part of several that cannot be read, or is beyond a limit, becomes Unreadable, and the others are read. Raises
+    BadEvent with the rules that are broken when no part can be read.
     """
-    return Walk().read(payload)
+    return Parser().parse(payload)
 
 
-class Walk:
-    """One way through a payload, and how far it came."""
+class Parser:
+    """The way through one payload, and how far it came."""
 
     def __init__(self) -> None:
-        self.passed: list[str] = []
-        """The envelopes met, outermost first, each once."""
-        self.carriers: list[str] = []
+        self.passed: dict[str, None] = {}
+        """The envelopes met, outermost first; the values say nothing."""
+        self.carriers: dict[str, None] = {}
         """Those of them that held others."""
-        self.drift: set[Drift] = set()
-        self.room = MAX_EVENTS - 1
+        self._events_left, self._ids_left = MAX_EVENTS, MAX_IDS
 
-    def read(self, payload: object) -> Reading:
-        """Return the reading of the whole payload."""
-        check(payload)
+    def parse(self, payload: object) -> Parsed:
+        """Return what the whole payload says; raise BadEvent."""
         if isinstance(payload, (str, bytes)):
             raise BadEvent("an event is a JSON object", (Violation("$", "type: object"),))
-        events = tuple(_named(event) for event in self._part(payload, Origin("", ""), "$", 0))
-        if sum(len(event.interface_ids) for event in events if isinstance(event, InterfacesDeleted)) > MAX_INTERFACES:
-            raise _TooMuch(f"a delivery holds at most {MAX_INTERFACES} interface ids")
-        return Reading(events[0].origin.id, self.passed[0], tuple(self.carriers), events, frozenset(self.drift))
+        events = tuple(map(_with_id, self._parse(payload, EventMetadata("", ""), "$", 0)))
+        return Parsed(events[0].metadata.id, next(iter(self.passed)), tuple(self.carriers), events)
 
-    def _part(self, value: object, origin: Origin, at: str, depth: int) -> list[Event]:
+    def _parse(self, value: object, metadata: EventMetadata, at: str, depth: int) -> list[Event]:
+        """Return the events of a value that stands at a path; the paths of its BadEvent start at the payload."""
         if depth > MAX_DEPTH:
-            raise _TooMuch(f"a delivery holds at most {MAX_DEPTH} envelopes within each other")
-        try:
-            if isinstance(value, (str, bytes)):
-                said: list[Event | Part] = [Part("", decoded(value, ""), origin)]
-            else:
-                said = self._opened(value, origin)
-        except BadEvent as error:
-            raise below(at[1:], error) from error
-        self.room -= max(len(said) - 1, 0)
-        if self.room < 0:
-            raise _TooMuch(f"a delivery holds at most {MAX_EVENTS} events")
-        if len(said) == 1 and isinstance(part := said[0], Part):
-            return self._part(part.value, part.origin, at + part.path, depth + 1)
-        return self._parts(said, at, depth)
-
-    def _opened(self, value: object, origin: Origin) -> list[Event | Part]:
-        """Recognise, validate and read one envelope; the paths of its BadEvent start at the value."""
-        envelope = recognise(value)
-        _once(self.passed, envelope.name)
-        if broken := schemas.validate(envelope.name, value):
-            raise BadEvent(f"not a valid {envelope.name}", broken, envelope.name)
-        self.drift.update(drift(envelope.name, value))
-        origin = replace(origin, envelope=envelope.name)
-        try:
-            said = list(envelope.read(value, origin))
-        except BadEvent as error:
-            raise BadEvent(str(error), _bounded(error.violations), envelope.name) from error
-        if any(isinstance(item, Part) for item in said):
-            _once(self.carriers, envelope.name)
-        return said or [NothingForUs(origin, "ignored", "an empty batch")]
-
-    def _parts(self, said: list[Event | Part], at: str, depth: int) -> list[Event]:
+            raise _over_limit(at, f"at most {MAX_DEPTH} envelopes within each other")
+        with rebased(at[1:]):
+            content = self._open(value, metadata)
         events: list[Event] = []
-        unread: list[BadEvent] = []
-        for item in said:
-            if not isinstance(item, Part):
-                events.append(item)
-                continue
+        for number, item in enumerate(content):
+            if self._events_left <= 0:
+                rule = f"at most {MAX_EVENTS} events in a delivery; {len(content) - number} are left"
+                events.append(Unreadable(item.metadata, _over_limit(at, rule)))
+                break
             try:
-                events += self._part(item.value, item.origin, at + item.path, depth + 1)
-            except _TooMuch:
-                raise
+                if isinstance(item, Embedded):
+                    events += self._parse(item.value, item.metadata, at + item.path, depth + 1)
+                else:
+                    events.append(self._counted(item, at))
             except BadEvent as error:
-                unread.append(error)
-                events.append(NothingForUs(item.origin, "ignored", f"{at}{item.path} cannot be read: {_why(error)}"))
-        if unread and len(unread) == len(said):
-            raise _all_of(unread)
+                if len(content) == 1:
+                    raise
+                events.append(Unreadable(item.metadata, error))
+                self._events_left -= 1
+        errors = [event.error for event in events if isinstance(event, Unreadable)]
+        if len(errors) == len(events):
+            broken = _bounded(violation for error in errors for violation in error.violations)
+            raise BadEvent(f"none of its {len(content)} parts can be read", broken)
         return events
 
+    def _open(self, value: Any, metadata: EventMetadata) -> list[Event | Embedded]:
+        """Recognise, validate and read one envelope, or JSON text; the paths of its BadEvent start at the value."""
+        if isinstance(value, (str, bytes)):
+            return [Embedded("", decoded(value, ""), metadata)]
+        envelope = recognise(value)
+        self.passed[envelope.name] = None
+        if violations := schemas.validate(envelope.name, value):
+            raise BadEvent(f"not a valid {envelope.name}", violations, envelope.name)
+        metadata = replace(metadata, envelope=envelope.name)
+        try:
+            content = list(envelope.read(value, metadata))
+            embedded = [item.value for item in content if isinstance(item, Embedded)]
+            data = value.get("data") if envelope.name == "cloudevent" else None  # perhaps of a type that is ignored
+            check(value, {id(each) for each in (data, *embedded)})
+        except BadEvent as error:
+            raise BadEvent(str(error), _bounded(error.violations), envelope.name) from error
+        if embedded:
+            self.carriers[envelope.name] = None
+        return content or [Ignored(metadata, "an empty batch")]
 
-class _TooMuch(BadEvent):
-    """Over a limit of the delivery as a whole, so that none of its parts is read."""
+    def _counted(self, event: Event, at: str) -> Event:
+        match event:
+            case InterfacesDeleted(interface_ids=ids) | ServersDeleted(server_ids=ids):
+                self._ids_left -= len(ids)
+                if self._ids_left < 0:
+                    raise _over_limit(at, f"at most {MAX_IDS} interfaces and servers in a delivery")
+        self._events_left -= 1
+        return event
 
-    def __init__(self, rule: str) -> None:
-        super().__init__(rule, (Violation("$", rule),))
 
-
-def _all_of(unread: list[BadEvent]) -> BadEvent:
-    violations = _bounded(violation for error in unread for violation in error.violations)
-    return BadEvent(f"none of its {len(unread)} parts can be read", violations)
+def _over_limit(at: str, rule: str) -> BadEvent:
+    return BadEvent(f"over a limit: {rule}", (Violation(at, rule),))
 
 
 def _bounded(violations: Iterable[Violation]) -> tuple[Violation, ...]:
     return tuple(sorted(set(violations))[: schemas.MAX_VIOLATIONS])
 
 
-def _named(event: Event) -> Event:
+def _with_id(event: Event) -> Event:
     """Give an event that says no id one that is the same however often it is delivered."""
-    if event.origin.id:
+    if event.metadata.id:
         return event
-    digest = hashlib.sha256(repr(event).encode("utf-8", "backslashreplace")).hexdigest()[:16]
-    return replace(event, origin=replace(event.origin, id=f"{event.origin.envelope}-{digest}"))
-
-
-def _why(error: BadEvent) -> str:
-    return "; ".join((str(error), *(f"{violation.path} {violation.rule}" for violation in error.violations[:3])))
-
-
-def _once(names: list[str], name: str) -> None:
-    if name not in names:
-        names.append(name)
+    broken = event.error.violations if isinstance(event, Unreadable) else ()
+    digest = hashlib.sha256(repr((event, broken)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return replace(event, metadata=replace(event.metadata, id=f"{event.metadata.envelope}-{digest}"))

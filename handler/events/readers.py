@@ -1,287 +1,220 @@
 """One reader for each envelope: what it says itself, and what it holds.
 
-A reader gets a value that the schema of its envelope has found valid, and what the envelopes around it have told of
-the origin. It yields events, and parts that are to be read in turn. It raises BadEvent, with paths below its own
-value, for what a schema cannot say. Where a part is one of many, only its own reading judges it: no schema of a
-carrier looks into what it carries, so that one bad part does not stop the others.
+A reader gets a value that the schema of its envelope has found valid, and the metadata that the envelopes around it
+have told. It yields events, and embedded values that are parsed in turn. It raises BadEvent, with paths that start at
+its own value, for what a schema cannot say. Where an embedded value is one of many, only its own parsing judges it:
+no schema of a carrier looks into what it carries, so that one bad part does not stop the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from handler.errors import BadEvent, UnsupportedMedia, Violation
 from handler.events.cloudevents import from_http
-from handler.events.cts import SERVICES, read_trace
-from handler.events.fields import from_base64, interface_id, said, time, unfolded, urn_parts
-from handler.events.strict_json import decode
-from handler.model import Event, InterfacesDeleted, NothingForUs, Origin, SweepDue, TargetDeleted
+from handler.events.cts import SERVICES, Kind, deletion, is_warning, name_key, parse_trace
+from handler.events.fields import as_object, canonical_ids, decoded, enrich, from_base64, rebased, select, time
+from handler.model import CheckRequested, Event, EventMetadata, Ignored, InterfacesDeleted, SweepRequested
 
 INTERFACE_DELETED = "io.unmirror.interface.deleted.v1"
 SWEEP_DUE = "io.unmirror.sweep.due.v1"
+CHECK_DUE = "io.unmirror.check.due.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Something within an envelope that has to be read in turn: an object, a list, or JSON text."""
+class Embedded(NamedTuple):
+    """Something within an envelope that is parsed in turn: an object, a list, or JSON text."""
 
     path: str
     """Below the envelope: `.record[0].smn.message`."""
     value: object
-    origin: Origin
-    """As far as it is known; what the part says itself comes first."""
+    metadata: EventMetadata
+    """As far as it is known; what the value says itself comes first."""
 
 
-Said: TypeAlias = Iterator[Event | Part]
+Content: TypeAlias = Iterator[Event | Embedded]
 
 
-# --- traces ------------------------------------------------------------------------------------------------
-
-
-def cts(value: dict[str, Any], origin: Origin) -> Said:
+def cts(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read what FunctionGraph's CTS trigger sends."""
-    try:
-        yield from read_trace(value["cts"], origin)
-    except BadEvent as error:
-        raise below(".cts", error) from error
+    with rebased(".cts"):
+        yield from parse_trace(value["cts"], metadata)
 
 
-def cts_list(value: dict[str, Any], origin: Origin) -> Said:
-    """Read the CTS API's answer to a query."""
-    return _each(value["traces"], ".traces", origin)
+def own(value: dict[str, Any], metadata: EventMetadata) -> Content:
+    """Read an event of our own, as a webhook, a scheduler or a console's test event sends it."""
+    project_id = _project(value.get("data"))
+    metadata = enrich(metadata, id=value.get("id"), time=time(value.get("time")), project_id=project_id)
+    if value["type"] == INTERFACE_DELETED:
+        yield InterfacesDeleted(metadata, canonical_ids(value["data"]["interface_ids"]))
+    elif value["type"] == SWEEP_DUE:
+        yield SweepRequested(metadata, "a sweep was asked for")
+    else:
+        yield CheckRequested(metadata)
 
 
-# --- our own -----------------------------------------------------------------------------------------------
+def _project(data: object) -> object:
+    """Return the project that data names which an operator has written: a webhook's, a ping's, a timer's text."""
+    named = as_object(data)
+    return named.get("project_id") or as_object(named.get("data")).get("project_id")
 
 
-def interface_deleted(value: dict[str, Any], origin: Origin) -> Said:
-    """Read our own event, as a webhook posts it."""
-    ids = dict.fromkeys(known for item in value["data"]["interface_ids"] if (known := interface_id(item)))
-    yield InterfacesDeleted(_own_origin(value, origin), tuple(ids))
-
-
-def sweep_due(value: dict[str, Any], origin: Origin) -> Said:
-    """Read our own request for a sweep, as a scheduler posts it."""
-    yield SweepDue(_own_origin(value, origin), "a sweep was asked for")
-
-
-def _own_origin(value: dict[str, Any], origin: Origin) -> Origin:
-    return replace(origin, **said(id=value.get("id"), time=time(value.get("time")), project_id=_project(value)))
-
-
-# --- CloudEvents -------------------------------------------------------------------------------------------
-
-
-def cloudevent(value: dict[str, Any], origin: Origin) -> Said:
+def cloudevent(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read a CloudEvent of a type that is known, and ignore any other: triggers are often broader than needed."""
-    origin = replace(origin, **said(id=value["id"], time=time(value.get("time"))))
-    if _of_a_trace(value):
-        return _content(value, origin)
-    return _CLOUDEVENTS.get(value["type"], _other)(value, origin)
+    metadata = enrich(metadata, id=value["id"], time=time(value.get("time")))
+    event_type, (path, data) = value["type"], (".data", value.get("data"))
+    service, _, trace_type = event_type.lower().partition(":cloudtrace:")  # `VPC:CloudTrace:ApiCall` of `HC.VPC`
+    is_trace = trace_type and service in SERVICES and value["source"].lower() == f"hc.{service}"
+    is_own = event_type in (INTERFACE_DELETED, SWEEP_DUE, CHECK_DUE)
+    if event_type == "dev.knative.sources.ping":
+        yield SweepRequested(enrich(metadata, project_id=_project(data)), "a PingSource's time has come")
+    elif not (is_trace or is_own or event_type == "dev.knative.kafka.event"):
+        yield Ignored(metadata, "a CloudEvent of another source or type")
+    else:
+        if (text := value.get("data_base64")) is not None:
+            path, data = ".data_base64", from_base64(text, "$.data_base64")
+        if is_own:  # without its attributes it is what a webhook posts
+            plain = {name: value[name] for name in ("type", "id", "time") if name in value}
+            path, data = "", plain | {"data": decoded(data, path)}
+        yield Embedded(path, data, metadata)
 
 
-def cloudevents_batch(value: list[object], origin: Origin) -> Said:
-    """Read a JSON array of CloudEvents."""
-    return _each(value, "", origin)
+def items(values: list[object], metadata: EventMetadata, path: str = "") -> Content:
+    """Read a JSON array: a CloudEvents batch, a file of traces, or any other events."""
+    for index, value in enumerate(values):
+        yield Embedded(f"{path}[{index}]", value, metadata)
 
 
-def eventgrid_events(value: dict[str, Any], origin: Origin) -> Said:
-    """Read EventGrid's object around an array of CloudEvents."""
-    return _each(value["events"], ".events", origin)
+def items_of(member: str, value: dict[str, Any], metadata: EventMetadata) -> Content:
+    """Read an object around an array: of the CTS API, of EventGrid, of Cloud Eye's API."""
+    return items(value[member], metadata, f".{member}")
 
 
-def _of_a_trace(value: dict[str, Any]) -> bool:
-    """Tell EventGrid's events of the services whose traces are read: `VPC:CloudTrace:ApiCall` of `HC.VPC`."""
-    service, _, kind = value["type"].lower().partition(":cloudtrace:")
-    return bool(kind) and service in SERVICES and value["source"].lower() == f"hc.{service}"
-
-
-def _ours(value: dict[str, Any], origin: Origin) -> Said:
-    """Take the attributes off: what is left is what a webhook posts."""
-    path, data = _data(value)
-    plain = {name: value[name] for name in ("type", "id", "time") if name in value}
-    yield Part("", plain | {"data": decoded(data, path)}, origin)
-
-
-def _ping(value: dict[str, Any], origin: Origin) -> Said:
-    yield SweepDue(replace(origin, **said(project_id=_project(value))), "a PingSource's time has come")
-
-
-def _other(_: dict[str, Any], origin: Origin) -> Said:
-    yield NothingForUs(origin, "ignored", "a CloudEvent of another source or type")
-
-
-def _content(value: dict[str, Any], origin: Origin) -> Said:
-    path, data = _data(value)
-    return _each(data, path, origin) if isinstance(data, list) else iter([Part(path, data, origin)])
-
-
-def _data(value: dict[str, Any]) -> tuple[str, object]:
-    if (text := value.get("data_base64")) is None:
-        return ".data", value.get("data")
-    return ".data_base64", from_base64(text, "$.data_base64")
-
-
-_CLOUDEVENTS: dict[str, Callable[[dict[str, Any], Origin], Said]] = {
-    INTERFACE_DELETED: _ours,
-    SWEEP_DUE: _ours,
-    "dev.knative.sources.ping": _ping,
-    "dev.knative.kafka.event": _content,
-    "google.cloud.pubsub.topic.v1.messagePublished": _content,
-}
-
-
-# --- carriers ----------------------------------------------------------------------------------------------
-
-
-def smn_trigger(value: dict[str, Any], origin: Origin) -> Said:
+def smn_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read FunctionGraph's SMN trigger: messages of a topic, whose URN tells region and project."""
     for index, record in enumerate(value["record"]):
-        yield Part(f".record[{index}].smn.message", record["smn"]["message"], _smn_origin(record["smn"], origin))
+        message = as_object(as_object(record).get("smn"))
+        yield Embedded(f".record[{index}].smn.message", message.get("message"), _of_topic(message, metadata))
 
 
-def smn_http(value: dict[str, Any], origin: Origin) -> Said:
-    """Read a message that SMN posts to a subscriber; the handshake of a subscription is the door's matter."""
-    origin = _smn_origin(value, origin)
+def smn_http(value: dict[str, Any], metadata: EventMetadata) -> Content:
+    """Read a message that SMN posts to a subscriber; the handshake of a subscription is the edge's matter."""
+    metadata = _of_topic(value, metadata)
     if value["type"] == "Notification":
-        yield Part(".message", value["message"], origin)
+        yield Embedded(".message", value["message"], metadata)
     else:
-        yield NothingForUs(origin, "ignored", "a change of an SMN subscription")
+        yield Ignored(metadata, "a change of an SMN subscription")
 
 
-def kafka_trigger(value: dict[str, Any], origin: Origin) -> Said:
+def _of_topic(message: dict[str, Any], metadata: EventMetadata) -> EventMetadata:
+    urn = message.get("topic_urn")
+    match = re.match(r"urn:smn:([0-9A-Za-z_-]+):([0-9A-Za-z_-]+):.", urn) if isinstance(urn, str) else None
+    region, project_id = match.groups() if match else (None, None)
+    sent_at = time(message.get("timestamp"))
+    return enrich(metadata, id=message.get("message_id"), time=sent_at, region=region, project_id=project_id)
+
+
+def kafka_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read FunctionGraph's Kafka, DMS and RocketMQ triggers: texts in batches, and the region."""
-    origin = replace(origin, **said(region=value.get("region"), time=time(value.get("event_time"))))
+    metadata = enrich(metadata, region=value.get("region"), time=time(value.get("event_time")))
     for index, record in enumerate(value["records"]):
-        yield from _each(record["messages"], f".records[{index}].messages", origin)
+        messages = as_object(record).get("messages")
+        yield from items(messages if isinstance(messages, list) else [None], metadata, f".records[{index}].messages")
 
 
-def lts_trigger(value: dict[str, Any], origin: Origin) -> Said:
+def lts_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read FunctionGraph's LTS trigger: log lines as JSON, in JSON, in base64."""
-    content = unfolded(decoded(from_base64(value["lts"]["data"], "$.lts.data"), ".lts.data"))
+    content = as_object(decoded(from_base64(value["lts"]["data"], "$.lts.data"), ".lts.data"))
     lines = decoded(content.get("logs"), ".lts.data.logs")
     if not isinstance(lines, list):
         raise BadEvent("log lines are an array", (Violation("$.lts.data.logs", "type: array"),))
     for index, line in enumerate(lines):
         path = f".lts.data.logs[{index}]"
         if isinstance(line, dict) and "message" in line and "trace_name" not in line:  # a trace has a message too
-            yield Part(f"{path}.message", line["message"], origin)
-        else:
-            yield Part(path, line, origin)
+            path, line = f"{path}.message", line["message"]
+        yield Embedded(path, line, metadata)
 
 
-def apig_trigger(value: dict[str, Any], origin: Origin) -> Said:
+def apig_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read FunctionGraph's API gateway trigger: a whole HTTP request."""
-    origin = replace(origin, **said(id=value["requestContext"].get("requestId")))
+    metadata = enrich(metadata, id=value["requestContext"].get("requestId"))
     headers = {name: text for name, text in (value.get("headers") or {}).items() if isinstance(text, str)}
     text = value.get("body") or ""
     body = from_base64(text, "$.body") if value.get("isBase64Encoded") else text.encode("utf-8", "surrogatepass")
     try:
-        yield Part(".body", from_http(headers, body), origin)
+        with rebased(".body"):
+            yield Embedded(".body", from_http(headers, body), metadata)
     except UnsupportedMedia as error:
         raise BadEvent(str(error), (Violation("$.headers", "content-type: JSON in UTF-8"),)) from error
-    except BadEvent as error:
-        raise below(".body", error) from error
 
 
-def pubsub_push(value: dict[str, Any], origin: Origin) -> Said:
-    """Read what Google's Pub/Sub pushes, on its own or within a CloudEvent of Eventarc."""
-    message = value["message"]
-    origin = replace(origin, **said(id=message.get("messageId"), time=time(message.get("publishTime"))))
-    yield Part(".message.data", from_base64(message["data"], "$.message.data"), origin)
+def functiongraph_failure(value: dict[str, Any], metadata: EventMetadata) -> Content:
+    """Read what FunctionGraph tells of an asynchronous call: after a failure, the event to be parsed once more.
 
-
-def functiongraph_failure(value: dict[str, Any], origin: Origin) -> Said:
-    """Read what FunctionGraph tells of an asynchronous call: after a failure, the event to be read once more."""
-    context, answer = value["request_context"], unfolded(value.get("response_context"))
-    origin = replace(origin, **said(id=context.get("request_id")), **urn_parts(context.get("function_urn")))
+    Its URN tells where the function runs, which need not be the project or the region that the event is about.
+    """
+    metadata = enrich(metadata, id=value["request_context"].get("request_id"))
+    answer = as_object(value.get("response_context"))
     if answer.get("status_code") == 200 and not answer.get("function_error"):
-        yield NothingForUs(origin, "ignored", "an asynchronous call that succeeded")
+        yield Ignored(metadata, "an asynchronous call that succeeded")
     else:
-        yield Part(".request_payload", value["request_payload"], origin)
+        yield Embedded(".request_payload", value["request_payload"], metadata)
 
 
-# --- what tells of servers, load balancers and time ----------------------------------------------------------
-
-
-def timer(value: dict[str, Any], origin: Origin) -> Said:
+def timer(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read FunctionGraph's timer; its free text may be JSON that names a project."""
-    said_by_timer = said(time=time(value.get("time")), project_id=_project({"data": value.get("user_event")}))
-    yield SweepDue(replace(origin, **said_by_timer), "a timer's time has come")
+    metadata = enrich(metadata, time=time(value.get("time")), project_id=_project(value.get("user_event")))
+    yield SweepRequested(metadata, "a timer's time has come")
 
 
-def cloud_eye(value: dict[str, Any], origin: Origin) -> Said:
-    """Read an event of Cloud Eye, which names a server and no interface."""
-    name, state = value["event_name"], unfolded(value.get("detail")).get("event_state") or "normal"
+_DELETIONS: dict[tuple[str, ...], Kind] = {
+    # https://github.com/opentelekomcloud-docs/cloud-eye, events of the Elastic Cloud Server
+    ("sys.ecs", "deleteserver"): "servers",
+    ("sys.ecs", "deletenic"): "interfaces",
+    # https://github.com/opentelekomcloud-docs/config, supported resources
+    ("ecs.cloudservers", "delete"): "servers",
+    ("bms.servers", "delete"): "servers",
+    ("cci.pods", "delete"): "interfaces",
+    ("elb.loadbalancers", "delete"): "target",
+}
+"""What Cloud Eye and Config tell of, by its source and name. Neither names an interface."""
+
+
+def cloud_eye(value: dict[str, Any], metadata: EventMetadata) -> Content:
+    """Read an event of Cloud Eye, which names a server."""
     project_id = value.get("project_id") or value.get("tenant_id")
-    origin = replace(origin, **said(id=value.get("event_id"), time=time(value.get("time")), project_id=project_id))
-    if (value["event_source"].upper(), name.lower()) not in _CLOUD_EYE:
-        yield NothingForUs(origin, "ignored", "a Cloud Eye event that deletes no interface")
-    elif str(state).lower() != "normal":
-        yield NothingForUs(origin, "ignored", "a Cloud Eye event of a failed operation")
-    else:
-        yield SweepDue(origin, "a Cloud Eye event names no interface")
+    metadata = enrich(metadata, id=value.get("event_id"), time=time(value.get("time")), project_id=project_id)
+    has_failed = is_warning(as_object(value.get("detail")).get("event_state"))
+    kind = None if has_failed else _DELETIONS.get(name_key(value["event_source"], value["event_name"]))
+    servers = [*select(value, "detail.resource_id"), *select(value, "detail.dimensions[].value")]
+    yield deletion(kind, servers if kind == "servers" else [], metadata, "a Cloud Eye event")
 
 
-_CLOUD_EYE = frozenset({("SYS.ECS", "deleteserver"), ("SYS.ECS", "deletenic")})
+def cloud_eye_alarm(value: dict[str, Any], metadata: EventMetadata) -> Content:
+    """Read an alarm of Cloud Eye as SMN delivers it; the statuses `ok` and `insufficient_data` tell its end."""
+    variables = as_object(value.get("template_variable"))
+    region = str(variables.get("Region"))
+    is_region = re.fullmatch(r"[a-z]{2}(-[a-z0-9]+)+", region)  # else the name that people read
+    metadata = enrich(metadata, time=time(value.get("time")), region=region if is_region else None)
+    has_ended = str(value.get("alarm_status") or "alarm").lower() != "alarm"
+    kind = None if has_ended else _DELETIONS.get(name_key(value["namespace"], value["metric_name"]))
+    dimension = str(value.get("dimension")).removeprefix("instance_id:")
+    servers = [(".template_variable.ResourceId", variables.get("ResourceId")), (".dimension", dimension)]
+    yield deletion(kind, servers if kind == "servers" else [], metadata, "a Cloud Eye alarm")
 
 
-def cloud_eye_events(value: dict[str, Any], origin: Origin) -> Said:
-    """Read Cloud Eye's object around an array of events."""
-    return _each(value["event_info"], ".event_info", origin)
-
-
-def config_rms(value: dict[str, Any], origin: Origin) -> Said:
+def config_rms(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read a notification of Config, the only one of the cloud's that documents a region."""
-    detail = unfolded(value.get("detail"))
-    resource = unfolded(detail.get("resource"))
-    taken = time(detail.get("capture_time")) or time(value.get("notification_creation_time"))
-    where = said(project_id=resource.get("project_id"), region=resource.get("region_id"), time=taken)
-    origin, kind = replace(origin, **where), detail.get("resource_type")
-    if value["notification_type"] != "ResourceChanged" or detail.get("event_type") != "DELETE":
-        yield NothingForUs(origin, "ignored", "a Config notification of no deletion")
-    elif kind == "ecs.cloudservers":
-        yield SweepDue(origin, "a Config notification names no interface")
-    elif kind != "elb.loadbalancers":
-        yield NothingForUs(origin, "ignored", "a Config notification of another resource type")
-    elif target_id := interface_id(detail.get("resource_id")):
-        yield TargetDeleted(origin, target_id)
-    else:
-        raise BadEvent("no id of the load balancer", (Violation("$.detail.resource_id", "format: uuid"),))
-
-
-# --- in common ---------------------------------------------------------------------------------------------
-
-
-def decoded(value: object, path: str) -> object:
-    """Return what JSON text stands for, and any other value as it is."""
-    if not isinstance(value, (str, bytes)):
-        return value
-    try:
-        return decode(value)
-    except BadEvent as error:
-        raise below(path, error) from error
-
-
-def below(path: str, error: BadEvent) -> BadEvent:
-    """Return the error with its paths, which start at a part, starting at what holds the part."""
-    moved = tuple(Violation(f"${path}{violation.path[1:]}", violation.rule) for violation in error.violations)
-    return BadEvent(str(error), moved, error.envelope)
-
-
-def _each(values: list[object], path: str, origin: Origin) -> Said:
-    for index, value in enumerate(values):
-        yield Part(f"{path}[{index}]", value, origin)
-
-
-def _smn_origin(message: dict[str, Any], origin: Origin) -> Origin:
-    said_by_smn = said(id=message.get("message_id"), time=time(message.get("timestamp")))
-    return replace(origin, **said_by_smn, **urn_parts(message.get("topic_urn")))
-
-
-def _project(value: dict[str, Any]) -> object:
-    """Return the project that our own data names, in a webhook, a ping or a timer's text."""
-    data = unfolded(value.get("data"))
-    return data.get("project_id") or unfolded(data.get("data")).get("project_id")
+    detail = as_object(value.get("detail"))
+    resource = as_object(detail.get("resource"))
+    metadata = enrich(
+        metadata,
+        project_id=resource.get("project_id"),
+        region=resource.get("region_id"),
+        time=time(detail.get("capture_time")) or time(value.get("notification_creation_time")),
+    )
+    change = name_key(str(detail.get("resource_type")), str(detail.get("event_type")))
+    kind = _DELETIONS.get(change) if value["notification_type"] == "ResourceChanged" else None
+    ids = [*select(value, "detail.resource_id")]
+    yield deletion(kind, ids if kind != "interfaces" else [], metadata, "a Config notification")

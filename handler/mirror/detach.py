@@ -1,291 +1,319 @@
-"""The use case detach: take named interfaces, once gone, out of their sessions."""
+"""One batch: the interfaces that several jobs name are verified once, and leave each session together.
+
+Sequential code over calls that run side by side: this thread starts calls, takes what they end with one after
+another, and is the only one that decides, answers jobs and writes the snapshot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from itertools import groupby
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol
 
-from handler.errors import StillExists, UnmirrorError
-from handler.mirror.abreast import IN_FLIGHT, each
-from handler.mirror.freshness import Need
-from handler.mirror.ledger import Ledger
+from handler.deadline import Deadline
+from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
+from handler.lru import LruCache
+from handler.mirror.plan import Plan, Protection
 from handler.mirror.port import MirrorApi
-from handler.mirror.removal import Fate, Removal, Removals
-from handler.mirror.snapshot import Looks, Snapshot
-from handler.mirror.verification import Verifications
-from handler.model import InterfacesDeleted, MirrorSession, Presence, TargetDeleted
-from handler.report import Detachment, Kept, Look, LostTarget, Outcome, Report
+from handler.mirror.removal import CALL_SECONDS, Removal, remove
+from handler.mirror.results import Part, lost_targets, name
+from handler.mirror.snapshot import Snapshot
+from handler.model import Presence, UnreadableSession
+from handler.report import Gone, Kept, SnapshotEvidence
 
-STILL_THERE_PAUSES = (0.25, 0.75, 1.5)
-"""Seconds before each further look at an interface that is said to be deleted and is still shown.
-
-Deletion and the view of it are not one moment. Bounded, because a forged event must not hold a thread.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Protected:
-    """Sessions that are never touched, by id or by a glob of the name."""
-
-    patterns: tuple[str, ...] = ()
-
-    def __contains__(self, session: MirrorSession) -> bool:
-        return any(pattern == session.id or fnmatchcase(session.name, pattern) for pattern in self.patterns)
+REMOVAL_SECONDS = 3 * CALL_SECONDS
+"""For all calls of one removal: to read the session's protection, to remove, and to prove it."""
+SERVERS_SECONDS = 10.0
+"""For one list of the interfaces of servers; it may have pages."""
+SERVERS_A_CALL = 50
+"""Server ids in one list: about 2.5 KiB of the 32 KiB that the gateway takes for a URI."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Decide: which interfaces would leave which sessions. What a snapshot says, and nothing more."""
+class Ended(NamedTuple):
+    """A call that has ended."""
 
-    leaving: Mapping[str, tuple[str, ...]]
-    """Interface ids by session id."""
-    protected: Mapping[str, tuple[str, ...]]
-    """Ids of protected sessions by interface id."""
-    unmirrored: tuple[str, ...]
-    targets: tuple[str, ...]
-    """Interfaces to which a session mirrors."""
+    key: Hashable
+    result: Any = None
+    error: UnmirrorError | None = None
 
-    @classmethod
-    def of(cls, snapshot: Snapshot, interface_ids: Iterable[str], protect: Protected) -> Plan:
-        """Return the plan for interfaces, assuming that each is gone."""
-        leaving: dict[str, list[str]] = {}
-        protected: dict[str, tuple[str, ...]] = {}
-        unmirrored, targets = [], []
-        for id_ in interface_ids:
-            holding = snapshot.holding(id_)
-            if snapshot.targeting(id_):
-                targets.append(id_)
-            if not holding:
-                unmirrored.append(id_)
-            if spared := tuple(session.id for session in holding if session in protect):
-                protected[id_] = spared
-            for session in holding:
-                if session not in protect:
-                    leaving.setdefault(session.id, []).append(id_)
-        return cls({sid: tuple(ids) for sid, ids in leaving.items()}, protected, tuple(unmirrored), tuple(targets))
+
+class Calls(Protocol):
+    """Calls that run side by side, each within its own time. `handler.mirror.worker` has them in threads."""
+
+    def start(self, key: Hashable, work: Callable[[Deadline], Any], seconds: float) -> None:
+        """Begin the work, or put it in line; it gets a deadline that is at most so many seconds away."""
+
+    def next(self) -> Ended | None:
+        """Wait for the next call to end; None when none is left, or the batch's own time is up."""
+
+    def is_running(self, key: Hashable) -> bool:
+        """Tell whether a call of that key, of this batch or an earlier one, has not come back yet."""
+
+
+class Rules(NamedTuple):
+    """What the operator decided about removals."""
+
+    protection: Protection = Protection()
+    dry_run: bool = False
+
+
+@dataclass(eq=False, kw_only=True)
+class Task:
+    """What waits in a queue of a worker, and what comes back of it."""
+
+    arrived: float
+    """When the delivery arrived, monotonic seconds."""
+    deadline: Deadline
+    trace: object = None
+    """Where the delivery stands in a distributed trace."""
+    completed: Callable[[], None] = lambda: None
+    """Called once the task is complete."""
+    failure: UnmirrorError | None = None
+    """What kept the task as a whole from being worked on."""
+    calls: list[list[str]] = field(default_factory=list)
+    """The calls of each listing, batch or sweep that it took part in; others took part, too."""
 
     @property
-    def suspects(self) -> tuple[str, ...]:
-        """The interfaces whose absence has to be verified, each once."""
-        leaving = [id_ for ids in self.leaving.values() for id_ in ids]
-        return tuple(dict.fromkeys([*leaving, *self.targets, *self.protected]))
+    def complete(self) -> bool:
+        """Whether nothing more will be decided."""
+        return self.failure is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Detach:
-    """What the use case works with: shared by all deliveries of a process."""
+@dataclass(eq=False, kw_only=True)
+class Job(Task):
+    """Ids that one delivery or sweep hands to a worker. Its parts are filled one by one."""
 
-    looks: Looks
-    verifications: Verifications
-    removals: Removals
-    clock: Callable[[], float]
-    """Monotonic, seconds."""
-    pause: Callable[[float], None]
-    """Waits that many seconds."""
-    protect: Protected = Protected()
-    dry_run: bool = False
-    in_flight: int = IN_FLIGHT
-    """Verifications at a time, for one event."""
-    told: Ledger = field(default_factory=Ledger)
-    """Entered (project id, interface id) for each interface that an event named."""
+    kind: Literal["interfaces", "servers", "target"]
+    ids: Sequence[str]
+    """Distinct, in lower case: of interfaces, of servers, or of one load balancer."""
+    event_time: datetime | None = None
+    snapshot: Snapshot | None = None
+    """A sweep's own, which the worker keeps if it is newer than the one that it has."""
+    gone: Mapping[str, Presence] = field(default_factory=dict)
+    """What a sweep has verified already."""
+    parts: dict[str, Part] = field(default_factory=dict)
+    unfinished: dict[str, Part] = field(default_factory=dict)
+    """What has been removed of ids that other sessions still list."""
+    evidence: SnapshotEvidence | None = None
+    unreadable: tuple[UnreadableSession, ...] = ()
+    passed_over: bool = False
+    """Whether a batch has gone by that could not answer it."""
 
-    def interfaces(self, event: InterfacesDeleted, api: MirrorApi, arrived: float) -> Report:
-        """Detach the event's interfaces; raise what kept the look from being taken."""
-        for id_ in event.interface_ids:
-            self.told.enter((api.project_id, id_), self.clock())
-        snapshot = self.looks.look(api, Need(arrived, event.origin.time))
-        look = snapshot.look(arrived, self.clock())
-        plan = Plan.of(snapshot, event.interface_ids, self.protect)
-        detachments: list[Detachment] = []
-        with self.removals.expecting(api.project_id, plan.leaving):
-            known = self._verify(plan.suspects, api)
-            gone = {id_ for id_, presence in known.items() if isinstance(presence, Presence) and not presence.exists}
-            for session_id, ids in plan.leaving.items():
-                session = snapshot.session(session_id)
-                if session is not None and (leaving := tuple(id_ for id_ in ids if id_ in gone)):
-                    detachments += self.leave(session, leaving, api)
-        return conclude(
-            event,
-            snapshot,
-            api.project_id,
-            detachments=detachments,
-            kept=[*_kept_back(plan, known), *_not_mirrored(plan, known), *_spared(plan, known)],
-            lost_targets=lost_targets(snapshot, [id_ for id_ in plan.targets if id_ in gone]),
-            gone={
-                id_: presence.request_id
-                for id_, presence in known.items()
-                if isinstance(presence, Presence) and id_ in gone
-            },
-            dry_run=self.dry_run,
-            look=look,
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more will be decided."""
+        return self.failure is not None or len(self.parts) == len(self.ids)
+
+
+def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Deadline) -> Presence:
+    """Ask for the interface in each spelling that a session has for it; it is gone only if it is gone in all."""
+    spellings = [each for session in snapshot.holding(interface_id) for each in session.spelled(interface_id)]
+    presence = Presence(exists=True)
+    for spelling in dict.fromkeys([*spellings, interface_id]):
+        presence = api.find_interface(spelling, deadline)
+        if presence.exists:
+            break
+    return presence
+
+
+def answer_unmirrored(job: Job, snapshot: Snapshot) -> bool:
+    """Answer a job none of whose interfaces is a source or a target; return False, and do nothing, for any other."""
+    if job.kind != "interfaces" or any(snapshot.holding(id_) or snapshot.targeting(id_) for id_ in job.ids):
+        return False
+    job.parts = {id_: Part((Kept(id_, "not_mirrored"),)) for id_ in job.ids}
+    return True
+
+
+class Batch:
+    """The jobs of one batch, and how far it has come."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        snapshot: Snapshot,
+        api: MirrorApi,
+        calls: Calls,
+        rules: Rules,
+        gone: LruCache[str, Presence],
+    ) -> None:
+        """Take what the batch works with; `gone` is the worker's cache of interfaces that are confirmed gone."""
+        self._jobs, self._snapshot, self._api, self._calls = jobs, snapshot, api, calls
+        self._rules, self._gone = rules, gone
+        self._jobs_of: dict[str, list[Job]] = {}
+        for job in jobs:
+            for id_ in job.ids if job.kind == "interfaces" else ():
+                self._jobs_of.setdefault(id_, []).append(job)
+        self._plan = Plan.of(snapshot, self._jobs_of, rules.protection)
+        self._decided: dict[str, Presence | UnmirrorError] = {}
+        self._removals: dict[str, dict[str, Removal]] = {}
+        """By interface id and session id."""
+        self._sessions_of: dict[str, set[str]] = {}
+        """By interface id the sessions whose removal has not ended."""
+        self._suspects_in = {session_id: set(ids) for session_id, ids in self._plan.removals.items()}
+        """By session id the interfaces that are not decided."""
+        for session_id, ids in self._plan.removals.items():
+            for id_ in ids:
+                self._sessions_of.setdefault(id_, set()).add(session_id)
+
+    def work_off(self) -> None:
+        """Verify, remove and answer, until every job is answered or the batch's time is up."""
+        self._answer_from_the_snapshot()
+        self._start_verifications()
+        while (ended := self._calls.next()) is not None:
+            self._take(ended)
+        self._answer_the_rest()
+
+    # --- steps ---------------------------------------------------------------------------------------
+
+    def _answer_from_the_snapshot(self) -> None:
+        for id_ in self._plan.unmirrored:
+            self._answer(id_, Part((Kept(id_, "not_mirrored"),)))
+        for job in self._jobs:
+            if job.kind == "target":
+                sessions = self._snapshot.targeting(job.ids[0])
+                self._settle(job, job.ids[0], Part(lost_targets=lost_targets(sessions, confirmed=False)))
+        servers = tuple(dict.fromkeys(id_ for job in self._jobs if job.kind == "servers" for id_ in job.ids))
+        for start in range(0, len(servers), SERVERS_A_CALL):
+            some = servers[start : start + SERVERS_A_CALL]
+            self._calls.start(("servers", some), partial(self._api.list_server_interfaces, some), SERVERS_SECONDS)
+
+    def _start_verifications(self) -> None:
+        unmirrored = set(self._plan.unmirrored)
+        for id_ in self._jobs_of:  # in the order of arrival, so that the first sessions are decided first
+            if id_ in unmirrored:
+                continue
+            known = self._gone.get(id_)
+            if known is not None:
+                self._decide(id_, known)
+            else:
+                self._calls.start(("verify", id_), partial(verify, self._api, self._snapshot, id_), CALL_SECONDS)
+
+    def _take(self, ended: Ended) -> None:
+        match ended.key:
+            case "verify", str(id_):
+                self._decide(id_, ended.error or ended.result)
+            case "remove", str(session_id) if ended.error is not None:
+                self._give_up(session_id, "failed", ended.error)
+            case "remove", str(session_id):
+                self._end_removal(session_id, ended.result)
+            case "servers", tuple(server_ids):
+                self._answer_servers(server_ids, ended)
+
+    def _decide(self, id_: str, answer: Presence | UnmirrorError) -> None:
+        """Note what the API says of an interface, and start each removal that has waited only for that."""
+        self._decided[id_] = answer
+        if isinstance(answer, Presence) and not answer.exists:
+            self._gone.put(id_, answer)
+        for session_id in sorted(self._sessions_of.get(id_, ())):
+            suspects = self._suspects_in[session_id]
+            suspects.discard(id_)
+            if not suspects:
+                self._start_removal(session_id)
+        self._answer_if_decided(id_)
+
+    def _start_removal(self, session_id: str) -> None:
+        session = self._snapshot.session(session_id)
+        gone = [id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)]
+        if session is None or not gone:
+            self._end_removal(session_id, None)
+        elif self._calls.is_running(("remove", session_id)):
+            error = ApiUnavailable("an earlier removal from the session has not come back yet")
+            self._give_up(session_id, "failed", error)
+        else:
+            rules = self._rules
+            work = partial(remove, self._api, session, gone, protection=rules.protection, dry_run=rules.dry_run)
+            self._calls.start(("remove", session_id), work, REMOVAL_SECONDS)
+
+    def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
+        """End a removal of which nobody knows what became, or that was not tried."""
+        session = self._snapshot.session(session_id)
+        removal = Removal(session, before=session.sources) if session else None
+        if removal is not None:
+            removal.settle([id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)], status, error)
+        self._end_removal(session_id, removal)
+
+    def _end_removal(self, session_id: str, removal: Removal | None) -> None:
+        if removal is not None:
+            self._snapshot.remove(session_id, None if removal.session_gone else removal.absent)
+        for id_ in self._plan.removals[session_id]:
+            if removal is not None and id_ in removal.statuses:
+                self._removals.setdefault(id_, {})[session_id] = removal
+            self._sessions_of[id_].discard(session_id)
+            self._answer_if_decided(id_)
+            if self._is_gone(id_):
+                for job in self._jobs_of[id_]:
+                    job.unfinished[id_] = self._part(id_, self._decided[id_])
+
+    def _answer_servers(self, server_ids: Sequence[str], ended: Ended) -> None:
+        """Answer for servers: an interface that the list shows of one, and that is mirrored, still exists."""
+        for job in self._jobs:
+            for server_id in job.ids if job.kind == "servers" else ():
+                if server_id in server_ids:
+                    alive = () if ended.error else ended.result.get(server_id, ())
+                    kept = tuple(self._still_exists(id_) for id_ in sorted(alive) if self._is_mirrored(id_))
+                    self._settle(job, server_id, Part(kept, failure=ended.error))
+
+    # --- answers -------------------------------------------------------------------------------------
+
+    def _answer_if_decided(self, id_: str) -> None:
+        answer = self._decided.get(id_)
+        if answer is not None and (not self._is_gone(id_) or not self._sessions_of.get(id_)):
+            self._answer(id_, self._part(id_, answer))
+
+    def _part(self, id_: str, answer: Presence | UnmirrorError) -> Part:
+        plan = self._plan
+        protected = tuple(name(each) for each in plan.protected.get(id_, ()))
+        if isinstance(answer, UnmirrorError):
+            holding = tuple(name(each) for each in self._snapshot.holding(id_))
+            return Part((Kept(id_, "undecided", holding, answer.request_id, answer),))
+        if answer.exists:
+            return Part((self._still_exists(id_, answer.request_id),))
+        return Part(
+            kept=(Kept(id_, "protected", protected),) if protected else (),
+            removals=tuple(self._removals.get(id_, {}).values()),
+            gone=Gone(id_, answer.request_id),
+            lost_targets=lost_targets(plan.targets.get(id_, ()), confirmed=True),
         )
 
-    def target(self, event: TargetDeleted, api: MirrorApi, arrived: float) -> Report:
-        """Name the sessions that lost their target."""
-        snapshot = self.looks.look(api, Need(arrived, event.origin.time))
-        look = snapshot.look(arrived, self.clock())
-        lost = lost_targets(snapshot, [event.target_id])
-        return conclude(event, snapshot, api.project_id, lost_targets=lost, dry_run=self.dry_run, look=look)
+    def _still_exists(self, id_: str, request_id: str = "") -> Kept:
+        error = StillExists("said to be deleted, but the VPC API still shows it")
+        sessions = tuple(name(each) for each in self._snapshot.holding(id_) or self._snapshot.targeting(id_))
+        return Kept(id_, "still_exists", sessions, request_id, error)
 
-    def leave(self, session: MirrorSession, gone: Sequence[str], api: MirrorApi) -> list[Detachment]:
-        """Take interfaces that are confirmed gone out of a session, or say that it would be done."""
-        if self.dry_run:
-            after = tuple(id_ for id_ in session.sources if id_ not in gone)
-            return [Detachment(session.id, session.name, tuple(gone), "planned", (), session.sources, after)]
-        try:
-            removal = self.removals.remove(api, session, gone)
-        except UnmirrorError as error:
-            return [failed(session, gone, error)]
-        return _detachments(session, gone, removal)
+    def _answer_the_rest(self) -> None:
+        """Answer what the batch's time was not enough for."""
+        late = DeadlineExceeded("no answer in time; it may be done all the same, sent again it will be found so")
+        untried = DeadlineExceeded("no time left to try the removal")
+        for session_id, ids in self._plan.removals.items():
+            if any(self._is_gone(id_) and session_id in self._sessions_of[id_] for id_ in ids):
+                if self._calls.is_running(("remove", session_id)):
+                    self._give_up(session_id, "failed", late)
+                else:
+                    self._give_up(session_id, "not_tried", untried)
+        for job in self._jobs:
+            for id_ in job.ids:
+                if id_ not in job.parts:
+                    part = (
+                        Part(failure=late) if job.kind == "servers" else self._part(id_, self._decided.get(id_, late))
+                    )
+                    self._settle(job, id_, part)
 
-    def _verify(self, suspects: Collection[str], api: MirrorApi) -> dict[str, Presence | UnmirrorError]:
-        """Ask for each suspect; for those that still exist again, a few times."""
-        known = self._ask_each(suspects, api)
-        for seconds in STILL_THERE_PAUSES:
-            alive = [id_ for id_, presence in known.items() if isinstance(presence, Presence) and presence.exists]
-            if not alive or api.deadline.remaining() <= seconds:
-                break
-            self.pause(seconds)
-            known.update(self._ask_each(alive, api))
-        return known
+    def _answer(self, id_: str, part: Part) -> None:
+        """Give the part to each job that names the interface; the first of them counts it."""
+        for order, job in enumerate(self._jobs_of[id_]):
+            self._settle(job, id_, part._replace(coalesced=order > 0))
 
-    def _ask_each(self, interface_ids: Collection[str], api: MirrorApi) -> dict[str, Presence | UnmirrorError]:
-        answers = each(lambda id_: self._ask(id_, api), interface_ids, self.in_flight)
-        return dict(zip(interface_ids, answers, strict=True))
+    def _settle(self, job: Job, id_: str, part: Part) -> None:
+        if id_ not in job.parts:
+            job.parts[id_] = part
+            if job.complete:
+                job.completed()
 
-    def _ask(self, interface_id: str, api: MirrorApi) -> Presence | UnmirrorError:
-        try:
-            return self.verifications.ask(api, interface_id)
-        except UnmirrorError as error:
-            return error
+    def _is_gone(self, id_: str) -> bool:
+        answer = self._decided.get(id_)
+        return isinstance(answer, Presence) and not answer.exists
 
-
-def failed(session: MirrorSession, gone: Sequence[str], error: UnmirrorError) -> Detachment:
-    """Return that nothing was asked, and why."""
-    return Detachment(session.id, session.name, tuple(gone), "failed", (), session.sources, None, error)
-
-
-def lost_targets(snapshot: Snapshot, target_ids: Iterable[str]) -> list[LostTarget]:
-    """Return the sessions whose target is one of these."""
-    return [
-        LostTarget(session.id, session.name, session.target_id)
-        for target_id in target_ids
-        for session in snapshot.targeting(target_id)
-    ]
-
-
-def conclude(
-    event: InterfacesDeleted | TargetDeleted,
-    snapshot: Snapshot,
-    project_id: str,
-    *,
-    detachments: Sequence[Detachment] = (),
-    kept: Sequence[Kept] = (),
-    lost_targets: Sequence[LostTarget] = (),
-    gone: Mapping[str, str] | None = None,
-    dry_run: bool = False,
-    look: Look,
-) -> Report:
-    """Return the report: its outcome follows from what happened to each interface."""
-    errors = [each.error for each in detachments if each.error] + [each.error for each in kept if each.error]
-    done = [each for each in detachments if each.status == "detached"]
-    planned = [each for each in detachments if each.status == "planned"]
-    alive = [each for each in kept if each.why == "still_exists"]
-    spared = [each for each in kept if each.why == "protected"]
-    outcome: Outcome
-    if errors and (done or planned):
-        outcome = "partial"
-    elif errors:
-        outcome = "still_exists" if len(alive) == len(errors) else "failed"
-    elif done:
-        outcome = "detached"
-    else:
-        outcome = "planned" if planned else "nothing_to_do"
-    return Report(
-        delivery_id=event.origin.id,
-        envelope=event.origin.envelope,
-        outcome=outcome,
-        reason=_reason(outcome, done or planned, alive, spared, errors),
-        project_id=project_id,
-        dry_run=dry_run,
-        detachments=tuple(detachments),
-        kept=tuple(map(snapshot.named, kept)),
-        lost_targets=tuple(lost_targets),
-        snapshot_time=snapshot.taken_at,
-        gone_request_ids=gone or {},
-        error=max(errors, key=lambda error: error.status, default=None),
-        look=look,
-    )
-
-
-def _reason(
-    outcome: Outcome,
-    done: Sequence[Detachment],
-    alive: Sequence[Kept],
-    spared: Sequence[Kept],
-    errors: Sequence[UnmirrorError],
-) -> str:
-    interfaces = {id_ for each in done for id_ in each.interface_ids}
-    left = f"{len(interfaces)} deleted interface(s) in {len({each.session_id for each in done})} session(s)"
-    detached = f"dry run: would detach {left}" if any(each.status == "planned" for each in done) else f"detached {left}"
-    match outcome:
-        case "detached" | "planned":
-            return detached
-        case "still_exists":
-            return f"{len(alive)} interface(s) said to be deleted still exist; nothing was detached"
-        case "nothing_to_do":
-            kept = f"; {len(spared)} interface(s) stay in protected sessions" if spared else ""
-            return f"no session has anything to lose{kept}"
-        case _:
-            undone = f"{len(errors) - len(alive)} failed, {len(alive)} still exist"
-            return f"{detached}; {undone}" if done else undone
-
-
-def _kept_back(plan: Plan, known: Mapping[str, Presence | UnmirrorError]) -> Iterable[Kept]:
-    for id_, presence in known.items():
-        sessions = tuple(session_id for session_id, ids in plan.leaving.items() if id_ in ids)
-        if isinstance(presence, UnmirrorError):
-            if sessions or id_ in plan.targets:  # else it is protected, whatever the answer
-                yield Kept(id_, "unconfirmed", sessions, getattr(presence, "request_id", ""), presence)
-        elif presence.exists:
-            error = StillExists("said to be deleted, but the VPC API still shows it")
-            yield Kept(id_, "still_exists", sessions + plan.protected.get(id_, ()), presence.request_id, error)
-
-
-def _not_mirrored(plan: Plan, known: Mapping[str, Presence | UnmirrorError]) -> Iterable[Kept]:
-    return (Kept(id_, "not_mirrored") for id_ in plan.unmirrored if id_ not in known)
-
-
-def _spared(plan: Plan, known: Mapping[str, Presence | UnmirrorError]) -> Iterable[Kept]:
-    for id_, sessions in plan.protected.items():
-        presence = known[id_]
-        if isinstance(presence, UnmirrorError) or not presence.exists:
-            yield Kept(id_, "protected", sessions)
-
-
-def _detachments(session: MirrorSession, ids: Sequence[str], removal: Removal) -> list[Detachment]:
-    """Return one detachment for each way in which the ids fared."""
-
-    def way(id_: str) -> str:
-        fate = removal.fates[id_]
-        return fate if isinstance(fate, str) else f"failed {type(fate).__name__}"
-
-    return [
-        _detachment(session, tuple(alike), removal, removal.fates[alike[0]])
-        for alike in (list(group) for _, group in groupby(sorted(ids, key=way), key=way))
-    ]
-
-
-def _detachment(session: MirrorSession, ids: tuple[str, ...], removal: Removal, fate: Fate) -> Detachment:
-    return Detachment(
-        session_id=session.id,
-        session_name=session.name,
-        interface_ids=ids,
-        status=fate if isinstance(fate, str) else "failed",
-        request_ids=removal.request_ids,
-        sources_before=removal.before,
-        sources_after=removal.after,
-        error=None if isinstance(fate, str) else fate,
-    )
+    def _is_mirrored(self, id_: str) -> bool:
+        return bool(self._snapshot.holding(id_) or self._snapshot.targeting(id_))

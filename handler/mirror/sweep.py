@@ -1,246 +1,288 @@
-"""The use case sweep: what no event told. Every source of every session of a project, and the gone ones detached.
+"""What no event told: every source of every session of a project, and the gone ones handed to the worker.
 
-Look at the sessions, look up which sources no list shows (`lookup.py`), ask for each of these suspects by its id,
-and take out what the API answers with its own 404 (`clearing.py`). A list never decides: one that ignores the ids
-it is asked for, or that is scoped to an enterprise project, costs calls and nothing else.
+List the sessions, look their sources up in the list of interfaces, ask by id for each that it does not show, keep the
+safety limits, and only then remove. A list never decides: one that ignores the ids it is asked for, or that is scoped
+to an enterprise project, costs calls and nothing else.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
-from handler.mirror.abreast import IN_FLIGHT
-from handler.mirror.clearing import MOST_AGAIN, Clearing, Progress, Terms
-from handler.mirror.detach import Detach, lost_targets
-from handler.mirror.freshness import MOST_PROJECTS, Need, Shared, serves
+from handler.mirror.detach import Rules, Task, verify
 from handler.mirror.port import MirrorApi
-from handler.model import Presence, SweepDue
-from handler.report import Kept, Look, LostTarget, Outcome, PutBack, Report, SessionCount, SweepFigures
+from handler.mirror.removal import Removal
+from handler.mirror.results import Part, kept, name
+from handler.mirror.snapshot import Snapshot
+from handler.model import Presence, UnreadableSession
+from handler.report import Kept, SnapshotEvidence, SweepFigures
 
-MOST_UNKNOWN = 100
-"""Undecided interfaces that the report names."""
+BATCH = 100
+"""Ids in one look-up: 4 KiB of the URI's 32 KiB; no limit on their number is documented."""
+MAX_UNLISTED = 200
+"""Interfaces that are asked for one by one because their list failed; for more, its error ends the sweep."""
+BLIND_AFTER = 20
+"""Interfaces that are asked for by id and are gone, where no list shows any, until the credentials count as blind."""
+MAX_FAILURES = 20
+"""Consecutive failures after which the rest is not asked for; the cause is probably common."""
+MAX_NAMED = 100
+"""Undecided interfaces that a report names."""
+CALL_SECONDS = 60.0
+"""For one call with all its attempts: throttled, it may have to wait for a slot behind many others."""
+LISTING_SECONDS = 600.0
+"""For all pages with all their attempts."""
 
-NEAR_QUOTA = 9
-"""Sources of a session, where ten is the default quota."""
+OUT_OF_TIME = (
+    "out of time; for all of it run `unmirror sweep --deadline 900`, or give the function a longer time-out and "
+    "UNMIRROR_DEADLINE"
+)
+
+Stage = Literal["list", "look_up", "verify", "remove"]
+Progress = Callable[[Stage, int, int], None]
+"""Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep found and did; nothing in it is older than its moment."""
+class SweepLimits(NamedTuple):
+    """How much one sweep may detach before it stops and asks."""
 
-    taken_at: datetime
-    began: float
-    report: Report
-    """In the words of whoever made it: each delivery that it serves gets its own id and envelope."""
+    allows: Callable[[int, int], bool] = lambda leaving, sources: True
+    """Told how many of how many sources would leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Interfaces that a sweep saw to exist before it was interrupted."""
+class Swept(NamedTuple):
+    """What a sweep saw and did."""
 
-    taken_at: datetime
-    began: float
-    interface_ids: frozenset[str]
+    figures: SweepFigures
+    evidence: SnapshotEvidence
+    parts: Mapping[str, Part] = MappingProxyType({})
+    """By id what was decided of the gone interfaces."""
+    undecided: tuple[Kept, ...] = ()
+    failure: UnmirrorError | None = None
+    """Why it is not complete."""
+    unreadable: tuple[UnreadableSession, ...] = ()
+
+
+@dataclass(eq=False, kw_only=True)
+class SweepTask(Task):
+    """A sweep that a delivery asks for. One that has not begun serves all who wait for it."""
+
+    by: Literal["timer", "server"]
+    progress: Progress = lambda stage, done, total: None
+    swept: Swept | None = None
+    coalesced: bool = False
+    """Whether the sweep was begun for another delivery as well, which counts it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the sweep has ended."""
+        return self.swept is not None or self.failure is not None
+
+
+class SweepCalls(Protocol):
+    """Calls for one step of a sweep. `handler.mirror.worker` has them in threads."""
+
+    def call(self, what: str, work: Callable[[Deadline], R], seconds: float) -> R:
+        """Make one call and return its result; raise what it raised, or that time was up."""
+
+    def map(
+        self, work: Callable[[T, Deadline], R], items: Iterable[T], seconds: float
+    ) -> Iterator[tuple[T, R | UnmirrorError]]:
+        """Yield each item with what its call ended with; less than all when time is up."""
 
 
 class Sweep:
-    """What the use case works with: shared by all deliveries of a process."""
+    """One sweep of one project, and how far it has come. Used once."""
 
     def __init__(
         self,
-        detach: Detach,
-        allows: Callable[[int, int], bool],
+        api: MirrorApi,
+        calls: Callable[[], SweepCalls],
+        remove: Callable[[Snapshot, Mapping[str, Presence]], Mapping[str, Part]],
         *,
-        in_flight: int = IN_FLIGHT,
-        tell: Callable[[Progress], None] = lambda _: None,
+        deadline: Deadline,
+        clock: Clock,
+        limits: SweepLimits,
+        rules: Rules,
+        arrived: float,
+        progress: Progress,
     ) -> None:
-        """Take the safety limit as `allows(leaving, sources seen)`; `tell` hears how far a sweep has come."""
-        self._terms = Terms(detach, allows, in_flight, tell)
-        self._shared = Shared[Swept](
-            "a sweep", detach.looks.max_age, detach.clock, lasts=lambda swept: swept.report.error is None
+        """Take what the sweep works with; `remove` hands gone interfaces to the worker and waits for its answer."""
+        self._api, self._calls, self._hand_over = api, calls, remove
+        self._deadline, self._clock, self._limits = deadline, clock, limits
+        self._rules, self._arrived, self._progress = rules, arrived, progress
+        self._suspects: list[str] = []
+        self._listed: set[str] = set()
+        self._known: dict[str, Presence | UnmirrorError] = {}
+
+    def run(self) -> Swept:
+        """Sweep as far as time allows; raise what the lists raise."""
+        self._progress("list", 0, 0)
+        listing = self._calls().call("the list of sessions", self._api.list_sessions, LISTING_SECONDS)
+        snapshot = Snapshot(listing)
+        mirrored = [each for each in snapshot.sessions() if each.type == "eni"]
+        sources = dict.fromkeys(id_ for session in mirrored for id_ in session.sources)
+        targets = [each.target_id for each in snapshot.sessions() if each.target_type == "eni" and each.target_id]
+        interfaces = list(sources | dict.fromkeys(targets))
+        self._look_up(interfaces)
+        self._suspects = [id_ for id_ in interfaces if id_ not in self._listed]
+        stop: Literal["limit", "blind"] | None = "blind" if self._is_blind(snapshot) else None
+        parts: Mapping[str, Part] = {}
+        if stop is None:
+            leaving = {
+                id_ for id_ in sources if any(not self._rules.protection.covers(s) for s in snapshot.holding(id_))
+            }
+            self._verify(snapshot, leaving, len(sources))
+            stop = None if self._allows(self._gone() & leaving, len(sources)) else "limit"
+            if self._rules.dry_run or self._allows((self._gone() | self._undecided()) & leaving, len(sources)):
+                parts = self._remove(snapshot)
+        return self._result(snapshot, sources, stop, parts)
+
+    def _look_up(self, interfaces: Sequence[str]) -> None:
+        """Look the interfaces up in the list, by id. Those of a list that failed stay suspects, up to a number."""
+        batches = [tuple(interfaces[start : start + BATCH]) for start in range(0, len(interfaces), BATCH)]
+        failed = 0
+        for batch, listed in self._calls().map(self._api.list_interfaces, batches, CALL_SECONDS):
+            if isinstance(listed, UnmirrorError):
+                failed += len(batch)
+                if failed > MAX_UNLISTED:
+                    raise listed
+            else:
+                self._listed |= listed
+                self._progress("look_up", len(self._listed), len(interfaces))
+        self._deadline.require("looking up all interfaces")
+
+    def _is_blind(self, snapshot: Snapshot) -> bool:
+        """Tell whether the credentials see no interface at all; never where anything that was asked is undecided."""
+        if self._listed or not self._suspects:
+            return False
+        if self._calls().call("the list of interfaces", self._api.has_interfaces, CALL_SECONDS):
+            return False
+        some = self._suspects[:BLIND_AFTER]
+        self._ask(snapshot, some, enough=lambda: len(self._gone()) < len(self._known))
+        return len(self._gone()) == len(some)
+
+    def _verify(self, snapshot: Snapshot, leaving: Set[str], sources: int) -> None:
+        """Ask for each suspect by id, until it is certain that too many are gone."""
+        self._ask(
+            snapshot,
+            self._suspects,
+            enough=lambda: not self._rules.dry_run and not self._allows(self._gone() & leaving, sources),
         )
-        self._unfinished: dict[str, _Seen] = {}
-        self._last: dict[str, float] = {}
-        self._lock = threading.Lock()
 
-    def project(self, event: SweepDue, api: MirrorApi, arrived: float) -> Report:
-        """Sweep the project, or take what another sweep did that is fresh enough by the rule for looks.
+    def _ask(self, snapshot: Snapshot, suspects: Sequence[str], enough: Callable[[], bool]) -> None:
+        todo, failures = [id_ for id_ in suspects if id_ not in self._known], 0
+        work = partial(verify, self._api, snapshot)
+        for done, (id_, answer) in enumerate(self._calls().map(work, todo, CALL_SECONDS), 1):
+            self._known[id_] = answer
+            self._progress("verify", done, len(todo))
+            failures = failures + 1 if isinstance(answer, UnmirrorError) else 0
+            if failures >= MAX_FAILURES or enough():
+                return
 
-        A sweep that ran out of time or into errors says so in its report and serves nobody who comes later. Raises
-        what kept it from looking: the sessions could not be listed, or both lists of interfaces failed.
-        """
-        need = Need(arrived, event.origin.time)
-        own: list[Swept] = []
+    def _remove(self, snapshot: Snapshot) -> Mapping[str, Part]:
+        gone = {
+            id_: answer for id_, answer in self._known.items() if isinstance(answer, Presence) and not answer.exists
+        }
+        if not gone:
+            return {}
+        self._progress("remove", 0, len(gone))
+        return self._hand_over(snapshot, gone)
 
-        def take() -> Swept:
-            own.append(swept := self._sweep(event, api, need))
-            return swept
+    def _allows(self, leaving: Set[str], sources: int) -> bool:
+        return self._limits.allows(len(leaving), sources)
 
-        swept = self._shared.get(api.project_id, need, api.deadline, take)
-        return replace(swept.report, delivery_id=event.origin.id, envelope=event.origin.envelope, shared=not own)
+    def _gone(self) -> set[str]:
+        return {id_ for id_, answer in self._known.items() if isinstance(answer, Presence) and not answer.exists}
 
-    def in_turn(self, project_ids: Iterable[str]) -> list[str]:
-        """Return the projects in the order to sweep them in: one delivery's time may not be enough for all.
+    def _exists(self, id_: str) -> bool:
+        answer = self._known.get(id_)
+        return isinstance(answer, Presence) and answer.exists
 
-        First those that this process never swept, then those it began to sweep longest ago.
-        """
-        return sorted(project_ids, key=lambda project_id: (self._last.get(project_id, float("-inf")), project_id))
+    def _undecided(self) -> set[str]:
+        return {id_ for id_ in self._suspects if not isinstance(self._known.get(id_), Presence)}
 
-    def _sweep(self, event: SweepDue, api: MirrorApi, need: Need) -> Swept:
-        terms = self._terms
-        terms.tell(Progress("look"))
-        snapshot = terms.detach.looks.look(api, need)
-        self._last[api.project_id] = terms.detach.clock()
-        seen = self._resume(api.project_id, need)
-        taken_at = min(snapshot.taken_at, seen.taken_at) if seen else snapshot.taken_at
-        began = min(snapshot.began, seen.began) if seen else snapshot.began
-        look = snapshot.look(need.arrived, terms.detach.clock())
-        clearing = Clearing(terms, api, snapshot, seen.interface_ids if seen else ())
-        report: Report | None = None
-        try:
-            clearing.run()
-            report = _report(event, api.project_id, clearing, terms.detach, look)
-        finally:
-            if report is None or report.error:
-                self._remember(api.project_id, _Seen(taken_at, began, clearing.seen()))
-        return Swept(taken_at, began, report)
+    # --- result --------------------------------------------------------------------------------------
 
-    def _resume(self, project_id: str, need: Need) -> _Seen | None:
-        """Return what an interrupted sweep saw, if that is fresh enough for this one; it is used once."""
-        with self._lock:
-            seen = self._unfinished.pop(project_id, None)
-        fresh = seen is not None and serves(seen, need, self._terms.detach.clock(), self._terms.detach.looks.max_age)
-        return seen if fresh else None
+    def _result(
+        self,
+        snapshot: Snapshot,
+        sources: Mapping[str, None],
+        stop: Literal["limit", "blind"] | None,
+        parts: Mapping[str, Part],
+    ) -> Swept:
+        listing, undecided = snapshot.listing, [] if stop else sorted(self._undecided())
+        failure = None if stop else self._failure(undecided)
+        figures = self._figures(snapshot, sources, stop, parts)
+        complete = not (stop or failure or undecided or listing.unreadable or _errors(parts))
+        evidence = SnapshotEvidence(
+            listing.taken_at,
+            listing.request_ids,
+            self._clock.age(listing.began),
+            predates_delivery=listing.began.monotonic < self._arrived,
+        )
+        named = tuple(self._named(snapshot, id_) for id_ in undecided[:MAX_NAMED])
+        return Swept(figures._replace(complete=complete), evidence, parts, named, failure, listing.unreadable)
 
-    def _remember(self, project_id: str, seen: _Seen) -> None:
-        with self._lock:
-            self._unfinished[project_id] = seen
-            if len(self._unfinished) > MOST_PROJECTS:
-                del self._unfinished[next(iter(self._unfinished))]
+    def _failure(self, undecided: Sequence[str]) -> UnmirrorError | None:
+        """Return why some sources are undecided: the time, or the worst of what their calls ended with."""
+        if not undecided:
+            return None
+        if self._deadline.cancellation.cancelled:
+            return Interrupted(f"interrupted with {len(undecided)} interface(s) undecided")
+        if self._deadline.remaining() <= 0:
+            return DeadlineExceeded(OUT_OF_TIME)
+        errors = [answer for answer in self._known.values() if isinstance(answer, UnmirrorError)]
+        return max(errors, key=lambda each: each.status)
 
+    def _named(self, snapshot: Snapshot, id_: str) -> Kept:
+        error, holding = self._known.get(id_), tuple(name(each) for each in snapshot.holding(id_))
+        if isinstance(error, UnmirrorError):
+            return Kept(id_, "undecided", holding, error.request_id, error)
+        return Kept(id_, "undecided", holding)
 
-def _report(event: SweepDue, project_id: str, clearing: Clearing, detach: Detach, look: Look) -> Report:
-    errors = [answer for answer in clearing.known.values() if isinstance(answer, UnmirrorError)]
-    errors += [each.error for each in clearing.detachments if each.error]
-    worst = clearing.interrupted or max(errors, key=lambda each: each.status, default=None)
-    figures = _figures(project_id, clearing, detach, complete=worst is None)
-    outcome = _outcome(clearing, figures, detach.dry_run, failed=worst is not None)
-    return Report(
-        delivery_id=event.origin.id,
-        envelope=event.origin.envelope,
-        outcome=outcome,
-        reason=_reason(outcome, clearing, figures, detach.dry_run),
-        project_id=project_id,
-        dry_run=detach.dry_run,
-        detachments=tuple(clearing.detachments),
-        kept=tuple(map(clearing.snapshot.named, _kept(clearing))),
-        lost_targets=tuple(_lost(clearing)),
-        snapshot_time=clearing.snapshot.taken_at,
-        gone_request_ids={
-            id_: answer.request_id
-            for id_, answer in clearing.known.items()
-            if isinstance(answer, Presence) and not answer.exists
-        },
-        error=None if outcome == "stopped" else worst,  # sending again would meet the same limit
-        sweep=figures,
-        look=look,
-    )
-
-
-def _figures(project_id: str, clearing: Clearing, detach: Detach, *, complete: bool) -> SweepFigures:
-    gone, lookup = clearing.gone, clearing.lookup
-    mirrors = [session for session in clearing.sessions if session.type == "eni"]
-    left = [each for each in clearing.detachments if each.status in ("detached", "planned")]
-    detached = {id_ for each in left for id_ in each.interface_ids}
-    put_back = [PutBack(*key, times) for key, times in clearing.put_back.items() if key[1] in gone]
-    heard_of = {each.interface_id for each in put_back}
-    heard_of |= {id_ for id_ in detached if detach.told.times((project_id, id_))}
-    enabled = {session.id for session in mirrors if session.enabled}
-    emptied = {each.session_id for each in left if each.sources_after == ()} & enabled
-    sources_now = {session.id: session.sources for session in mirrors}
-    sources_now |= {each.session_id: each.sources_after or () for each in left}
-    undecided = [id_ for id_ in lookup.unseen if not isinstance(clearing.known.get(id_), Presence)]
-    return SweepFigures(
-        sessions=len(clearing.sessions),
-        sources=len(clearing.sources),
-        listed=len(clearing.sources.keys() - lookup.unseen),
-        hidden=sum(clearing.exists(id_) for id_ in clearing.sources),
-        gone=sum(id_ in clearing.sources for id_ in gone),
-        detached=len(detached),
-        protected=sum(id_ in gone for id_ in clearing.plan.protected),
-        unknown=sum(id_ in clearing.sources for id_ in undecided),
-        found_by_sweep=len(detached - heard_of),
-        places_freed=sum(len(each.interface_ids) for each in left),
-        emptied=SessionCount.of(emptied),
-        near_quota=SessionCount.of(id_ for id_, sources in sources_now.items() if len(sources) >= NEAR_QUOTA),
-        orphaned=len(_lost(clearing)),
-        put_back=tuple(put_back),
-        pages=lookup.pages,
-        batches=lookup.batches,
-        asked=len(clearing.known),
-        complete=complete and not undecided,
-        stop=clearing.stop,
-    )
+    def _figures(
+        self,
+        snapshot: Snapshot,
+        sources: Mapping[str, None],
+        stop: Literal["limit", "blind"] | None,
+        parts: Mapping[str, Part],
+    ) -> SweepFigures:
+        gone = self._gone() & sources.keys()
+        left = [(part, removal, id_) for id_, part in parts.items() for removal in part.removals]
+        freed = [(id_, removal) for _, removal, id_ in left if removal.statuses[id_] in ("detached", "already_absent")]
+        would = [(id_, removal) for _, removal, id_ in left if removal.statuses[id_] == "planned"]
+        return SweepFigures(
+            sessions=len(snapshot.sessions()),
+            sources=len(sources),
+            listed=len(self._listed & sources.keys()),
+            unlisted=sum(
+                isinstance(each, Presence) and each.exists for id_, each in self._known.items() if id_ in sources
+            ),
+            gone=len(gone),
+            undecided=len(self._undecided() & sources.keys()),
+            protected=sum(any(each.reason == "protected" for each in kept(id_, part)) for id_, part in parts.items()),
+            detached=len({id_ for id_, _ in freed}),
+            would_detach=len(gone) if stop and not parts else len({id_ for id_, _ in would}),
+            places_freed=len(freed),
+            would_free=len(would),
+            emptied=_emptied([removal for _, removal in (*freed, *would)]),
+            complete=False,
+            stop=stop,
+        )
 
 
-def _lost(clearing: Clearing) -> list[LostTarget]:
-    return lost_targets(clearing.snapshot, [id_ for id_ in clearing.plan.targets if id_ in clearing.gone])
+def _errors(parts: Mapping[str, Part]) -> bool:
+    return any(part.errors(id_) for id_, part in parts.items())
 
 
-def _kept(clearing: Clearing) -> Iterable[Kept]:
-    unknown = ((id_, answer) for id_, answer in clearing.known.items() if isinstance(answer, UnmirrorError))
-    for id_, error in islice(unknown, MOST_UNKNOWN):
-        sessions = tuple(session.id for session in clearing.snapshot.holding(id_))
-        yield Kept(id_, "unconfirmed", sessions, getattr(error, "request_id", ""), error)
-    for id_, sessions in clearing.plan.protected.items():
-        if id_ in clearing.gone:
-            yield Kept(id_, "protected", sessions)
-    for (session_id, id_), times in clearing.put_back.items():
-        if id_ in clearing.gone and times > MOST_AGAIN:
-            yield Kept(id_, "put_back", (session_id,))
-
-
-def _outcome(clearing: Clearing, figures: SweepFigures, dry_run: bool, *, failed: bool) -> Outcome:
-    if figures.stop == "blind" or (figures.stop and not dry_run):
-        return "stopped"
-    if clearing.interrupted or (failed and figures.detached):
-        return "partial"
-    if failed:
-        return "failed"
-    if figures.detached:
-        return "planned" if dry_run else "detached"
-    return "nothing_to_do"
-
-
-def _reason(outcome: Outcome, clearing: Clearing, figures: SweepFigures, dry_run: bool) -> str:
-    if outcome == "stopped":
-        return _STOPPED[figures.stop or "limit"].format(gone=figures.gone, sources=figures.sources)
-    did = f"dry run: would detach {figures.detached}" if dry_run else f"detached {figures.detached}"
-    refused = sum(each.status == "failed" for each in clearing.detachments)
-    words = {
-        f"{did} deleted interface(s); {figures.sources} sources of {figures.sessions} sessions": True,
-        f"{_ended(clearing.interrupted)} with {figures.unknown} undecided": clearing.interrupted,
-        f"{figures.unknown} could not be decided": figures.unknown and not clearing.interrupted,
-        f"{refused} removal(s) failed": refused,
-        "more than UNMIRROR_SWEEP_LIMIT: without the dry run nothing would be changed": figures.stop,
-        f"{len(figures.put_back)} had been put back after we removed them": figures.put_back,
-    }
-    return "; ".join(text for text, applies in words.items() if applies)
-
-
-def _ended(by: DeadlineExceeded | None) -> str:
-    return "interrupted" if isinstance(by, Interrupted) else "out of time"
-
-
-_STOPPED = {
-    "limit": "stopped and changed nothing: {gone} or more of {sources} sources are gone, which is over "
-    "UNMIRROR_SWEEP_LIMIT; see them with `unmirror sweep --dry-run`, allow them with `unmirror sweep --limit`",
-    "blind": "stopped and changed nothing: no interface at all can be seen in a project with {sources} sources; "
-    "check that the credentials may read its ports (vpc:ports:list, vpc:ports:get); if they are deleted, name them: "
-    "`unmirror detach ID...`",
-}
+def _emptied(removals: Iterable[Removal]) -> tuple[str, ...]:
+    return tuple(sorted({each.session.id for each in removals if each.session.enabled and each.after == ()}))

@@ -1,1 +1,1 @@
-"""The cloud: the VPC API over HTTPS, its signatures, its credentials, and an emulator of it."""
+"""The cloud: the VPC API over HTTPS, its signatures and its credentials."""

@@ -1,264 +1,277 @@
-"""Where the access key comes from: the chain, and the renewal of temporary keys.
+"""Where the access key comes from: the chain of providers, and the refresh of temporary keys.
 
 Sources: the official SDK's providers (huaweicloudsdkcore, `auth/provider.py`, `auth/internal.py`); FunctionGraph
-developer guide, "context"; ECS user guide, "metadata". Their order here: what the platform gave with the delivery,
-the environment, the profile file, CCE pod identity, the ECS metadata service.
+developer guide, "context"; ECS user guide, "metadata"; CCE API reference, "AssumeAgencyForPodIdentity". The order here:
+what the platform gave with the delivery, the environment, the profile file, CCE pod identity, the ECS metadata service.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Self, TypeAlias
 
+from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, NotConfigured
-from handler.model import Deadline
 
 if TYPE_CHECKING:
     from configparser import ConfigParser
 
-NAMES = (
-    "HUAWEICLOUD_SDK_AK",
-    "HUAWEICLOUD_SDK_SK",
-    "HUAWEICLOUD_SDK_SECURITY_TOKEN",
-    "HUAWEICLOUD_SDK_CREDENTIALS_FILE",
-    "HC_CONTAINER_CREDENTIALS_FULL_URI",
-    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-)
+KEY_NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
+_PROFILE_NAME = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+_POD_NAMES = ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+NAMES = (*KEY_NAMES, _PROFILE_NAME, *_POD_NAMES)
 """The variables that are read."""
 
-RENEW_BEFORE = timedelta(minutes=5)
-"""Before a temporary key expires, one thread asks for the next; the others go on with the one they have."""
+_PART_NAMES = ("the access key", "the secret key", "the security token")
+_HEADER_NAMES = ("X-CFF-Security-Access-Key", "X-CFF-Security-Secret-Key", "X-CFF-Security-Token")
+_PROFILE_PARTS = ("ak", "sk", "security_token")
 
-REMEMBER_NONE = timedelta(minutes=1)
-"""For so long a chain that found nothing, or a renewal that failed, is not tried again."""
+_ANSWERS = (
+    ("credential", "access", "secret", "securitytoken", "expires_at"),  # ECS metadata
+    ("credentials", "accessKeyId", "secretAccessKey", "securityToken", "expiration"),  # CCE pod identity
+)
+"""Of a link-local service: the member that holds the key, and the key's own."""
 
-METADATA = "http://169.254.169.254"
-PROBE_SECONDS = 3.0
+ADVISORY_REFRESH = timedelta(minutes=5)
+"""Before a key expires one thread asks for the next, while the others go on. It is there 10 minutes before (OTC)."""
+NEGATIVE_TTL = 60.0
+"""Seconds for which providers that had nothing new are not asked again."""
+METADATA, PROBE_SECONDS = "http://169.254.169.254", 3.0
+"""The ECS metadata service, and the time that one request to a link-local service may take: the official SDK's."""
+
+_NOT_HEADER_SAFE = "has a line feed, a blank or another character that no HTTP header can carry; copy it anew"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccessKey:
-    """An access key, permanent or temporary. Shows nothing secret."""
+    """An access key, permanent or temporary. Equal to another if the API cannot tell them apart; shows no secret."""
 
-    ak: str = field(repr=False)
-    sk: str = field(repr=False)
+    id: str = field(repr=False)
+    secret: str = field(repr=False)
     security_token: str = field(default="", repr=False)
-    expires_at: datetime | None = None
+    expires_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, ak: str | None, sk: str | None, security_token: str | None = None) -> AccessKey | None:
-        """Return the key, None where a part is missing: FunctionGraph says so with None, "" or the text "null"."""
-        ak, sk, token = (_present(each) for each in (ak, sk, security_token))
-        return cls(ak, sk, token) if ak and sk else None
+    def of(
+        cls, *given: str | None, expires_at: datetime | None = None, names: Sequence[str] = _PART_NAMES
+    ) -> Self | None:
+        """Return the key of an id, a secret and perhaps a token, each absent as None, "" or "null"; None without all.
+
+        Raises NotConfigured, with the `names` and no value, for half a key and for what no header can carry.
+        """
+        stripped = {name: (part or "").strip() for name, part in zip(names, given, strict=False)}
+        parts = {name: part for name, part in stripped.items() if part not in ("", "null")}
+        faults = [f"{name}: missing beside {' and '.join(parts)}" for name in names[:2] if parts and name not in parts]
+        faults += [f"{name}: {_NOT_HEADER_SAFE}" for name, part in parts.items() if not _is_header_safe(part)]
+        if faults:
+            raise NotConfigured("; ".join(faults))
+        id_, secret, token = (parts.get(name, "") for name in names)
+        return cls(id_, secret, token, expires_at) if parts else None
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> AccessKey | None:
-        """Return the key that FunctionGraph puts into a request to an image; names in lower case."""
-        return cls.of(
-            headers.get("x-cff-security-access-key"),
-            headers.get("x-cff-security-secret-key"),
-            headers.get("x-cff-security-token"),
-        )
+    def from_headers(cls, headers: Mapping[str, str]) -> Self | None:
+        """Return the key that FunctionGraph puts into a request to an image; names in lower case. See `of`."""
+        return cls.of(*(headers.get(name.lower()) for name in _HEADER_NAMES), names=_HEADER_NAMES)
 
 
-def _present(text: str | None) -> str:
-    text = (text or "").strip()
-    return "" if text == "null" else text
+def _is_header_safe(text: str) -> bool:
+    """Tell whether there are only visible ASCII characters (RFC 9110, 5.5)."""
+    return re.fullmatch(r"[!-~]+", text) is not None
 
 
-class NoKeyHere(Exception):
-    """This source has no key; the message says why, without a value."""
+class CredentialsNotFound(Exception):
+    """This provider has no key; the message says why, without a value."""
 
 
-class Http(Protocol):
-    """One small request to a metadata service; not to the VPC API."""
-
-    def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
-    ) -> tuple[int, bytes]:
-        """Return status and body; raise NoKeyHere when there was no answer."""
+CredentialProvider: TypeAlias = Callable[[float], AccessKey]
+"""One place where a key may be: given the seconds that it may take it returns the key or raises CredentialsNotFound."""
+Http: TypeAlias = Callable[[str, str, Mapping[str, str], bytes | None, float], tuple[int, bytes]]
+"""A request to a link-local service (method, URL, headers, body, seconds) -> (status, body), or CredentialsNotFound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One place where a key may be."""
+class CredentialChain:
+    """The first provider that has a key decides. The key is refreshed in time and shared by all threads."""
 
-    name: str
-    read: Callable[[float], AccessKey]
-    """Given the seconds it may take; raises NoKeyHere."""
-
-
-class Credentials:
-    """The chain: the first source that has a key, renewed in time, shared by all threads."""
-
-    def __init__(self, sources: Iterable[Source], now: Callable[[], datetime]) -> None:
-        self._sources = tuple(sources)
-        self._now = now
+    def __init__(self, providers: Mapping[str, CredentialProvider], clock: Clock) -> None:
+        """Take the providers by their names, in words, in the order in which they are asked."""
+        self._providers, self._clock = providers, clock
         self._lock = threading.Lock()
         self._key: AccessKey | None = None
-        self._none: NotConfigured | None = None
-        self._not_before = datetime.min.replace(tzinfo=timezone.utc)
+        self._source, self._failure = "", ""
+        self._nothing_new: Instant | None = None
+        """When the providers last had no other key than the one we have."""
 
     @classmethod
     def from_env(
-        cls,
-        environ: Mapping[str, str],
-        *,
-        now: Callable[[], datetime] | None = None,
-        http: Http | None = None,
-        home: Path | None = None,
-    ) -> Credentials:
+        cls, environ: Mapping[str, str], *, clock: Clock, http: Http | None = None, home: Path | None = None
+    ) -> Self:
         """Return the chain for an environment; reads nothing yet."""
-        ask = http or ask_link_local
-        return cls(
-            (
-                Source("the variables HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK", lambda _: _from_variables(environ)),
-                Source("the profile file", lambda _: _from_profile(environ, home or Path.home())),
-                Source("CCE pod identity", lambda seconds: _from_pod_identity(environ, ask, seconds)),
-                Source("the ECS metadata service", lambda seconds: _from_metadata(ask, seconds)),
-            ),
-            now or (lambda: datetime.now(timezone.utc)),
-        )
+        http = http or ask_link_local
+        home = home or Path(environ.get("HOME") or environ.get("USERPROFILE") or "/")
+        profile = f"the profile file {profile_file(environ, home)}"
+        providers: dict[str, CredentialProvider] = {
+            f"the variables {KEY_NAMES[0]} and {KEY_NAMES[1]}": partial(_from_variables, environ),
+            profile: partial(_from_profile, environ, home, profile),
+            "CCE pod identity": partial(_from_pod_identity, environ, http),
+            "the ECS metadata service": partial(_from_metadata, http),
+        }
+        return cls(providers, clock)
+
+    def describe(self) -> str:
+        """Return which provider the key came from, in words; empty before one was found."""
+        return self._source
 
     def current(self, deadline: Deadline) -> AccessKey:
-        """Return a valid key; raise NotConfigured that lists what was tried."""
+        """Return a valid key, or an expired one that its provider still hands out, since clocks differ.
+
+        Raises NotConfigured that lists what was tried.
+        """
         key = self._key
-        if key is not None and self._lasts(key, RENEW_BEFORE):
-            return key
-        if key is not None and self._lasts(key, timedelta(0)):
-            if not self._lock.acquire(blocking=False):  # another thread renews it; this one is still valid
-                return key
-        else:
-            self._take_turn(deadline)
-        try:
-            return self._renewed(deadline)
-        finally:
-            self._lock.release()
+        if key is None or not self._lasts(key):
+            return self._refreshed(deadline)
+        return key if self._lasts(key, ADVISORY_REFRESH) else self._refreshed(deadline, spare=key)
 
-    def reread(self, refused: AccessKey, deadline: Deadline) -> AccessKey | None:
-        """Return a key other than the one that the API refused, None if the sources have no other."""
-        self._take_turn(deadline)
-        try:
-            if self._key == refused:
-                self._key, self._none, self._not_before = None, None, self._now()
-            key = self._renewed(deadline)
-        except NotConfigured:
-            return None
-        finally:
-            self._lock.release()
-        return None if (key.ak, key.sk, key.security_token) == (refused.ak, refused.sk, refused.security_token) else key
+    def refresh(self, refused: AccessKey, deadline: Deadline) -> AccessKey | None:
+        """Return a key other than the one that the API refused; None if the providers have no other."""
+        with suppress(NotConfigured):
+            key = self._refreshed(deadline, refused=refused)
+            return None if key == refused else key
+        return None
 
-    def _take_turn(self, deadline: Deadline) -> None:
-        if not self._lock.acquire(timeout=deadline.require("reading the credentials")):
+    def _lasts(self, key: AccessKey, span: timedelta = timedelta(0)) -> bool:
+        return key.expires_at is None or key.expires_at - self._clock.now() > span
+
+    def _refreshed(
+        self, deadline: Deadline, *, refused: AccessKey | None = None, spare: AccessKey | None = None
+    ) -> AccessKey:
+        """Ask the providers, unless another thread has done so meanwhile, or they had nothing new a moment ago.
+
+        While another thread asks them, return `spare`, or wait where there is none.
+        """
+        if not self._lock.acquire(timeout=0.0 if spare else deadline.require("reading the credentials")):
+            if spare:
+                return spare
             raise DeadlineExceeded("no time left while another delivery reads the credentials")
-
-    def _lasts(self, key: AccessKey, span: timedelta) -> bool:
-        return key.expires_at is None or key.expires_at - self._now() > span
-
-    def _renewed(self, deadline: Deadline) -> AccessKey:
-        key = self._key
-        valid = key is not None and self._lasts(key, timedelta(0))
-        if key is not None and (self._lasts(key, RENEW_BEFORE) or (valid and self._now() < self._not_before)):
-            return key  # another thread has renewed it meanwhile, or could not just now
-        if self._none is not None and self._now() < self._not_before:
-            raise self._none
-        tried = []
-        for source in self._sources:
-            try:
-                self._key, self._none = source.read(deadline.require("reading the credentials")), None
-            except NoKeyHere as error:
-                tried.append(f"{source.name}: {error}")
-            else:
+        try:
+            if self._key and self._key != refused and self._lasts(self._key, ADVISORY_REFRESH):
                 return self._key
-        self._not_before = self._now() + REMEMBER_NONE
-        if key is not None and valid:
-            return key
-        self._none = NotConfigured("no credentials; tried " + "; ".join(tried))
-        raise self._none
+            if self._nothing_new is None or self._clock.age(self._nothing_new) >= NEGATIVE_TTL:
+                self._ask(deadline)
+            if self._key is None or (self._failure and not self._lasts(self._key)):
+                raise NotConfigured(self._failure)
+            return self._key
+        finally:
+            self._lock.release()
+
+    def _ask(self, deadline: Deadline) -> None:
+        tried = []
+        for name, read in self._providers.items():
+            try:
+                key = read(deadline.require("reading the credentials"))
+            except CredentialsNotFound as error:
+                tried.append(f"{name}: {error}")
+                continue
+            self._nothing_new = self._clock.instant() if key == self._key else None
+            self._key, self._source, self._failure = key, name, ""
+            self._providers = {name: read}  # one that fails for once must not make us another identity
+            return
+        self._nothing_new = self._clock.instant()
+        self._failure = "no credentials; tried " + "; ".join(tried)
 
 
-def _from_variables(environ: Mapping[str, str]) -> AccessKey:
-    key = AccessKey.of(
-        environ.get("HUAWEICLOUD_SDK_AK"),
-        environ.get("HUAWEICLOUD_SDK_SK"),
-        environ.get("HUAWEICLOUD_SDK_SECURITY_TOKEN"),
-    )
+def _found(key: AccessKey | None, why_not: str) -> AccessKey:
     if key is None:
-        raise NoKeyHere("not set")
+        raise CredentialsNotFound(why_not)
     return key
 
 
-def _from_profile(environ: Mapping[str, str], home: Path) -> AccessKey:
-    profile = profiles(environ, home)
-    basic = profile["basic"] if profile.has_section("basic") else {}
-    key = AccessKey.of(basic.get("ak"), basic.get("sk"), basic.get("security_token"))
-    if key is None:
-        raise NoKeyHere("it has no ak and sk in its section [basic]")
-    return key
+def _from_variables(environ: Mapping[str, str], _: float) -> AccessKey:
+    return _found(AccessKey.of(*map(environ.get, KEY_NAMES), names=KEY_NAMES), "not set")
+
+
+def profile_file(environ: Mapping[str, str], home: Path) -> Path:
+    """Return where the official SDK's profile file is."""
+    return Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
 
 
 def profiles(environ: Mapping[str, str], home: Path) -> ConfigParser:
-    """Return the profile file: a section each. Raises NoKeyHere where there is none, or it cannot be read."""
+    """Return the profile file: a section each. Raises CredentialsNotFound where there is none that can be read."""
     import configparser  # most functions have their keys from elsewhere
 
-    named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
     profile = configparser.ConfigParser(interpolation=None)
     try:
-        found = profile.read(Path(named) if named else home / ".huaweicloud" / "credentials", encoding="utf-8")
+        found = profile.read(profile_file(environ, home), encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError, OSError):  # what they say quotes the file
-        raise NoKeyHere("it cannot be read") from None
+        raise CredentialsNotFound("it cannot be read") from None
     if not found:
-        raise NoKeyHere("there is none")
+        raise CredentialsNotFound("there is none")
     return profile
 
 
-def _from_pod_identity(environ: Mapping[str, str], ask: Http, seconds: float) -> AccessKey:
-    url, file = (environ.get(f"HC_CONTAINER_{name}") for name in ("CREDENTIALS_FULL_URI", "AUTHORIZATION_TOKEN_FILE"))
+def _from_profile(environ: Mapping[str, str], home: Path, source: str, _: float) -> AccessKey:
+    profile = profiles(environ, home)
+    basic: Mapping[str, str] = profile["basic"] if profile.has_section("basic") else {}
+    names = [f"{part} of [basic] in {source}" for part in _PROFILE_PARTS]
+    return _found(
+        AccessKey.of(*map(basic.get, _PROFILE_PARTS), names=names), "it has no ak and sk in its section [basic]"
+    )
+
+
+def _from_pod_identity(environ: Mapping[str, str], http: Http, seconds: float) -> AccessKey:
+    url, file = map(environ.get, _POD_NAMES)
     if not url or not file:
-        raise NoKeyHere("not set")
+        raise CredentialsNotFound("not set")
     try:
         token = Path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoKeyHere("its token file cannot be read") from error
+        raise CredentialsNotFound("its token file cannot be read") from error
+    if not _is_header_safe(token):
+        raise CredentialsNotFound(f"its token file {_NOT_HEADER_SAFE}")
     headers = {"Authorization": token, "Content-Type": "application/json"}
-    return _temporary(*ask("POST", url, headers, b"{}", min(seconds, PROBE_SECONDS)))
+    return _temporary("CCE pod identity", *http("POST", url, headers, b"{}", min(seconds, PROBE_SECONDS)))
 
 
-def _from_metadata(ask: Http, seconds: float) -> AccessKey:
+def _from_metadata(http: Http, seconds: float) -> AccessKey:
     """Ask with a token where the service gives one (404, 405 and 503 say that it does not), else without."""
     seconds = min(seconds / 2, PROBE_SECONDS)
     ttl = {"X-Metadata-Token-Ttl-Seconds": "21600"}
-    status, token = ask("PUT", f"{METADATA}/meta-data/latest/api/token", ttl, None, seconds)
+    status, token = http("PUT", f"{METADATA}/meta-data/latest/api/token", ttl, None, seconds)
     if status not in (200, 404, 405, 503):
-        raise NoKeyHere(f"its token service answered {status}")
+        raise CredentialsNotFound(f"its token service answered {status}")
     headers = {"X-Metadata-Token": token.decode("latin-1").strip()} if status == 200 else {}
-    return _temporary(*ask("GET", f"{METADATA}/openstack/latest/securitykey", headers, None, seconds))
+    url = f"{METADATA}/openstack/latest/securitykey"
+    return _temporary("the ECS metadata service", *http("GET", url, headers, None, seconds))
 
 
-def _temporary(status: int, body: bytes) -> AccessKey:
-    import json
-
+def _temporary(source: str, status: int, body: bytes) -> AccessKey:
     if status != 200:
-        raise NoKeyHere(f"it answered {status}: is an agency configured?")
+        raise CredentialsNotFound(f"it answered {status}: is an agency configured?")
     try:
-        credential = json.loads(body)["credential"]
-        expires_at = datetime.strptime(credential["expires_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-        ak, sk, token = (credential[name] for name in ("access", "secret", "securitytoken"))
-    except (ValueError, KeyError, TypeError):  # what they say quotes the answer
-        raise NoKeyHere("its answer cannot be read") from None
-    if not all(each and isinstance(each, str) for each in (ak, sk, token)):
-        raise NoKeyHere("its answer cannot be read")
-    return AccessKey(ak, sk, token, expires_at)
+        answer = json.loads(body)
+        member, *members, expiry = next(row for row in _ANSWERS if row[0] in answer)
+        parts = [answer[member][name] for name in members]
+        expires_at = datetime.fromisoformat(answer[member][expiry])
+    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):  # what they say quotes the answer
+        raise CredentialsNotFound("its answer cannot be read") from None
+    if not all(part and isinstance(part, str) for part in parts):
+        raise CredentialsNotFound("its answer cannot be read")
+    expires_at = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
+    names = [f"{each} of {source}" for each in members]
+    return _found(AccessKey.of(*parts, expires_at=expires_at, names=names), "its answer cannot be read")
 
 
 def ask_link_local(
     method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
 ) -> tuple[int, bytes]:
-    """Ask a link-local service: never through a proxy, never redirected, never retried."""
+    """Ask a link-local service: never through a proxy, never redirected, never retried. See `Http`."""
     import requests
     import urllib3
 
@@ -270,4 +283,4 @@ def ask_link_local(
             ) as response:
                 return response.status_code, response.raw.read(65_536, decode_content=True)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise NoKeyHere("no answer") from error
+            raise CredentialsNotFound("no answer") from error

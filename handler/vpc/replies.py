@@ -1,9 +1,9 @@
-"""What an answer of the API means, decided in one place.
+"""What an answer of the VPC API means, decided in one place.
 
-A 404 has five meanings and only one of them is "gone"; so meanings follow from operation, status and code together,
-and from nothing else: the texts of the messages may change. Sources: VPC API reference, "Error codes"
-(https://support.huaweicloud.com/intl/en-us/api-vpc/vpc_api_0003.html); API gateway, "Error codes"
-(https://support.huaweicloud.com/en-us/devg-apisign/api-sign-errorcode.html).
+A 404 has six meanings and only one of them is "gone"; so meanings follow from operation, status and code together,
+and from nothing else: the texts of the messages may change. Sources, "Error codes" of the VPC API and of the gateway:
+https://support.huaweicloud.com/intl/en-us/api-vpc/vpc_api_0003.html
+https://support.huaweicloud.com/en-us/devg-apisign/api-sign-errorcode.html
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
-Operation: TypeAlias = Literal[
-    "list_sessions", "next_sessions", "show_session", "remove_sources", "find_interface", "list_interfaces"
-]
-"""`next_sessions` is `list_sessions` with a marker."""
+from handler.deadline import Instant
+from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, BadReply, KeyCoolingDown, RemovalRejected
+from handler.model import Operation
 
 Meaning: TypeAlias = Literal[
+    "done",  # the documented success
     "gone",  # what was asked for does not exist, says the VPC API itself
     "marker_vanished",  # the session that a page starts after was deleted meanwhile
-    "rejected",  # remove-sources as a whole; a look at the session tells why
+    "rejected",  # remove-sources as a whole; reading the session tells why
     "not_published",  # the gateway of this region does not know the operation
     "unauthenticated",  # the signature, the key or the token
-    "refused",  # permission, project, account, or a request that it does not accept
+    "refused",  # permission, project, account
+    "unacceptable",  # a request of this form
     "throttled",
-    "again",  # trouble that may pass
+    "transient",
     "unreadable",  # nothing that the API documents
 ]
 
@@ -38,96 +39,159 @@ ANY = r".*"
 _GATEWAY = r"API(GW|G)\."
 _OF_VPC = r"VPC\.(?!2204$)\d+|PortNotFound"
 
-_TABLE: tuple[tuple[str, str, str, Meaning], ...] = (
+_MEANINGS: tuple[tuple[str, str, str, Meaning], ...] = (
     # operation            status         code                                meaning
-    (ANY, "404", _GATEWAY + "0101", "not_published"),
+    (ANY, "200", ANY, "done"),
+    (ANY, "404", _GATEWAY + "0101|ApiNotFound", "not_published"),
     (ANY, ANY, _GATEWAY + "0308", "throttled"),
     (ANY, "429", ANY, "throttled"),
     (ANY, "401", r"VPC\.(0005|0009)", "refused"),  # arrears, real-name authentication
     (ANY, "401", ANY, "unauthenticated"),
     (ANY, "403", ANY, "refused"),
     (ANY, ANY, r"VPC\.(2204|0007|2201|2701|0010)", "refused"),  # 2204: no such resource, or no permission
-    (ANY, "409", r"VPC\.0103", "again"),  # busy
-    (ANY, "408|500|502|503|504", ANY, "again"),
-    ("find_interface", "404", _OF_VPC, "gone"),
-    ("list_interfaces", "404", _OF_VPC, "gone"),  # the v1 table has it for the list, too
+    (ANY, "409", r"VPC\.0103", "transient"),  # busy
+    (ANY, "408|500|502|503|504", ANY, "transient"),
+    ("find_interface|list_interfaces", "404", _OF_VPC, "gone"),  # the v1 table has it for the list, too
     ("show_session", "404", r"VPC\.\d+", "gone"),
     ("next_sessions", "400|404", r"VPC\.\d+", "marker_vanished"),
     ("remove_sources", "400|404|409", r"VPC\.\d+", "rejected"),
-    (ANY, "400|405|413|414", r"(VPC|APIGW|APIG)\.\d+", "refused"),
+    (ANY, "400|405|413|414", r"(VPC|APIGW|APIG)\.\d+", "unacceptable"),
 )
-"""The first row that fits decides."""
-
-_ROWS = tuple((re.compile(o), re.compile(s), re.compile(c), meaning) for o, s, c, meaning in _TABLE)
+"""Three patterns and what fits them means; the first row that fits decides."""
 
 
-MOST_REST = 300.0
-"""Seconds that an answer can make us wait: one that is mad must not silence a project for years."""
+class NotPublished(ApiRefused):
+    """The gateway of this region does not know the operation."""
 
 
-@dataclass(frozen=True)
+_LOCK = "{clock}; it is not tried again for 5 minutes: the API locks a key for as long after more than five failures"
+_GRANT = "grant {permission} for the region's project, not for an enterprise project, and check the project id"
+_ELSEWHERE = "check UNMIRROR_REGION or the endpoint; not every region has traffic mirroring"
+_FORM = "the API here differs from its documents, perhaps in the `limit` of a page; check the endpoint, or report it"
+
+_ERRORS: Mapping[Meaning, tuple[type[ApiRefused] | type[ApiUnavailable], str]] = {
+    "unauthenticated": (KeyCoolingDown, "the access key or its signature is not accepted ({status}): " + _LOCK),
+    "refused": (ApiRefused, "{call} is refused ({status}): " + _GRANT),
+    "unacceptable": (ApiRefused, "{call} is not accepted in this form ({status}): " + _FORM),
+    "not_published": (NotPublished, "{call} is not offered here ({status}): " + _ELSEWHERE),
+    "rejected": (RemovalRejected, "{call} was rejected ({status})"),
+    "throttled": (ApiThrottled, "{call} is throttled ({status})"),
+    "transient": (ApiUnavailable, "{call} fails ({status})"),
+    "unreadable": (BadReply, "{call} has an undocumented answer ({status}){hint}"),
+}
+"""The error that becomes of an answer, and what an operator reads."""
+
+_PERMISSIONS: Mapping[Operation, str] = {
+    "list_sessions": "vpc:trafficMirrorSessions:list",
+    "next_sessions": "vpc:trafficMirrorSessions:list",
+    "show_session": "vpc:trafficMirrorSessions:get",
+    "remove_sources": "vpc:trafficMirrorSessions:removeSource",
+    "find_interface": "vpc:ports:get",
+    "list_interfaces": "vpc:ports:list",
+}
+
+MAX_RETRY_AFTER = 300.0
+"""Seconds that an answer can make us wait: a mad one must not silence a project for years."""
+MAX_SKEW_SECONDS = 600.0
+"""Beyond it a refusal is put down to our clock. The API accepts 15 minutes either way."""
+UNKNOWN_CLOCK = timedelta(minutes=15)
+"""How wrong our own clock may be, taken off where an answer has no date: beyond it no signature is accepted."""
+
+
 class Reply:
     """An HTTP answer, read whole."""
 
-    status: int
-    headers: Mapping[str, str]
-    """With lower-case names."""
-    body: bytes
-    seconds: float
-    """From before the connection to after the last byte."""
-
-    @cached_property
-    def json(self) -> Any:
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, sent: Instant, seconds: float) -> None:
+        """Take headers that are found in lower case, our clocks before it was asked, and the seconds to its end."""
+        self.status, self.headers, self.body, self.sent, self.seconds = status, headers, body, sent, seconds
+        self.json: Any = None
         """The body's JSON value, None when it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        with suppress(ValueError, RecursionError):
+            self.json = json.loads(body)
+        self.code = _code(self.json)
+        """The API's error code, from any of the shapes in which it comes; empty when there is none."""
 
     @property
     def date(self) -> datetime | None:
         """The cloud's clock when it answered, UTC."""
-        return _moment(self.headers.get("date", ""))
+        return _http_date(self.headers.get("date", ""))
+
+    @property
+    def earliest(self) -> datetime:
+        """A moment of the cloud's clock that is surely not after it was asked.
+
+        A clock that is ahead, theirs or ours, must not make the answer look newer than it is.
+        """
+        if self.date is None:
+            return self.sent.wall - UNKNOWN_CLOCK
+        return min(self.date - timedelta(seconds=self.seconds), self.sent.wall)
 
     @property
     def request_id(self) -> str:
         """What the cloud's support asks for; empty when the answer has none."""
-        body = self.json if "x-request-id" not in self.headers else None
-        found = self.headers.get("x-request-id") or (body.get("request_id") if isinstance(body, dict) else "")
+        found = self.headers.get("x-request-id") or (self.json.get("request_id") if isinstance(self.json, dict) else "")
         return re.sub(r"[^0-9A-Za-z_.:-]", "", found)[:128] if isinstance(found, str) else ""
 
-    @cached_property
-    def code(self) -> str:
-        """The API's error code, from any of the shapes in which it comes; empty when there is none."""
-        found = _code(self.json)
-        return found if re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", found) else ""
+    @property
+    def hint(self) -> str:
+        """What the body tells of an answer that is none of the API's; empty where it is JSON."""
+        if self.body.lstrip()[:1] == b"<":
+            return "; it is a web page: check the endpoint, and whether a proxy wants a login"
+        return "; it is no JSON: check the endpoint" if self.json is None else ""
 
     def retry_after(self, now: datetime) -> float | None:
-        """Return the seconds that the API asks to wait, from either form of the header; MOST_REST at most."""
+        """Return the seconds that the API asks to wait, from either form of the header; MAX_RETRY_AFTER at most."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
             seconds = float(text)
-        elif (moment := _moment(text)) is not None:
+        elif (moment := _http_date(text)) is not None:
             seconds = max(0.0, (moment - (self.date or now)).total_seconds())
         else:
             return None
-        return min(MOST_REST, seconds)
+        return min(MAX_RETRY_AFTER, seconds)
+
+
+def is_skewed(ours: datetime, theirs: datetime | None) -> bool:
+    """Tell whether our clock is so far from the cloud's that the API may refuse a signature for it."""
+    return theirs is not None and abs((ours - theirs).total_seconds()) > MAX_SKEW_SECONDS
 
 
 @lru_cache(1024)
 def meaning(operation: Operation, status: int, code: str) -> Meaning:
-    """Return what an answer other than the documented success means."""
-    for of_operation, of_status, of_code, found in _ROWS:
-        if of_operation.fullmatch(operation) and of_status.fullmatch(str(status)) and of_code.fullmatch(code):
-            return found
-    return "unreadable"
+    """Return what an answer means."""
+    asked = (operation, str(status), code)
+    return next((found for *patterns, found in _MEANINGS if all(map(re.fullmatch, patterns, asked))), "unreadable")
 
 
-def _moment(text: str) -> datetime | None:
+def error_for(operation: Operation, reply: Reply, now: datetime) -> ApiRefused | ApiUnavailable | None:
+    """Return the error that an answer is; None for "done", "gone" and "marker_vanished"."""
+    found = meaning(operation, reply.status, reply.code)
+    if found not in _ERRORS:
+        return None
+    kind, text = _ERRORS[found]
+    clock = "check the access key"
+    if reply.date and is_skewed(now, reply.date):
+        clock = f"this machine's clock is {abs(now - reply.date) // timedelta(minutes=1)} minutes off; set it"
+    message = text.format(
+        call=operation.replace("_", " "),
+        status=f"status {reply.status} {reply.code}".rstrip(),
+        permission=_PERMISSIONS[operation],
+        clock=clock,
+        hint=reply.hint,
+    )
+    return kind(message, code=reply.code, request_id=reply.request_id, retry_after=reply.retry_after(now))
+
+
+def bad_reply(reply: Reply, what: str) -> BadReply:
+    """Return the error for a success whose body is not what the API documents."""
+    return BadReply(f"an answer of the VPC API {what}{reply.hint}", code=reply.code, request_id=reply.request_id)
+
+
+def _http_date(text: str) -> datetime | None:
     """Read an HTTP date, in UTC."""
     try:
         moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
@@ -136,10 +200,9 @@ def _code(body: object) -> str:
     """Find the code: V3 and gateway `error_code`, V1 `code`, Neutron's type, IAM's nested `error`."""
     if not isinstance(body, dict):
         return ""
-    for key in ("error_code", "errorCode", "code", "type"):
-        if isinstance(code := body.get(key), (str, int)) and not isinstance(code, bool):
-            return str(code)
-    for key in ("NeutronError", "error"):
-        if code := _code(body.get(key)):
-            return code
-    return ""
+    if body == {"message": "API not found"}:  # what Open Telekom Cloud's gateway says, without a code
+        return "ApiNotFound"
+    holders = [each for each in (body, body.get("NeutronError"), body.get("error")) if isinstance(each, dict)]
+    codes = [each.get(key) for each in holders for key in ("error_code", "errorCode", "code", "type")]
+    code = next((each for each in codes if isinstance(each, str | int) and not isinstance(each, bool)), "")
+    return str(code) if re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", str(code)) else ""

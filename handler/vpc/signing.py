@@ -17,7 +17,7 @@ ALGORITHM = "SDK-HMAC-SHA256"
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     """Return the query that is signed and sent: sorted by key, then value, each percent-encoded."""
-    return "&".join(f"{_encoded(key)}={_encoded(value)}" for key, value in sorted(pairs))
+    return "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in sorted(pairs))
 
 
 def signed(
@@ -26,40 +26,22 @@ def signed(
     query: str,
     headers: Mapping[str, str],
     body: bytes,
-    *,
     access_key: str,
     secret_key: str,
     when: datetime,
 ) -> dict[str, str]:
-    """Return the headers with `X-Sdk-Date` and `Authorization`.
+    """Return the headers with `X-Sdk-Date`, of `when` in UTC, and `Authorization`; `query` is a canonical one.
 
-    `query` is that of `canonical_query`. All given headers are signed but those whose name has an underscore;
-    `Host` has to be among them, with the port if the URL has one. `when` is the moment of sending, UTC.
+    All are signed but those whose name has an underscore; `Host` is to be among them, with the port if the URL has one.
     """
-    date = headers.get("X-Sdk-Date") or when.strftime("%Y%m%dT%H%M%SZ")
+    date = when.strftime("%Y%m%dT%H%M%SZ")
     sent = {**headers, "X-Sdk-Date": date}
-    canonical = {name.lower(): value.strip() for name, value in sent.items() if "_" not in name}
-    names = ";".join(sorted(canonical))
-    request = "\n".join(
-        (
-            method,
-            _canonical_path(path),
-            query,
-            "".join(f"{name}:{canonical[name]}\n" for name in sorted(canonical)),
-            names,
-            hashlib.sha256(body).hexdigest(),
-        )
-    )
+    canonical = sorted((name.lower(), value.strip()) for name, value in sent.items() if "_" not in name)
+    lines = "".join(f"{name}:{value}\n" for name, value in canonical)
+    names = ";".join(name for name, _ in canonical)
+    encoded = quote(unquote(path), safe="/~").removesuffix("/") + "/"  # the request itself goes without the slash
+    request = "\n".join((method, encoded, query, lines, names, hashlib.sha256(body).hexdigest()))
     to_sign = f"{ALGORITHM}\n{date}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    signature = hmac.new(secret_key.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
-    return {**sent, "Authorization": f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"}
-
-
-def _canonical_path(path: str) -> str:
-    """Encode each segment once, and end in a slash; the request itself goes without it."""
-    encoded = "/".join(_encoded(segment) for segment in unquote(path).split("/"))
-    return encoded if encoded.endswith("/") else f"{encoded}/"
-
-
-def _encoded(text: str) -> str:
-    return quote(text, safe="~")
+    signature = hmac.digest(secret_key.encode(), to_sign.encode(), "sha256").hex()
+    sent["Authorization"] = f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"
+    return sent

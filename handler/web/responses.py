@@ -1,102 +1,118 @@
-"""Answers: what became of a delivery, in the language of HTTP. Short bodies, one line, ASCII JSON.
+"""What became of a delivery, as HTTP: a report renders as a report, a raised error as RFC 9457 problem details.
 
-Senders read the status: Knative sends again after 404, 408, 409, 429 and 5xx, SMN after 5xx only. So what can
-never succeed is another 4xx, and what can is a 5xx.
+Senders read the status: Knative sends again after 404, 408, 409, 429 and 5xx, SMN after 5xx only. So what can never
+succeed is another 4xx, and what can is a 5xx. A body is one line of ASCII JSON.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from handler.errors import UnmirrorError
-from handler.report import IDLE, Report, problem, rfc3339
+from handler.observability import logs
+from handler.observability.instrumentation import Instrumentation
+from handler.report import NO_OP, Report, problem, rfc3339
 
-RETRY_AFTER = 10
-"""Seconds, where the API asked for none: a deletion becomes visible, an outage may pass."""
-
-REPORT_TYPE = "io.unmirror.report.v1"
-SOURCE = "unmirror"
+RETRY_AFTER_SECONDS = 10
+"""Where the API asked for no time. Huawei documents none; a deletion is visible within seconds, an outage may pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response."""
+class HttpResponse:
+    """An HTTP response, free of any framework."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
 
 
-def of_report(report: Report, now: datetime, *, as_cloudevent: bool = False) -> Answer:
-    """Answer with the report; with a problem where nothing was done because of an error of the caller's or ours.
+def rejection(error: Exception, instrumentation: Instrumentation) -> UnmirrorError:
+    """Return the error to answer a delivery with that was not worked on, logged and counted.
 
-    `as_cloudevent` is for a sender of CloudEvents: a broker takes an empty body or a CloudEvent as a success,
-    and counts everything else as a failed delivery.
+    The one guard of every edge. What was not raised on purpose is a defect: the log has its place, the sender
+    gets an error that tells nothing.
     """
-    if (error := report.error) is not None:
-        if error.status != 503 and not (report.detachments or report.parts):
-            return of_error(error)
-        return _json(error.status, report.to_json(), _retry_after(error))
-    if not as_cloudevent:
-        return _json(200, report.to_json())
-    if report.outcome in IDLE and not report.lost_targets:
-        return Answer(204, {})
-    return _json(
-        200,
-        report.to_json(),
-        {
-            "ce-specversion": "1.0",
-            "ce-type": REPORT_TYPE,
-            "ce-source": SOURCE,
-            "ce-id": _header_value(report.delivery_id),
-            "ce-time": rfc3339(now) or "",
-        },
-    )
+    if isinstance(error, UnmirrorError):
+        logs.log_rejection(error)
+        rejected = error
+    else:
+        rejected = logs.log_unhandled(error)
+    instrumentation.on_rejected(rejected)
+    return rejected
 
 
-def of_error(error: UnmirrorError, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with RFC 9457 problem details."""
-    headers = {**_retry_after(error), **(headers or {})}
+def of_report(report: Report, *, cloudevent_time: datetime | None = None) -> HttpResponse:
+    """Render a report; as a CloudEvent of that time, where it is given and a sender of CloudEvents reads the answer.
+
+    A Knative broker takes an empty body or a CloudEvent as a success, and any other body as a failed delivery.
+    """
+    if report.error is not None:
+        return of_json(report.status, report.as_json, _retry_after(report.error))
+    if cloudevent_time is None:
+        return of_json(200, report.as_json)
+    if not _is_worth_telling(report):
+        return HttpResponse(204, {})
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-type": "io.unmirror.report.v1",
+        "ce-source": "unmirror",
+        "ce-id": _header_value(report.delivery_id),
+        "ce-time": rfc3339(cloudevent_time) or "",
+    }
+    return of_json(200, report.as_json, headers)
+
+
+def of_error(error: UnmirrorError, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Render a raised error as problem details."""
+    headers = {"Content-Type": "application/problem+json", **_retry_after(error), **(headers or {})}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return _json(error.status, problem(error), headers, "application/problem+json")
+    return of_json(error.status, problem(error), headers)
 
 
-def of_json(status: int, value: object, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with any JSON value."""
-    return _json(status, value, headers)
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
 
 
-def for_gateway(answer: Answer) -> dict[str, Any]:
-    """Return the answer in the envelope that FunctionGraph's API gateway trigger asks for."""
+def of_json(status: int, value: object, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Render any JSON value."""
+    body = f"{_encode(value)}\n".encode("ascii")
+    return HttpResponse(status, {"Content-Type": "application/json", **(headers or {})}, body)
+
+
+def for_gateway(response: HttpResponse) -> dict[str, Any]:
+    """Return the response as FunctionGraph has a function answer a request of its API gateway."""
     return {
-        "statusCode": answer.status,
-        "headers": dict(answer.headers),
-        "body": answer.body.decode("ascii"),
         "isBase64Encoded": False,
+        "statusCode": response.status,
+        "headers": dict(response.headers),
+        "body": response.body.decode("ascii"),
     }
 
 
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one at every call
+def for_invoke(response: HttpResponse, *, from_gateway: bool) -> HttpResponse:
+    """Return the response as FunctionGraph asks of an image's `/invoke`: in that form, whatever the event came from.
+
+    Source: https://support.huaweicloud.com/usermanual-functiongraph/functiongraph_01_1047.html (2026-01-12).
+    """
+    # The page does not say what makes an asynchronous invocation fail, and so be tried again or reach the failure
+    # destination. A gateway reads statusCode; to everything else HTTP says the same, so that no failure counts as done.
+    status = 200 if from_gateway else response.status
+    return of_json(status, for_gateway(response), {**response.headers, "Content-Type": "application/json"})
 
 
-def _json(
-    status: int, value: object, headers: Mapping[str, str] | None = None, media_type: str = "application/json"
-) -> Answer:
-    body = _ENCODE(value).encode("ascii")
-    return Answer(status, {"Content-Type": media_type, **(headers or {})}, body)
+def _is_worth_telling(report: Report) -> bool:
+    return any(part.outcome not in NO_OP or part.lost_targets or part.unreadable_sessions for part in report.leaves())
 
 
 def _retry_after(error: UnmirrorError) -> dict[str, str]:
     if error.status != 503:
         return {}
-    asked: Any = getattr(error, "retry_after", None)
-    return {"Retry-After": str(math.ceil(asked) if asked else RETRY_AFTER)}
+    return {"Retry-After": str(ceil(error.retry_after or RETRY_AFTER_SECONDS))}
 
 
 def _header_value(text: str) -> str:

@@ -1,9 +1,9 @@
-"""SMN's messages: which are the topic's own, by what SMN signed and with what.
+"""SMN's messages: which of them a topic sent, by what SMN signed and with what.
 
-Who may say so is settled in three steps. The topic is one that the operator named. The certificate came by TLS, which
-leads to a public authority, from `smn.<region>.<domain>` with the region of that topic and a domain of the list: SMN
-documents no more of it, neither an authority nor a name, so the host that serves it is what is trusted. An operator
-who wants more pins its fingerprint. And the certificate's key signed the text that SMN documents.
+Three things make a message authentic. The topic is one that the operator named. The certificate came over TLS from
+`smn.<region>.<domain>`, with the region of that topic and an allowed domain: SMN documents neither an authority nor a
+name for its certificates, so the host that serves them is what is trusted, unless the operator pins fingerprints. And
+the certificate's key signed the text that SMN documents.
 Source: SMN user guide, "Message format" and "Verifying message signatures",
 https://support.huaweicloud.com/intl/en-us/usermanual-smn/smn_ug_a9003.html and smn_ug_a9004.html.
 """
@@ -11,41 +11,45 @@ https://support.huaweicloud.com/intl/en-us/usermanual-smn/smn_ug_a9003.html and 
 from __future__ import annotations
 
 import base64
+import logging
 import re
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from importlib.util import find_spec
-from math import inf
 from typing import TYPE_CHECKING
 
+import requests
+from urllib3.exceptions import HTTPError
+
 from handler import events
-from handler.errors import BadEvent, CannotVerify, NotAdmitted, NotConfigured
-from handler.events.fields import time as moment
+from handler.deadline import Deadline
+from handler.errors import BadEvent, CannotVerify, DeadlineExceeded, Unauthenticated
+from handler.lru import LruCache
+from handler.observability import logs
 from handler.settings import Settings
-from handler.web.fetch import Fetch, within
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-OLDEST = timedelta(hours=1)
-"""Of a message's timestamp: SMN tries again up to six times and does not say over how long."""
-EARLIEST = timedelta(minutes=5)
-"""How far our clocks may be apart."""
+MAX_AGE = timedelta(hours=1)
+"""Of a message: SMN tries again up to six times and does not say over how long."""
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+"""As of a Standard Webhooks signature."""
 
 CERTIFICATE_SECONDS = 24 * 3600.0
 FAILURE_SECONDS = 60.0
-MOST_CERTIFICATES = 16
-MOST_FAILURES = 8
-"""Of pages that are under way or failed within `FAILURE_SECONDS`: then no new one is begun, whoever forges messages."""
+MAX_CERTIFICATES = 16
+"""That are kept, and as many failures: a region has one certificate at a time."""
+
+PAGE_SECONDS = 2.5
+"""For one page: a message may need two, and SMN waits 5 s."""
+MAX_PAGE = 64 * 1024
+"""Bytes; a certificate has 2 KiB."""
 
 RSA_BITS = range(2048, 8193)
-EC_BITS = 256
+MIN_EC_BITS = 256
 MARK = b'"signing_cert_url"'
-"""What a body without cannot be one of SMN's."""
+"""In every message of SMN; a cheap check before parsing."""
 
 _CONFIRMATION = ("message", "message_id", "subscribe_url", "timestamp", "topic_urn", "type")
 SIGNED: Mapping[str, tuple[str, ...]] = {
@@ -55,13 +59,12 @@ SIGNED: Mapping[str, tuple[str, ...]] = {
 }
 """The members that are signed, in their order; a subject only where there is one."""
 
-_CONSOLES = ("console", "console-intl")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it was posted: text, and of the form that SMN documents. Not yet verified."""
+    """A message of the form that SMN documents. Not yet verified."""
 
     members: Mapping[str, str] = field(repr=False)
     """What is signed, in its order."""
@@ -69,13 +72,15 @@ class Message:
     certificate_url: str = field(repr=False)
 
     @classmethod
-    def read(cls, value: object) -> Message:
-        """Read what a body holds; raise NotAdmitted, which says what is wrong, for the log alone."""
-        if not isinstance(value, dict):
-            raise NotAdmitted("no message of SMN's")
-        kind = value.get("type")
-        if not isinstance(kind, str) or kind not in SIGNED:
-            raise NotAdmitted("no message of a type whose signature SMN documents")
+    def parse(cls, body: bytes) -> Message:
+        """Parse a body; raise Unauthenticated, which says what is wrong, for the log alone."""
+        try:
+            value = events.decode(body)
+        except BadEvent:
+            raise Unauthenticated("it is not JSON") from None
+        kind = value.get("type") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not isinstance(kind, str) or kind not in SIGNED:
+            raise Unauthenticated("it is of no type whose signature SMN documents")
         members: dict[str, str] = {}
         for name in SIGNED[kind]:
             text = value.get(name)
@@ -83,30 +88,20 @@ class Message:
                 continue
             # Lines are signed, names and values alike: with a line break in any other, one text has two readings.
             if not isinstance(text, str) or (name != "message" and _CONTROLS.search(text)):
-                raise NotAdmitted(f"its {name} is not one line of text")
+                raise Unauthenticated(f"its {name} is not one line of text")
             members[name] = text
         if value.get("signature_version") != "v1":
-            raise NotAdmitted("its signature is not of version v1")
+            raise Unauthenticated("its signature is not of version v1")
         try:
             signature = base64.b64decode(value.get("signature") or "", validate=True)
         except (TypeError, ValueError):
-            raise NotAdmitted("its signature is not base64") from None
+            raise Unauthenticated("its signature is not base64") from None
         return cls(members, signature, str(value.get("signing_cert_url")))
 
     @property
-    def kind(self) -> str:
-        """One of the names of `SIGNED`."""
-        return self.members["type"]
-
-    @property
-    def topic_urn(self) -> str:
-        """The topic that it says it is from."""
-        return self.members["topic_urn"]
-
-    @property
     def region(self) -> str:
-        """The region of that topic: `urn:smn:<region>:<project>:<topic>`."""
-        return self.topic_urn.split(":")[2]
+        """The region of its topic: `urn:smn:<region>:<project>:<topic>`."""
+        return self.members["topic_urn"].split(":")[2]
 
     @property
     def text(self) -> bytes:
@@ -114,163 +109,162 @@ class Message:
         return "".join(f"{name}\n{value}\n" for name, value in self.members.items()).encode()
 
 
-def is_certificate_url(url: str, region: str, domains: tuple[str, ...]) -> bool:
+def is_certificate_url(url: str, region: str, domains: Iterable[str]) -> bool:
     """Tell whether SMN of that region keeps its certificates there: scheme, host and path, and nothing else."""
-    host = _any_of(f"smn.{region}.{domain}" for domain in domains)
-    return bool(re.fullmatch(rf"https://{host}/smn/SMN_{re.escape(region)}_[0-9A-Za-z]{{1,64}}\.pem", url))
+    return _is_at(
+        url, [f"smn.{region}.{each}" for each in domains], rf"SMN_{re.escape(region)}_[0-9A-Za-z]{{1,64}}\.pem"
+    )
 
 
-def is_confirmation_url(url: str, region: str, domains: tuple[str, ...]) -> bool:
+def is_confirmation_url(url: str, region: str, domains: Iterable[str]) -> bool:
     """Tell whether a subscription of that region is confirmed there: by SMN itself, or by the cloud's console."""
-    names = (f"smn.{region}", *_CONSOLES)
-    host = _any_of(f"{name}.{domain}" for domain in domains for name in names)
-    query = r"[0-9A-Za-z._~:/?@!$&'()*+,;=%-]{1,4000}"
-    return bool(re.fullmatch(rf"https://{host}/smn/[0-9A-Za-z/_-]{{1,200}}\?{query}", url))
+    names = (f"smn.{region}", "console", "console-intl")
+    hosts = [f"{name}.{domain}" for domain in domains for name in names]
+    return _is_at(url, hosts, r"[0-9A-Za-z/_-]{1,200}\?[0-9A-Za-z._~:/?@!$&'()*+,;=%-]{1,4000}")
 
 
-def _any_of(hosts: Iterable[str]) -> str:
-    return f"(?:{'|'.join(map(re.escape, hosts))})"
+def _is_at(url: str, hosts: Iterable[str], path: str) -> bool:
+    return bool(re.fullmatch(rf"https://(?:{'|'.join(map(re.escape, hosts))})/smn/{path}", url))
+
+
+def fetch(url: str, deadline: Deadline) -> bytes:
+    """Return the page of an allowed URL, at most MAX_PAGE bytes; raise CannotVerify for anything but a 200 in time.
+
+    Redirects are not followed: the URL was allowed, and where it leads was not.
+    """
+    try:
+        left = deadline.sooner(PAGE_SECONDS).require("fetching a page of SMN")
+        headers = {"Accept-Encoding": "identity"}
+        with requests.get(url, headers=headers, timeout=left, allow_redirects=False, stream=True) as response:
+            if response.status_code != 200:
+                raise CannotVerify(f"the page answers with status {response.status_code}")
+            page = b""
+            while chunk := response.raw.read1(MAX_PAGE):
+                page += chunk
+                if len(page) > MAX_PAGE:
+                    raise CannotVerify(f"the page is over {MAX_PAGE} bytes")
+                deadline.require("reading a page of SMN")
+    except (requests.RequestException, HTTPError, OSError, DeadlineExceeded) as error:
+        raise CannotVerify(f"the page cannot be fetched: {type(error).__name__}") from None  # the cause quotes the URL
+    return page
 
 
 class Certificates:
-    """Certificates by URL: each fetched once for all who wait for it, kept for a day, and a failure for a minute."""
+    """Certificates by URL: each is kept for a day, a failure for a minute. Failures drop no certificate."""
 
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetch = fetch
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._begun: dict[str, tuple[Future[Certificate], float]] = {}
-        self._lock = threading.Lock()
+        self._good: LruCache[str, tuple[Certificate, float]] = LruCache(MAX_CERTIFICATES)
+        self._failed: LruCache[str, tuple[str, float]] = LruCache(MAX_CERTIFICATES)
 
-    def at(self, url: str, seconds: float) -> Certificate:
-        """Return the certificate; raise CannotVerify where there is none to be had within so many seconds."""
-        return within(self._page(url), seconds)
+    def get(self, url: str, deadline: Deadline) -> Certificate:
+        """Return the certificate; raise CannotVerify where it cannot be had."""
+        from cryptography.x509 import load_pem_x509_certificate
 
-    def _page(self, url: str) -> Future[Certificate]:
-        now = self._clock()
-        with self._lock:
-            page, begun = self._begun.get(url, (None, now))
-            if page is not None and now < begun + _kept_for(page):
-                return page
-            if page is None or not _is_good(page):  # one that was good is fetched again, whatever else fails
-                self._forget(now)
-            self._begun[url] = (page := self._fetch.begin(url, _certificate), now)
-            return page
-
-    def _forget(self, now: float) -> None:
-        """Make room for one; raise CannotVerify where too much has failed of late to try yet another."""
-        kept = self._begun.items()  # what was good once stays: it is fetched again, whatever else fails
-        self._begun = {url: (page, at) for url, (page, at) in kept if _is_good(page) or now < at + _kept_for(page)}
-        if sum(not _is_good(page) for page, _ in self._begun.values()) >= MOST_FAILURES:
-            raise CannotVerify("too many certificates could not be had of late")
-        while len(self._begun) >= MOST_CERTIFICATES:
-            del self._begun[next(iter(self._begun))]
+        now, good, failed = self._clock(), self._good.get(url), self._failed.get(url)
+        if good is not None and now < good[1]:
+            return good[0]
+        if failed is not None and now < failed[1]:
+            raise CannotVerify(failed[0])
+        try:
+            certificate = load_pem_x509_certificate(fetch(url, deadline))
+        except (CannotVerify, ValueError) as error:
+            reason = str(error) if isinstance(error, CannotVerify) else "the page is no certificate"
+            self._failed.put(url, (reason, now + FAILURE_SECONDS))
+            raise CannotVerify(reason) from None
+        self._good.put(url, (certificate, now + CERTIFICATE_SECONDS))
+        return certificate
 
 
-def _certificate(page: bytes) -> Certificate:
-    from cryptography import x509
+def check_signature(message: Message, certificate: Certificate, now: datetime, pins: Collection[str] = ()) -> None:
+    """Return if the certificate's key signed the message; raise Unauthenticated if not, or for a key not to rely on.
 
-    try:
-        return x509.load_pem_x509_certificate(page)
-    except ValueError:
-        raise CannotVerify("the page is not a certificate") from None
-
-
-def _is_good(page: Future[Certificate]) -> bool:
-    return page.done() and page.exception() is None
-
-
-def _kept_for(page: Future[Certificate]) -> float:
-    if not page.done():
-        return inf
-    return CERTIFICATE_SECONDS if _is_good(page) else FAILURE_SECONDS
-
-
-def check_signature(message: Message, certificate: Certificate, now: datetime) -> None:
-    """Return if the certificate's key signed the message; raise NotAdmitted if not, or if it is no key to rely on.
-
-    RSA with PKCS #1 v1.5, or ECDSA where the key is of that kind. The hash is that of the certificate's own
-    signature, as SMN documents; SHA-1 and MD5 have been forged, so that neither is taken.
+    `pins`: SHA-256 fingerprints, in hex, of the only certificates to rely on; none for any. RSA with PKCS #1 v1.5, or
+    ECDSA where the key is of that kind. The hash is that of the certificate's own signature, as SMN documents; SHA-1
+    and MD5 have been forged, so neither is accepted.
     """
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+    if pins and certificate.fingerprint(hashes.SHA256()).hex() not in pins:
+        raise Unauthenticated("its certificate is not among UNMIRROR_SMN_CERTIFICATES")
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise NotAdmitted("its certificate is not valid today")
+        raise Unauthenticated("its certificate is not valid today")
     try:
         key, algorithm = certificate.public_key(), certificate.signature_hash_algorithm
     except (UnsupportedAlgorithm, ValueError):
-        raise NotAdmitted("its certificate has a key of a kind that is not known") from None
+        raise Unauthenticated("its certificate has a key of a kind that is not known") from None
     if not isinstance(algorithm, (hashes.SHA256, hashes.SHA384, hashes.SHA512)):
-        raise NotAdmitted("its certificate is not signed with SHA-256, SHA-384 or SHA-512")
+        raise Unauthenticated("its certificate is not signed with SHA-256, SHA-384 or SHA-512")
     try:
         match key:
             case rsa.RSAPublicKey() if key.key_size in RSA_BITS:
                 key.verify(message.signature, message.text, padding.PKCS1v15(), algorithm)
-            case ec.EllipticCurvePublicKey() if key.key_size >= EC_BITS:
+            case ec.EllipticCurvePublicKey() if key.key_size >= MIN_EC_BITS:
                 key.verify(message.signature, message.text, ec.ECDSA(algorithm))
             case _:
-                raise NotAdmitted("its certificate's key is too short, too long, or neither RSA nor ECDSA")
+                raise Unauthenticated("its certificate's key is too short, too long, or neither RSA nor ECDSA")
     except InvalidSignature:
-        raise NotAdmitted("its signature does not hold") from None
+        raise Unauthenticated("its signature does not hold") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics whose messages are let in."""
+class SmnVerifier:
+    """Verifies the messages of the topics that the settings name. Needs the extra `smn`."""
 
     settings: Settings
     certificates: Certificates
-    fetch: Fetch
     now: Callable[[], datetime]
 
-    @classmethod
-    def of(cls, settings: Settings, fetch: Fetch | None, now: Callable[[], datetime]) -> Topics:
-        """Return the topics that are set; raise NotConfigured where what verifies messages is not installed."""
-        if find_spec("cryptography") is None:
-            raise NotConfigured("UNMIRROR_SMN_TOPICS needs cryptography: pip install 'unmirror[smn]'")
-        fetch = fetch or Fetch()
-        return cls(settings, Certificates(fetch), fetch, now)
-
-    @property
-    def window(self) -> float:
-        """Seconds for which a message can be shown again."""
-        return (OLDEST + EARLIEST).total_seconds()
-
-    def may_be(self, body: bytes) -> bool:
-        """Tell whether a body could be a message of SMN's at all."""
+    def looks_like(self, body: bytes) -> bool:
+        """Tell whether a body could be a message of SMN at all."""
         return MARK in body
 
-    def verified(self, body: bytes, seconds: float) -> Message:
-        """Return the message of one of the topics that the body is.
+    def verify(self, body: bytes, deadline: Deadline) -> Message:
+        """Return the message that the body is, of one of the topics.
 
-        Raises NotAdmitted when it is none or not SMN's, with what is wrong for the log alone; CannotVerify when that
-        cannot be told within so many seconds.
+        Raises Unauthenticated for any other body, saying what is wrong, for the log alone; CannotVerify where the
+        certificate cannot be had in time.
         """
-        try:
-            value = events.decode(body)
-        except BadEvent:
-            raise NotAdmitted("no message of SMN's") from None
-        message = Message.read(value)
-        if message.topic_urn not in self.settings.smn_topics:
-            raise NotAdmitted("its topic is not among UNMIRROR_SMN_TOPICS")
-        now, sent = self.now(), moment(message.members["timestamp"])
-        if sent is None or not now - OLDEST <= sent <= now + EARLIEST:
-            raise NotAdmitted("its timestamp is too old, too early, or none")
+        message, now = Message.parse(body), self.now()
+        if message.members["topic_urn"] not in self.settings.smn_topics:
+            raise Unauthenticated("its topic is not among UNMIRROR_SMN_TOPICS")
+        if not _is_timely(message.members["timestamp"], now):
+            raise Unauthenticated("its timestamp is too old, too early, or none")
         if not is_certificate_url(message.certificate_url, message.region, self.settings.smn_domains):
-            raise NotAdmitted("its certificate is not where SMN of the topic's region keeps its own")
-        certificate = self.certificates.at(message.certificate_url, seconds)
-        if pins := self.settings.smn_certificates:
-            from cryptography.hazmat.primitives.hashes import SHA256
-
-            if certificate.fingerprint(SHA256()).hex() not in pins:
-                raise NotAdmitted("its certificate is not among UNMIRROR_SMN_CERTIFICATES")
-        check_signature(message, certificate, now)
+            raise Unauthenticated("its certificate is not where SMN of the topic's region keeps its own")
+        certificate = self.certificates.get(message.certificate_url, deadline)
+        check_signature(message, certificate, now, self.settings.smn_certificates)
         return message
 
-    def confirm(self, message: Message, seconds: float) -> None:
-        """Consent to the subscription; raise CannotVerify where that fails, NotAdmitted where it leads elsewhere."""
-        url = message.members["subscribe_url"]
-        if not is_confirmation_url(url, message.region, self.settings.smn_domains):
-            raise NotAdmitted("the subscription is not to be confirmed at SMN or at the cloud's console")
-        within(self.fetch.begin(url, bytes), seconds)
+    def confirm_subscription(self, message: Message, deadline: Deadline) -> None:
+        """Confirm the subscription that a verified message asks about; log that, and the end of one.
+
+        Raises CannotVerify when the confirmation fails, so that SMN asks again.
+        """
+        topic_urn, kind = message.members["topic_urn"], message.members["type"]
+        if kind == "UnsubscribeConfirmation":
+            what = "the subscription is cancelled: no more messages of this topic; subscribe again if that is wrong"
+            logs.log_event(logging.WARNING, "smn.unsubscribed", what, topic_urn=topic_urn)
+        if kind != "SubscriptionConfirmation":
+            return
+        url, failure = message.members["subscribe_url"], "its URL is neither SMN's nor the console's"
+        if is_confirmation_url(url, message.region, self.settings.smn_domains):
+            try:
+                fetch(url, deadline)
+            except CannotVerify as error:
+                failure = str(error)
+            else:
+                logs.log_event(logging.INFO, "smn.confirmed", "the subscription is confirmed", topic_urn=topic_urn)
+                return
+        what = f"a subscription was not confirmed: {failure}; confirm it in SMN's console"
+        logs.log_event(logging.ERROR, "smn.not_confirmed", what, topic_urn=topic_urn)
+        raise CannotVerify("the subscription is not confirmed; the log says why")
+
+
+def _is_timely(timestamp: str, now: datetime) -> bool:
+    try:
+        return now - MAX_AGE <= datetime.fromisoformat(timestamp) <= now + MAX_CLOCK_SKEW
+    except (ValueError, TypeError):  # no time, or one without a zone
+        return False

@@ -10,10 +10,12 @@ import multiprocessing
 import socket
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from handler.emulator.server import Behaviour, Cloud, Emulator
+from handler.emulator.operations import Behaviour
+from handler.emulator.server import Emulator
+from handler.emulator.state import Cloud
 from handler.vpc.signing import signed
 
 PROJECT, KEY, SECRET = "project", "KEY", "secret"
@@ -33,7 +35,7 @@ def requests_for(host: str, session: str, port: str) -> Sequence[bytes]:
     made = []
     for method, path, body in asked:
         headers = signed(
-            method, path, "", {"Host": host}, body, access_key=KEY, secret_key=SECRET, when=datetime.now(timezone.utc)
+            method, path, "", {"Host": host}, body, access_key=KEY, secret_key=SECRET, when=datetime.now(UTC)
         )
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         made.append(f"{method} {path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body)

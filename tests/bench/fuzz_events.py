@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of `handler.events`, by hand: no exception but the project's own may come out.
 
-    python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris jsonschema
+    python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
     PYTHONPATH=. /tmp/fuzz/bin/python tests/bench/fuzz_events.py -max_total_time=600 -timeout=5 -max_len=16384
 
 The first byte chooses the way in: plain, a CloudEvent in binary mode, or within a carrier, so that what a carrier
@@ -18,15 +18,19 @@ from pathlib import Path
 
 import atheris  # has no wheels for every platform: installed by hand, see above
 
-with atheris.instrument_imports(include=["handler", "jsonschema", "json"]):
+with atheris.instrument_imports(include=["handler", "json"]):
     from handler import events
     from handler.errors import BadEvent, UnsupportedMedia
     from handler.events import schemas
-    from handler.events.envelopes import BATCH, ENVELOPES
-    from handler.events.explain import explain
+    from handler.events.envelopes import ARRAY, ENVELOPES
 
 BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "HC.VPC", "ce-type": "VPC:CloudTrace:ApiCall"}
-HEADERS = ({}, {"content-type": "application/json"}, BINARY, {"content-type": "application/cloudevents-batch+json"})
+HEADERS: tuple[dict[str, str], ...] = (
+    {},
+    {"content-type": "application/json"},
+    BINARY,
+    {"content-type": "application/cloudevents-batch+json"},
+)
 
 
 def carried(way: int, body: bytes) -> object:
@@ -38,9 +42,8 @@ def carried(way: int, body: bytes) -> object:
         {"records": [{"messages": text.split("\n")}]},
         {"httpMethod": "POST", "requestContext": {}, "body": encoded, "isBase64Encoded": True, "headers": BINARY},
         {"request_context": {}, "request_payload": text},
-        {"subscription": "s", "message": {"data": encoded}},
         {"cts": {**schemas.schema("trace")["examples"][1], "request": text, "response": text}},
-    )[way % 7]
+    )[way % 6]
 
 
 def one_input(data: bytes) -> None:
@@ -48,8 +51,8 @@ def one_input(data: bytes) -> None:
     way, body = (data[0], data[1:]) if data else (0, b"")
     try:
         payload = events.from_http(HEADERS[way % len(HEADERS)], body) if way < 128 else carried(way, body)
-        json.dumps(explain(payload).to_json())
-        events.read(payload)
+        json.dumps(events.explain(payload))
+        events.parse(payload)
     except (BadEvent, UnsupportedMedia):
         return
 
@@ -57,7 +60,7 @@ def one_input(data: bytes) -> None:
 def main() -> None:
     """Seed a corpus with the schemas' examples, and fuzz."""
     with tempfile.TemporaryDirectory() as corpus:
-        for envelope in (*ENVELOPES, BATCH):
+        for envelope in (*ENVELOPES, ARRAY):
             for index, example in enumerate(schemas.schema(envelope.name)["examples"]):
                 for way in (b"\x01", b"\x82"):
                     name = f"{envelope.name}-{index}-{way.hex()}"

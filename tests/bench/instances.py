@@ -45,7 +45,7 @@ class Run:
     calls: int
     refused: int
     """Calls that the cloud answered with 429."""
-    looks: int
+    listings: int
     removals: int
     redeliveries: int
     left: int
@@ -56,12 +56,12 @@ class Run:
         """Return a row of the table."""
         return (
             f"| {self.instances} | {'project' if self.keyed else 'none'} | {self.seconds:.0f} | {self.calls} | "
-            f"{self.calls / self.events:.2f} | {self.looks} | {self.refused} | {self.redeliveries} | {self.left} |"
+            f"{self.calls / self.events:.2f} | {self.listings} | {self.refused} | {self.redeliveries} | {self.left} |"
         )
 
 
 HEAD = (
-    "| instances | key | seconds | calls | calls an event | looks | 429 | redeliveries | left |\n"
+    "| instances | key | seconds | calls | calls an event | listings | 429 | redeliveries | left |\n"
     "|--:|---|--:|--:|--:|--:|--:|--:|--:|"
 )
 
@@ -110,7 +110,8 @@ def _cloud(deleted: int) -> Iterator[_Cloud]:
 
 def _serve_cloud(deleted: int) -> None:
     """Serve the emulated cloud until standard input ends."""
-    from handler.emulator.server import Cloud, Emulator
+    from handler.emulator.server import Emulator
+    from handler.emulator.state import Cloud
 
     cloud, gone = Cloud(1), []
     for project_id in PROJECTS:

@@ -1,7 +1,7 @@
-"""One event at a time: what it costs beyond its calls, and what a fresh process takes to its first answer.
+"""One event at a time: what it costs beyond its calls, and how many calls' time an interface in three sessions takes.
 
 The sender is one kept connection of the standard library, and so is the client by which each call is timed: a call's
-time is what it takes that client, in the same minute, at the same cloud.
+time is what it takes that client, in the same minute, at the same region.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 from handler.vpc.signing import signed
 from tests.bench import processes
-from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Region
 
-SESSIONS, DELETED = 100, 1000
-CALLS = {"unmirror": ("list", "show", "remove"), "P": ("list", "remove")}
+CALLS = {"unmirror": ("list", "show", "remove"), "SDK": ("list", "remove")}
 """What a lone event of a mirrored interface asks the API."""
+WARM_UP = 3
+"""Events and calls of each kind that do not count."""
 
 
 class Client:
     """One kept connection."""
 
     def __init__(self, url: str) -> None:
-        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=120)
         self._host = urlsplit(url).netloc
+        self._connection = HTTPConnection(self._host, timeout=120)
 
     def send(self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
         """Return a success's body; of an API's, also of a 404."""
@@ -39,7 +40,7 @@ class Client:
         return content
 
     def deliver(self, interface_id: str) -> float:
-        """Send an event that was recorded just now, so that it needs a look of its own; return the seconds."""
+        """Send an event that was recorded just now, so that it needs a listing of its own; return the seconds."""
         body = json.dumps(processes.event(interface_id, seconds_ago=0)).encode()
         began = time.perf_counter()
         self.send("POST", "/", body, {"Content-Type": "application/json"})
@@ -47,10 +48,14 @@ class Client:
 
     def call(self, method: str, path: str, query: str = "", body: bytes = b"") -> tuple[float, bytes]:
         """Make one signed call of the API; return its seconds, without those of the signature, and the answer."""
-        headers = {"Host": self._host, "Content-Type": "application/json", "X-Project-Id": PROJECT_ID}
-        now = datetime.now(timezone.utc)
-        keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
-        headers = signed(method, path, query, headers, body, when=now, **keys)
+        headers = signed(
+            *(method, path, query),
+            {"Host": self._host, "Content-Type": "application/json", "X-Project-Id": PROJECT_ID},
+            body,
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
+            when=datetime.now(UTC),
+        )
         began = time.perf_counter()
         content = self.send(method, f"{path}?{query}" if query else path, body, headers)
         return time.perf_counter() - began, content
@@ -58,18 +63,19 @@ class Client:
 
 def beyond_its_calls(rounds: int) -> dict[str, float]:
     """Return the median seconds of a lone event less those of its calls, by peer; each measured in turn."""
-    took: dict[str, list[float]] = {name: [] for name in ("unmirror", "P", "list", "show", "remove")}
+    took: dict[str, list[float]] = {name: [] for name in ("unmirror", "SDK", "list", "show", "remove")}
+    region = Region(sessions=100, deleted=3 * (rounds + WARM_UP))
     with (
-        processes.cloud(SESSIONS, DELETED, "together") as cloud,
+        processes.cloud(region) as cloud,
         processes.function("unmirror", cloud.url) as ours,
-        processes.function("P", cloud.url) as theirs,
+        processes.function("SDK", cloud.url) as theirs,
     ):
         gone = iter(cloud.gone)
-        senders = {"unmirror": Client(ours.url), "P": Client(theirs.url)}
+        senders = {"unmirror": Client(ours.url), "SDK": Client(theirs.url)}
         api, sessions = Client(cloud.url), f"/v3/{PROJECT_ID}/vpc/traffic-mirror-sessions"
         listed = json.loads(api.call("GET", sessions)[1])["traffic_mirror_sessions"]
         holding = {source: each["id"] for each in listed for source in each["traffic_mirror_sources"]}
-        for _ in range(rounds + 3):
+        for _ in range(rounds + WARM_UP):
             for peer, sender in senders.items():
                 took[peer].append(sender.deliver(next(gone)))
             one = next(gone)
@@ -77,27 +83,26 @@ def beyond_its_calls(rounds: int) -> dict[str, float]:
             took["list"].append(api.call("GET", sessions, "limit=2000")[0])
             took["show"].append(api.call("GET", f"/v3/{PROJECT_ID}/ports/{one}")[0])
             took["remove"].append(api.call("PUT", f"{sessions}/{holding[one]}/remove-sources", body=body)[0])
-        assert cloud.state()["still_mirrored"] == DELETED - 3 * (rounds + 3), "each was done"
-    median = {name: statistics.median(each[3:]) for name, each in took.items()}  # the first ones warm up
+        assert cloud.state()["still_mirrored"] == 0, "each was done"
+    median = {name: statistics.median(each[WARM_UP:]) for name, each in took.items()}
     return {peer: median[peer] - sum(median[call] for call in calls) for peer, calls in CALLS.items()}
 
 
-def first_answers(peers: tuple[str, str], starts: int, *, detachment: bool) -> dict[str, float]:
-    """Return the median seconds from a process's start to its first detachment, or to its first answer, by peer.
-
-    The peers take turns, and one start of each before them fills the caches.
-    """
+def in_three_sessions(rounds: int, latency: float) -> dict[str, float]:
+    """Return how many calls' latencies an event takes whose interface is in three sessions, by peer."""
+    peers = ("unmirror", "SDK")
+    deleted = len(peers) * (rounds + WARM_UP)
+    region = Region(sessions=3 * deleted, deleted=deleted, shape="threefold", latency=latency)
     took: dict[str, list[float]] = {peer: [] for peer in peers}
-    with processes.cloud(SESSIONS, DELETED, "together") as cloud:
+    with (
+        processes.cloud(region) as cloud,
+        processes.function("unmirror", cloud.url) as ours,
+        processes.function("SDK", cloud.url) as theirs,
+    ):
         gone = iter(cloud.gone)
-        for _ in range(starts + 1):
-            for peer in peers:
-                with processes.function(peer, cloud.url, wait=False) as function:
-                    processes.listening(function)
-                    if detachment:
-                        Client(function.url).deliver(next(gone))
-                    else:
-                        Client(function.url).send("GET", "/")
-                    took[peer].append(time.monotonic() - function.started)
-        assert not detachment or cloud.state()["still_mirrored"] == DELETED - len(peers) * (starts + 1)
-    return {peer: statistics.median(each[1:]) for peer, each in took.items()}
+        senders = {"unmirror": Client(ours.url), "SDK": Client(theirs.url)}
+        for _ in range(rounds + WARM_UP):
+            for peer, sender in senders.items():
+                took[peer].append(sender.deliver(next(gone)))
+        assert cloud.state()["still_mirrored"] == 0, "each was done"
+    return {peer: statistics.median(each[WARM_UP:]) / latency for peer, each in took.items()}

@@ -1,4 +1,4 @@
-"""Real processes to measure: the emulated cloud, and functions served by functions-framework."""
+"""Real processes to measure: the emulated region, and functions served by functions-framework, from bytecode."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ import time
 from collections.abc import Iterator, Mapping
 from compileall import compile_dir
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from tests.bench.cloud import ACCESS_KEY, LATENCY, PROJECT_ID, SECRET_KEY
+from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Region
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "tests" / "bench" / "peers"
 FUNCTIONS = {
     "unmirror": ROOT / "handler" / "main.py",
-    "P": PEERS / "sdk.py",
-    "F": PEERS / "ok.py",
-    "F+": PEERS / "ok_imports.py",
+    "SDK": PEERS / "sdk.py",
+    "ok": PEERS / "ok.py",
 }
+DEPLOYED = {
+    "UNMIRROR_TRUST": "platform",
+    "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
+    "HUAWEICLOUD_SDK_SK": SECRET_KEY,
+    "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,
+}
+"""The settings of every function, beside the endpoint."""
+THREADS = 64
+"""Of each function's server: as many as a storm has senders, so that none waits for a thread."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,10 @@ class CloudProcess:
     process: subprocess.Popen[str]
     url: str
     gone: list[str]
+    servers: list[str]
 
     def state(self) -> dict[str, Any]:
-        """Return the call counts, and how many places the deleted interfaces still take."""
+        """Return the call counts by operation, and how many places the deleted interfaces still take."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write("\n")
@@ -49,14 +58,14 @@ class CloudProcess:
 
 
 @contextmanager
-def cloud(sessions: int, deleted: int, shape: str, latency: float = LATENCY) -> Iterator[CloudProcess]:
-    """Run an emulated cloud."""
-    command = [sys.executable, "-m", "tests.bench.cloud", str(sessions), str(deleted), shape, str(latency)]
+def cloud(region: Region) -> Iterator[CloudProcess]:
+    """Run an emulated region."""
+    command = [sys.executable, "-m", "tests.bench.cloud", json.dumps(asdict(region))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout
         try:
             told = json.loads(process.stdout.readline())
-            yield CloudProcess(process, told["url"], told["gone"])
+            yield CloudProcess(process, told["url"], told["gone"], told["servers"])
         finally:
             process.kill()
 
@@ -78,26 +87,25 @@ class FunctionProcess:
 
 
 @cache
-def _compiled() -> None:
-    for folder in (ROOT / "handler", PEERS):
-        compile_dir(folder, quiet=1)
+def compile_once(folder: Path) -> None:
+    """Write a folder's bytecode, as an installer does."""
+    compile_dir(folder, quiet=1)
 
 
 @contextmanager
 def function(
     name: str, endpoint: str, environ: Mapping[str, str] | None = None, wait: bool = True
 ) -> Iterator[FunctionProcess]:
-    """Serve a function, from bytecode as an installed one; with `wait`, yield it when it answers."""
-    _compiled()
-    port = _free_port()
+    """Serve a function; with `wait`, yield it when it answers."""
+    compile_once(ROOT / "handler")
+    compile_once(PEERS)
+    port = free_port()
     settings = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
+        "THREADS": str(THREADS),
         "UNMIRROR_VPC_ENDPOINT": endpoint,
-        "UNMIRROR_TRUST": "platform",
-        "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
-        "HUAWEICLOUD_SDK_SK": SECRET_KEY,
-        "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,
+        **DEPLOYED,
         **(environ or {}),
     }
     command = [sys.executable, "-m", "functions_framework", "--source", str(FUNCTIONS[name]), "--target", "on_event"]
@@ -108,7 +116,7 @@ def function(
     try:
         if wait:
             listening(served)
-            get(served.url)  # the port listens before there is a worker
+            requests.get(served.url, timeout=120)  # the port listens before there is a worker
         yield served
     finally:
         process.terminate()
@@ -129,20 +137,21 @@ def listening(served: FunctionProcess, seconds: float = 30) -> None:
     raise TimeoutError("the function did not start")
 
 
-def event(interface_id: str, seconds_ago: float = 10, operation: str = "deletePort") -> dict[str, Any]:
-    """Return the CTS event of an operation that was recorded some seconds ago (constructed)."""
+def event(resource_id: str, seconds_ago: float = 10, operation: str = "deletePort") -> dict[str, Any]:
+    """Return the CTS trace of an operation that was recorded some seconds ago (constructed)."""
     moment = int((time.time() - seconds_ago) * 1000)
+    service, resource = ("ECS", "ecs") if "Server" in operation else ("VPC", "ports")
     return {
         "cts": {
             "time": moment,
             "record_time": moment,
-            "service_type": "VPC",
-            "resource_type": "ports",
+            "service_type": service,
+            "resource_type": resource,
             "trace_name": operation,
             "trace_type": "ApiCall",
             "trace_rating": "normal",
-            "trace_id": f"trace-{interface_id}",
-            "resource_id": interface_id,
+            "trace_id": f"trace-{resource_id}",
+            "resource_id": resource_id,
             "project_id": PROJECT_ID,
             "request": "",
             "response": "",
@@ -152,17 +161,13 @@ def event(interface_id: str, seconds_ago: float = 10, operation: str = "deletePo
     }
 
 
-def post(url: str, interface_id: str, operation: str = "deletePort") -> requests.Response:
+def post(url: str, resource_id: str, operation: str = "deletePort") -> requests.Response:
     """Send one event."""
-    return requests.post(url, json=event(interface_id, operation=operation), timeout=120)
+    return requests.post(url, json=event(resource_id, operation=operation), timeout=120)
 
 
-def get(url: str) -> requests.Response:
-    """Ask whether it is there."""
-    return requests.get(url, timeout=120)
-
-
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import statistics
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 
 from tests.bench import processes
+from tests.bench.cloud import Region
 
 SENDERS = 64
 
@@ -21,18 +21,12 @@ SENDERS = 64
 class Storm:
     """One measured storm."""
 
-    peer: str
-    shape: str
-    sessions: int
     events: int
     seconds: float
-    p50: float
-    p99: float
-    failed: int
-    """Answers other than 2xx."""
-    still_mirrored: int
-    """Places that the deleted interfaces which were announced still take."""
-    counts: dict[str, int]
+    undone: int
+    """Events that were not answered 2xx, and places that the deleted interfaces which were announced still take."""
+    counts: Mapping[str, int]
+    """Calls of the API by operation."""
     resident: float
     """MiB."""
 
@@ -46,60 +40,45 @@ class Storm:
         """Calls of the API, of every kind."""
         return sum(self.counts.values())
 
-    @property
-    def undone(self) -> int:
-        """Events that were answered with a failure, or whose interfaces still are where they were."""
-        return self.failed + self.still_mirrored
 
+def storm(peer: str, region: Region, *, events: int | None = None, environ: Mapping[str, str] | None = None) -> Storm:
+    """Run one storm, in the order of the sessions; fewer `events` than deletions where a peer would take hours.
 
-def storm(
-    peer: str, sessions: int, shape: str, *, deleted: int = 1000, events: int | None = None, shuffled: bool = False
-) -> Storm:
-    """Run one storm; fewer `events` than deletions where a peer would take hours.
-
-    It has served one event before, of an operation that deletes nothing: cold starts have figures of their own.
+    The function has served one event before, of an operation that deletes nothing: cold starts have figures of their
+    own.
     """
-    with processes.cloud(sessions, deleted, shape) as cloud, processes.function(peer, cloud.url) as function:
-        announced = cloud.gone[:events] if events else list(cloud.gone)
-        if shuffled:
-            random.Random(1).shuffle(announced)
+    with processes.cloud(region) as cloud, processes.function(peer, cloud.url, environ) as function:
+        named, operation = (cloud.servers, "deleteServer") if region.shape == "servers" else (cloud.gone, "deletePort")
+        announced = named[:events]
         assert processes.post(function.url, str(uuid.uuid4()), "createPort").ok
         before = cloud.state()
-        answers, seconds = asyncio.run(_send(function.url, announced))
+        statuses, seconds = asyncio.run(_send(function.url, announced, operation))
         state = cloud.state()
-        places = before["still_mirrored"] - state["still_mirrored"]
-        took = sorted(each for _, each in answers)
+        left = before["still_mirrored"] - state["still_mirrored"]
+        due = 0 if region.shape == "unmirrored" else len(announced)
         return Storm(
-            peer,
-            shape,
-            sessions,
             len(announced),
             seconds,
-            statistics.median(took),
-            took[max(0, int(len(took) * 0.99) - 1)],
-            sum(1 for status, _ in answers if not 200 <= status < 300),
-            (0 if shape == "unmirrored" else len(announced)) - places,
+            sum(1 for status in statuses if not 200 <= status < 300) + due - left,
             {name: many - before["counts"].get(name, 0) for name, many in state["counts"].items()},
             function.resident(),
         )
 
 
-async def _send(url: str, interface_ids: list[str]) -> tuple[list[tuple[int, float]], float]:
-    """Send each event once, with 64 senders; return status and seconds of each, and the seconds of all."""
-    waiting = [json.dumps(processes.event(id_)).encode() for id_ in reversed(interface_ids)]
+async def _send(url: str, resource_ids: list[str], operation: str) -> tuple[list[int], float]:
+    """Send each event once; return the statuses, and the seconds of all."""
+    waiting = [json.dumps(processes.event(id_, operation=operation)).encode() for id_ in reversed(resource_ids)]
     headers = {"Content-Type": "application/json"}
-    answers: list[tuple[int, float]] = []
+    statuses: list[int] = []
     connector = aiohttp.TCPConnector(limit=SENDERS)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(600)) as session:
 
         async def sender() -> None:
             while waiting:
-                body = waiting.pop()
-                began = time.monotonic()
-                async with session.post(url, data=body, headers=headers) as answer:
+                async with session.post(url, data=waiting.pop(), headers=headers) as answer:
                     await answer.read()
-                answers.append((answer.status, time.monotonic() - began))
+                statuses.append(answer.status)
 
         first = time.monotonic()
         await asyncio.gather(*(sender() for _ in range(SENDERS)))
-        return answers, time.monotonic() - first
+        return statuses, time.monotonic() - first

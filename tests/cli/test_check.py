@@ -2,94 +2,58 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from werkzeug.wrappers import Response
 
-from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
-from handler.emulator.server import Cloud, Emulator, Fault
-from tests.cli.conftest import Run, described, listening
-from tests.cli.golden import same
+from handler.check import run_check
+from handler.deadline import Deadline
+from handler.emulator.operations import Behaviour, Fault
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
+from handler.emulator.server import Emulator
+from handler.emulator.state import Cloud
+from handler.report import CheckStep
+from handler.service import Service
+from handler.settings import Settings
+from handler.vpc.credentials import AccessKey
+from tests.support.cli import Run, Start, described, interrupted
 from tests.support.function import settings_for
+from tests.support.golden import same
+from tests.support.processes import hold
 
-REFUSAL = b'{"error_code": "VPC.2201", "error_msg": "no", "request_id": "req-7"}'
-
-
-def failed(told: Mapping[str, Any]) -> dict[str, str]:
-    """Return what has to be fixed, by step."""
-    return {step["step"]: step["detail"] for step in told["steps"] if step["status"] == "failed"}
+REFUSAL = b'{"error_code": "VPC.2201", "error_msg": "no"}'
 
 
-def test_where_all_is_well_it_says_so_and_changes_nothing(
-    run: Run, settings: dict[str, str], emulator: Emulator
-) -> None:
-    result = run("check", settings=settings)
-    assert (result.exit_code, result.stderr) == (0, "")
-    same("check", result.stdout)
+def steps(printed: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the steps by name, of the only project."""
+    return {step["step"]: step for step in printed["projects"][0]["steps"]}
+
+
+def statuses(printed: dict[str, Any], status: str) -> set[str]:
+    return {name for name, step in steps(printed).items() if step["status"] == status}
+
+
+def test_where_all_is_well_it_says_so_and_changes_nothing(run: Run, emulator: Emulator) -> None:
+    same("check", run.shown("check"))
+    printed = run.json("check")
+    assert (printed["ok"], statuses(printed, "failed"), statuses(printed, "skipped")) == (
+        True,
+        set(),
+        {"remove sources"},
+    )
     assert emulator.changes() == []
 
 
-def test_json_says_the_same_and_nothing_secret(run: Run, settings: dict[str, str]) -> None:
-    result = run("check", "--json", settings=settings)
-    told = described("check", result.stdout)
-    assert (told["ok"], failed(told)) == (True, {})
-    assert set(told["steps"][0]) == {"step", "status", "detail", "project_id", "request_id"}
+def test_a_pipe_gets_a_step_a_line_and_nothing_secret(run: Run) -> None:
+    result = run("check", UNMIRROR_PROTECT="ids-*", UNMIRROR_DRY_RUN="1")
+    assert result.stdout.splitlines()[0] == (
+        f"ok\tsettings: region not set; project {PROJECT_ID}; protected: ids-*; dry run"
+    )
+    assert all(line.split("\t")[0] in ("ok", "skipped") for line in result.stdout.splitlines())
     assert SECRET_KEY not in result.output
     assert ACCESS_KEY not in result.output
-
-
-def test_it_names_every_wrong_setting_and_what_is_missing(run: Run) -> None:
-    wrong = run("check", settings={"UNMIRROR_REGION": "marked!", "UNMIRROR_DEADLINE": "marked"})
-    assert wrong.exit_code == 1
-    assert "UNMIRROR_REGION" in wrong.stdout
-    assert "UNMIRROR_DEADLINE" in wrong.stdout
-    assert "marked" not in wrong.output
-    missing = run("check", "--json")
-    assert "UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT" in failed(json.loads(missing.stdout))["settings"]
-
-
-def test_the_profile_file_is_a_source(run: Run, settings: dict[str, str], tmp_path: Path) -> None:
-    profile = tmp_path / "credentials"
-    profile.write_text(f"[basic]\nak = {ACCESS_KEY}\nsk = {SECRET_KEY}\n")
-    named = {"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(profile)}
-    result = run("check", settings={**settings, **named})
-    assert result.exit_code == 0
-    assert "from the profile file" in result.stdout
-
-
-def test_the_platform_is_a_source_and_its_keys_end(run: Run, settings: dict[str, str], tmp_path: Path) -> None:
-    """As CCE gives a pod its identity."""
-    (tmp_path / "token").write_text("an example")
-    until = f"{datetime.now(timezone.utc) + timedelta(hours=1):%Y-%m-%dT%H:%M:%S.%fZ}"
-    key = {"access": ACCESS_KEY, "secret": SECRET_KEY, "securitytoken": "t", "expires_at": until}
-    with listening(Response(json.dumps({"credential": key}))) as url:
-        named = {
-            "HUAWEICLOUD_SDK_AK": "",
-            "HC_CONTAINER_CREDENTIALS_FULL_URI": url,
-            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"),
-        }
-        result = run("check", "--json", settings={**settings, **named})
-    credentials = json.loads(result.stdout)["steps"][1]
-    assert credentials["status"] == "ok"
-    assert "from the platform" in credentials["detail"]
-
-
-def test_a_key_that_is_not_accepted_is_said_and_not_tried_again_and_again(
-    run: Run, settings: dict[str, str], emulator: Emulator
-) -> None:
-    result = run("check", "--json", settings={**settings, "HUAWEICLOUD_SDK_SK": "marked-wrong"})
-    assert result.exit_code == 1
-    told = described("check", result.stdout)
-    assert set(failed(told)) == {"list sessions"}  # once is enough
-    assert "access key" in failed(told)["list sessions"]
-    assert {step["step"]: step["detail"] for step in told["steps"]}["show a session"] == "the list comes first"
-    assert sum(call.status == 401 and bool(call.access_key) for call in emulator.calls) <= 2
-    assert "marked-wrong" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -97,47 +61,125 @@ def test_a_key_that_is_not_accepted_is_said_and_not_tried_again_and_again(
     [
         ("list_sessions", "list sessions", "vpc:trafficMirrorSessions:list"),
         ("show_session", "show a session", "vpc:trafficMirrorSessions:get"),
-        ("show_port", "find an interface", "vpc:ports:get"),
+        ("show_port", "show an interface", "vpc:ports:get"),
         ("list_ports", "list interfaces", "vpc:ports:list"),
     ],
 )
-def test_each_call_that_is_refused_is_named_with_its_permission(
-    run: Run, settings: dict[str, str], emulator: Emulator, operation: str, step: str, permission: str
+def test_each_call_that_is_refused_is_named_with_its_permission_and_its_request(
+    run: Run, emulator: Emulator, operation: str, step: str, permission: str
 ) -> None:
     emulator.faults.append(Fault(operation, status=403, body=REFUSAL, times=-1))
-    result = run("check", "--json", settings=settings)
-    fixes = failed(json.loads(result.stdout))
-    assert result.exit_code == 1
-    assert set(fixes) == {step}
-    assert permission in fixes[step]
-    assert "req-7" in run("check", settings=settings).stdout
-    quiet = run("check", "--quiet", settings=settings)
-    assert quiet.stdout == f"failed: {step}\n"
-    assert permission in quiet.stderr
-    assert "req-7" in quiet.stderr
-    assert "\nnext: " in quiet.stderr
+    printed = run.json("check", exit_code=1)
+    assert statuses(printed, "failed") == {step}
+    assert permission in steps(printed)[step]["detail"]
+    assert steps(printed)[step]["request_id"]
+    result = run("check")
+    assert f"it cannot work here: {step}; " in result.stderr
+    assert "(request 0" in result.stderr
+    assert "\nnext: " in result.stderr
 
 
-def test_an_endpoint_that_does_not_answer_is_one_thing_to_fix(run: Run, settings: dict[str, str]) -> None:
-    result = run("check", "--endpoint", "http://127.0.0.1:9", "--json", settings=settings)
-    told = described("check", result.stdout)
-    assert result.exit_code == 1
-    assert set(failed(told)) == {"endpoint"}
-    assert [step["step"] for step in told["steps"] if step["status"] == "not_tried"] == ["calls", "remove"]
+def test_a_key_that_is_not_accepted_fails_once(run: Run, emulator: Emulator) -> None:
+    printed = run.json("check", exit_code=1, HUAWEICLOUD_SDK_SK="marked-wrong")
+    assert statuses(printed, "failed") == {"list sessions"}
+    assert "access key" in steps(printed)["list sessions"]["detail"]
+    assert "locks a key" in steps(printed)["list sessions"]["detail"]
+    assert "show an interface" in statuses(printed, "skipped")
+    assert sum(call.status == 401 and bool(call.access_key) for call in emulator.calls) == 1
 
 
-def test_a_clock_that_is_off_is_said(run: Run, cloud: Cloud) -> None:
-    hour = timedelta(hours=1)
-    with Emulator(cloud, now=lambda: datetime.now(timezone.utc) + hour) as late:
-        result = run("check", settings=settings_for(late))
-    assert result.exit_code == 1
-    assert "s behind: set this machine's clock" in " ".join(result.stdout.split())
+def test_no_key_says_which_profile_file_was_looked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handler.vpc.credentials.METADATA", "http://127.0.0.1:9")  # no machine of the cloud's
+    printed = run.json("check", exit_code=1, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
+    assert statuses(printed, "failed") == {"credentials"}
+    assert f"{run.home}/.huaweicloud/credentials" in steps(printed)["credentials"]["detail"]
+    assert steps(printed)["calls"]["status"] == "skipped"
 
 
-def test_every_project_is_tried(run: Run, settings: dict[str, str], tenant: Tenant, emulator: Emulator) -> None:
-    """The one that sorts first is refused; there is nothing to show in it."""
-    emulator.faults.append(Fault("list_sessions", status=403, body=REFUSAL))
-    result = run("check", "--json", settings={**settings, "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"})
-    told = described("check", result.stdout)
-    assert set(failed(told)) == {"list sessions in 0"}
-    assert {step["project_id"] for step in told["steps"]} == {None, "0", PROJECT_ID}
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [("http://127.0.0.1:9", "the connection is refused"), ("https://127.0.0.1:PORT", "does not speak TLS")],
+)
+def test_an_endpoint_that_is_none_is_one_thing_to_fix(run: Run, emulator: Emulator, endpoint: str, words: str) -> None:
+    endpoint = endpoint.replace("PORT", emulator.url.rpartition(":")[2])
+    printed = run.json("check", "--endpoint", endpoint, exit_code=1)
+    assert statuses(printed, "failed") == {"endpoint"}
+    assert words in steps(printed)["endpoint"]["detail"]
+
+
+def test_an_endpoint_that_is_a_web_page_is_said_to_be_one(run: Run, emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", status=200, body=b"<html>login</html>", times=-1))
+    printed = run.json("check", exit_code=1)
+    assert "web page" in steps(printed)["list sessions"]["detail"]
+
+
+def test_the_endpoint_is_named_with_the_reason_for_it(run: Run) -> None:
+    result = run("check", "--region", "eu-west-101", "--deadline", "0.01")
+    assert "endpoint https://vpc.eu-west-101.myhuaweicloud.eu (" in result.stderr.splitlines()[0]
+    assert "eu-west-1" in result.stderr.splitlines()[0].partition(".eu (")[2]
+
+
+@pytest.mark.parametrize(("minutes", "status", "words"), [(60, "failed", "behind"), (-2, "warning", "ahead")])
+def test_a_clock_that_is_off_is_said(run: Run, cloud: Cloud, minutes: int, status: str, words: str) -> None:
+    with Emulator(cloud, now=lambda: datetime.now(UTC) + timedelta(minutes=minutes)) as late:
+        printed = run.json("check", exit_code=int(status == "failed"), **settings_for(late, UNMIRROR_TRUST=""))
+    assert steps(printed)["clock"]["status"] == status
+    assert words in steps(printed)["clock"]["detail"]
+
+
+def test_every_project_is_tried_and_one_without_sessions_is_a_warning(run: Run) -> None:
+    printed = run.json("check", UNMIRROR_PROJECTS=f"0,{PROJECT_ID}")
+    assert [project["project_id"] for project in printed["projects"]] == ["0", PROJECT_ID]
+    assert statuses(printed, "warning") == {"list sessions"}
+    assert "is it the right project" in steps(printed)["list sessions"]["fix"]
+    assert steps(printed)["show a session"]["status"] == "skipped"
+
+
+def test_a_list_that_shows_less_than_there_is_is_a_warning(run: Run, emulator: Emulator, cloud: Cloud) -> None:
+    emulator.behaviour = Behaviour(hidden_from_lists=frozenset(cloud.ports(PROJECT_ID)))
+    assert statuses(run.json("check"), "warning") == {"list interfaces"}
+
+
+def test_ctrl_c_lets_it_say_how_far_it_came(start: Start, settings: dict[str, str], emulator: Emulator) -> None:
+    held = hold(emulator, "list_sessions")
+    with start("check", "--json", **settings) as child:
+        printed = described("check", interrupted(child, held)[0])
+    assert statuses(printed, "ok") >= {"settings", "credentials", "endpoint", "clock"}
+    assert "interrupted" in steps(printed)["show an interface"]["detail"]
+
+
+@pytest.fixture
+def service(settings: dict[str, str]) -> Iterator[Service]:
+    service = Service.from_env(settings)
+    yield service
+    assert service.client is not None
+    service.client.close()
+
+
+def try_all(
+    service: Service, project_id: str | None = PROJECT_ID, key: AccessKey | None = None
+) -> dict[str, CheckStep]:
+    return {
+        step.step: step for step in run_check(service.settings, service.client, project_id, key, service.deadline(20))
+    }
+
+
+def test_the_key_that_comes_with_an_event_is_the_one_that_is_tried(service: Service, emulator: Emulator) -> None:
+    found = try_all(service, key=AccessKey("another", "key"))
+    assert found["credentials"].detail == "the key that came with the delivery"
+    assert found["list sessions"].status == "failed"
+    assert {call.access_key for call in emulator.calls} == {"", "another"}
+
+
+def test_what_is_not_set_is_the_only_step() -> None:
+    deadline = Deadline.within(1, lambda: 0.0)
+    (step,) = run_check(Settings.from_env({}), None, None, None, deadline)
+    assert (step.step, step.status) == ("settings", "failed")
+    assert "UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT" in step.fix
+
+
+def test_an_event_that_asks_for_a_check_gets_the_same_steps(service: Service) -> None:
+    event = {"type": "io.unmirror.check.due.v1", "id": "console", "data": {}}
+    report = service.deliver(event, deadline=service.deadline(20))
+    assert report.outcome == "checked"
+    assert [step.step for step in report.check or ()] == list(try_all(service))

@@ -5,45 +5,54 @@ from __future__ import annotations
 import shlex
 import signal
 import socket
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
-from tests.cli.conftest import Run, Start, described
-from tests.cli.golden import same
+from tests.support.cli import Run, Start, described
 from tests.support.function import Function
+from tests.support.golden import same
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path, {})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_it_prints_points_the_function_at_it(start: Start, number: signal.Signals) -> None:
-    with start("emulate", "--port", "0") as child:
+def test_what_it_prints_points_the_function_at_it_and_deletes_things(start: Start, number: signal.Signals) -> None:
+    with start("emulate", "--port", "0", "--log") as child:
         assert child.stdout is not None
-        lines = [child.stdout.readline().rstrip("\n") for _ in range(8)]
-        same("emulate", "\n".join(lines))
+        lines = [child.stdout.readline().rstrip("\n") for _ in range(9)]
+        same("emulate", "\n".join(lines), width=None)
         words = [shlex.split(line, comments=True) for line in lines]
-        exported = dict(word.split("=", 1) for line in words if line for word in line[1:])
-        deleted, living = (lines[lines.index(line) + 1].removeprefix("# ") for line in lines if line.endswith(":"))
+        exported = dict(word.split("=", 1) for line in words if line[:1] == ["export"] for word in line[1:])
+        deletions = [line[-1] for line in words if line[:3] == ["curl", "-X", "DELETE"]]
+        for url in deletions:
+            assert requests.delete(url.replace("after=2", "after=0"), timeout=10).status_code == 204
         function = Function({**exported, "UNMIRROR_TRUST": "platform", "NO_PROXY": "*"})
-        event = {"type": "io.unmirror.interface.deleted.v1", "id": "by-hand", "data": {"interface_ids": [deleted]}}
+        deleted = [lines[4].rpartition(" ")[2], urlsplit(deletions[0]).path.rpartition("/")[2]]
+        event = {"type": "io.unmirror.interface.deleted.v1", "id": "by-hand", "data": {"interface_ids": deleted}}
         report = function.post(event).report
-        assert (report["outcome"], len(report["detachments"])) == ("detached", 3)
-        assert living != deleted
+        assert (report["outcome"], len(report["detachments"])) == ("detached", 4)
         child.send_signal(number)
         _, errors = child.communicate(timeout=20)
-    assert (child.returncode, errors) == (0, "")
+    assert child.returncode == 0
+    assert " 200 PUT " in errors
 
 
-@pytest.mark.parametrize("option", ["--json", "--quiet"])
-def test_scripts_get_the_variables_alone(start: Start, option: str) -> None:
-    with start("emulate", "--port", "0", option) as child:
+def test_json_has_the_variables_and_the_ids(start: Start) -> None:
+    with start("emulate", "--port", "0", "--json") as child:
         assert child.stdout is not None
-        lines = [child.stdout.readline() for _ in range(10 if option == "--json" else 4)]
+        lines = []
+        while "}\n" not in lines:
+            lines.append(child.stdout.readline())
         child.send_signal(signal.SIGTERM)
-        rest, _ = child.communicate(timeout=20)
-    assert (child.returncode, rest) == (0, "")
-    if option == "--json":
-        assert "UNMIRROR_VPC_ENDPOINT" in described("emulate", "".join(lines))["variables"]
-    else:
-        assert all(line.startswith("export ") for line in lines)
+        rest, errors = child.communicate(timeout=20)
+    assert (child.returncode, rest, errors) == (0, "", "")
+    assert "UNMIRROR_VPC_ENDPOINT" in described("emulate", "".join(lines))["variables"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +65,8 @@ def test_scripts_get_the_variables_alone(start: Start, option: str) -> None:
 def test_figures_that_make_no_sense_are_wrong_usage(run: Run, wrong: str) -> None:
     result = run("emulate", "--port", "0", *wrong.split())
     assert result.exit_code == 2
-    assert "Invalid value for" in result.stderr
+    assert f"Invalid value for '{wrong.split()[0]}'" in result.stderr
+    assert wrong.split()[1] in result.stderr
 
 
 def test_a_port_that_is_taken_is_said_at_once(run: Run) -> None:

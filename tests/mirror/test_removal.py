@@ -1,233 +1,187 @@
-"""How interfaces leave a session: together, one removal at a time, and never longer in doubt than one more look."""
+"""How interfaces leave a session: by one call where the API lets them, and proven by its own answers."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-
 import pytest
 
-from handler.errors import ApiRefused, ApiUnavailable, OutcomeUnknown, RemovalRejected, UnmirrorError
-from handler.mirror.detach import Detach
-from handler.mirror.removal import Removal, Removals
-from handler.mirror.snapshot import Looks
-from handler.mirror.verification import Verifications
-from handler.model import InterfacesDeleted, Origin
-from handler.report import Report
-from tests.support.cloud import PROJECT, Clock, Cloud, Hold
+from handler.errors import (
+    ApiRefused,
+    ApiUnavailable,
+    BadReply,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    RemovalRejected,
+    UnmirrorError,
+)
+from handler.mirror.plan import Protection
+from handler.mirror.removal import Removal, remove
+from tests.support.cloud import FakeCloud
 
 REJECTED = RemovalRejected("rejected", code="VPC.0001", request_id="no")
+LOST = OutcomeUnknown("lost", request_id="perhaps")
 
 
 @pytest.fixture
-def learned() -> list[tuple[str, str, tuple[str, ...] | None]]:
-    return []
-
-
-@pytest.fixture
-def removals(learned: list[tuple[str, str, tuple[str, ...] | None]]) -> Removals:
-    return Removals(lambda *what: learned.append(what))
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as pool:
-        yield pool
-
-
-@pytest.fixture
-def cloud(clock: Clock) -> Cloud:
-    cloud = Cloud(clock)
-    cloud.add("s", ["a", "b", "c", "d"], alive=["d"])
+def cloud() -> FakeCloud:
+    cloud = FakeCloud()
+    cloud.add("s", ["a", "b", "c", "d"], gone=["a", "b", "c"])
     return cloud
 
 
-def remove(removals: Removals, cloud: Cloud, *ids: str) -> Removal:
-    return removals.remove(cloud.api(), cloud.sessions["s"], ids)
+def removal(cloud: FakeCloud, *ids: str, protect: tuple[str, ...] = (), dry_run: bool = False) -> Removal:
+    session, deadline = cloud.sessions["s"], cloud.clock.deadline()
+    return remove(cloud.api(), session, ids, deadline, protection=Protection(protect), dry_run=dry_run)
 
 
-def test_the_answer_proves_the_removal(
-    removals: Removals, cloud: Cloud, learned: list[tuple[str, str, tuple[str, ...] | None]]
-) -> None:
-    removal = remove(removals, cloud, "a", "b")
-    assert (removal.fates, removal.before, removal.after) == (
-        {"a": "detached", "b": "detached"},
-        ("a", "b", "c", "d"),
-        ("c", "d"),
+def operations(cloud: FakeCloud) -> list[str]:
+    return [call.operation for call in cloud.calls]
+
+
+def test_the_answer_proves_the_removal(cloud: FakeCloud) -> None:
+    done = removal(cloud, "a", "b")
+    assert done.statuses == {"a": "detached", "b": "detached"}
+    assert (done.before, done.after, done.absent) == (("a", "b", "c", "d"), ("c", "d"), {"a", "b"})
+    assert done.request_ids == ["request-1"]
+
+
+def test_a_source_leaves_in_every_spelling_that_the_session_has_for_it() -> None:
+    cloud = FakeCloud()
+    cloud.add("s", ["AB-c", "ab-C", "d"], gone=["ab-c"])
+    assert removal(cloud, "ab-c").statuses == {"ab-c": "detached"}
+    assert cloud.asked("remove_sources") == [("s", "AB-c", "ab-C")]
+    assert cloud.sources() == {"s": ("d",)}
+
+
+@pytest.mark.parametrize("doubt", [LOST, BadReply("no JSON")])
+def test_an_answer_that_proves_nothing_is_looked_up_in_the_session(cloud: FakeCloud, doubt: UnmirrorError) -> None:
+    def answered_badly() -> None:
+        cloud.sessions["s"] = cloud.sessions["s"]._replace(sources=("b", "c", "d"))
+        raise doubt
+
+    cloud.then("remove_sources", answered_badly)
+    assert removal(cloud, "a").statuses == {"a": "detached"}
+    assert operations(cloud) == ["remove_sources", "show_session"]
+
+
+def test_a_request_that_was_lost_on_its_way_is_sent_once_more(cloud: FakeCloud) -> None:
+    def lost() -> None:
+        raise LOST
+
+    cloud.then("remove_sources", lost)
+    assert removal(cloud, "a").statuses == {"a": "detached"}
+    assert operations(cloud) == ["remove_sources", "show_session", "remove_sources"]
+
+
+def test_a_request_that_is_lost_twice_has_failed(cloud: FakeCloud) -> None:
+    def lost() -> None:
+        raise LOST
+
+    cloud.then("remove_sources", lost, lost)
+    done = removal(cloud, "a")
+    assert (done.statuses, done.errors) == ({"a": "failed"}, {"a": LOST})
+
+
+def test_one_id_that_is_not_accepted_holds_up_no_other(cloud: FakeCloud) -> None:
+    """The API does not document whether it rejects all for one."""
+    cloud.failing("remove_sources", "b", REJECTED)
+    done = removal(cloud, "a", "b", "c")
+    assert done.statuses == {"a": "detached", "b": "failed", "c": "detached"}
+    assert done.errors == {"b": REJECTED}
+    assert cloud.sources() == {"s": ("b", "d")}
+
+
+def test_what_somebody_else_removed_meanwhile_is_a_success(cloud: FakeCloud) -> None:
+    cloud.then(
+        "remove_sources",
+        lambda: cloud.watch("s") or cloud.sessions.update(s=cloud.sessions["s"]._replace(sources=("b", "d"))),
     )
-    assert removal.request_ids == ("request-1",)
-    assert learned == [(PROJECT, "s", ("a", "b"))]
+    done = removal(cloud, "a", "b")
+    assert done.statuses == {"a": "already_absent", "b": "detached"}
 
 
-def test_a_removal_waits_a_moment_for_those_that_are_being_verified(cloud: Cloud, pool: ThreadPoolExecutor) -> None:
-    """And goes as soon as they are there, however long that moment could be."""
-    removals = Removals(lambda *_: None, gather_seconds=60)
-    with removals.expecting(PROJECT, ["s"]), removals.expecting(PROJECT, ["s"]):
-        both = [pool.submit(remove, removals, cloud, id_) for id_ in ("a", "b")]
-        assert [future.result(10).fates for future in both] == [{"a": "detached", "b": "detached"}] * 2
-    assert [call.operation for call in cloud.calls] == ["remove_sources"]
-    assert not removals._queues, "a session from which nobody removes anything is forgotten"
-
-
-def test_events_about_interfaces_of_one_session_cost_one_removal(cloud: Cloud, pool: ThreadPoolExecutor) -> None:
-    """The second is still being verified when the first could go."""
-    looks, hold = Looks(300, cloud.clock), Hold()
-    removals = Removals(looks.learn)
-    detach = Detach(looks, Verifications(cloud.clock), removals, clock=cloud.clock, pause=cloud.clock.pass_)
-
-    def deliver(id_: str) -> Report:
-        event = InterfacesDeleted(Origin(id_, "cts", PROJECT), (id_,))
-        return detach.interfaces(event, cloud.api(), cloud.clock())
-
-    cloud.next("find_interface", hold)
-    slow = pool.submit(deliver, "b")
-    assert hold.reached.wait(10)
-    fast = pool.submit(deliver, "a")
-    until(lambda: joined(removals) or fast.done())
-    hold.go_on.set()
-    assert {fast.result().outcome, slow.result().outcome} == {"detached"}
-    assert sorted(cloud.asked("remove_sources")[0]) == ["a", "b", "s"]
-
-
-def test_a_removal_waits_no_longer_than_a_moment(cloud: Cloud) -> None:
-    removals = Removals(lambda *_: None, gather_seconds=0)
-    with removals.expecting(PROJECT, ["s"]), removals.expecting(PROJECT, ["s"]):
-        assert remove(removals, cloud, "a").fates == {"a": "detached"}
-
-
-def test_those_who_come_while_a_removal_is_under_way_go_together_in_the_next(
-    removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor
-) -> None:
-    """Removals on one session never overlap, and ten that wait cost one call."""
-    hold = Hold()
-    cloud.next("remove_sources", hold)
-    first = pool.submit(remove, removals, cloud, "a")
-    assert hold.reached.wait(10)
-    waiting = [pool.submit(remove, removals, cloud, id_) for id_ in ("b", "c")]
-    until(lambda: joined(removals) == 3)
-    hold.go_on.set()
-    assert first.result().fates == {"a": "detached"}
-    assert [each.result().fates for each in waiting] == [{"b": "detached", "c": "detached"}] * 2
-    assert sorted(cloud.asked("remove_sources")[1]) == ["b", "c", "s"]
-    assert cloud.most_in_flight == 1
-
-
-def test_sessions_do_not_wait_for_each_other(removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor) -> None:
-    cloud.add("t", ["a"], alive=[])
-    hold = Hold()
-    cloud.next("remove_sources", hold)
-    first: Future[Removal] = pool.submit(remove, removals, cloud, "a")
-    assert hold.reached.wait(10)
-    assert removals.remove(cloud.api(), cloud.sessions["t"], ["a"]).fates == {"a": "detached"}
-    hold.go_on.set()
-    assert first.result().fates == {"a": "detached"}
-
-
-def test_one_bad_id_holds_up_none_of_the_others(removals: Removals, cloud: Cloud) -> None:
-    """Whether one id that the API does not accept rejects the whole call is not documented."""
-    cloud.always("remove_sources", "b", REJECTED)
-    removal = remove(removals, cloud, "a", "b", "c")
-    assert (removal.fates["a"], removal.fates["c"]) == ("detached", "detached")
-    assert removal.fates["b"] is REJECTED
-    assert cloud.sessions["s"].sources == ("b", "d")
-
-
-def test_what_had_left_meanwhile_is_a_success(removals: Removals, cloud: Cloud) -> None:
-    session = cloud.sessions["s"]
-    remove(removals, cloud, "a")
-    cloud.next("remove_sources", REJECTED)
-    removal = removals.remove(cloud.api(), session, ["a", "b"])
-    assert removal.fates == {"a": "already_absent", "b": "detached"}
-
-
-def test_a_session_that_is_gone_is_a_success(removals: Removals, cloud: Cloud) -> None:
+def test_a_session_that_is_gone_lists_nothing_any_more(cloud: FakeCloud) -> None:
     session = cloud.sessions.pop("s")
-    removal = removals.remove(cloud.api(), session, ["a"])
-    assert (removal.fates, removal.after) == ({"a": "already_absent"}, None)
+    done = remove(cloud.api(), session, ("a",), cloud.clock.deadline(), protection=Protection(), dry_run=False)
+    assert (done.statuses, done.session_gone, done.after) == ({"a": "already_absent"}, True, None)
 
 
-def test_a_lost_answer_is_settled_by_looking(removals: Removals, cloud: Cloud) -> None:
-    cloud.next("remove_sources", OutcomeUnknown("lost"))
-    removal = remove(removals, cloud, "a")
-    assert (removal.fates, removal.after) == ({"a": "detached"}, ("b", "c", "d"))
-    assert cloud.asked("show_session") == [("s",)]
+def test_an_answer_that_still_lists_the_interface_is_checked_before_it_counts(cloud: FakeCloud) -> None:
+    """It may be an old one: nothing documents that an answer shows what its own call changed."""
+    cloud.stale("s")
+    assert removal(cloud, "a").statuses == {"a": "detached"}
+    cloud.stale("s", times=2)
+    done = removal(cloud, "b")
+    assert done.statuses == {"b": "failed"}
+    assert isinstance(done.errors["b"], ApiUnavailable)
 
 
-def test_a_removal_that_is_lost_twice_is_not_sent_a_third_time(removals: Removals, cloud: Cloud) -> None:
-    lost = OutcomeUnknown("it was lost on its way there")
-
-    def lose() -> None:
-        raise lost
-
-    cloud.next("remove_sources", lose, lose, lose)
-    assert remove(removals, cloud, "a").fates == {"a": lost}
-    assert [call.operation for call in cloud.calls] == ["remove_sources", "show_session"] * 2
+@pytest.mark.parametrize("error", [ApiRefused("no permission"), ApiUnavailable("away")])
+def test_a_refusal_is_not_tried_again(cloud: FakeCloud, error: UnmirrorError) -> None:
+    cloud.then("remove_sources", error)
+    done = removal(cloud, "a", "b")
+    assert (done.statuses, done.errors) == ({"a": "failed", "b": "failed"}, {"a": error, "b": error})
+    assert operations(cloud) == ["remove_sources"]
 
 
-def test_a_look_that_fails_leaves_it_open(removals: Removals, cloud: Cloud) -> None:
-    away = ApiUnavailable("away")
-    cloud.next("remove_sources", OutcomeUnknown("lost"))
-    cloud.next("show_session", away)
-    assert remove(removals, cloud, "a").fates == {"a": away}
+def test_without_time_nothing_is_tried(cloud: FakeCloud) -> None:
+    done = remove(
+        cloud.api(), cloud.sessions["s"], ("a",), cloud.clock.deadline(0), protection=Protection(), dry_run=False
+    )
+    assert done.statuses == {"a": "not_tried"}
+    assert isinstance(done.errors["a"], DeadlineExceeded)
+    assert cloud.calls == []
 
 
-def test_an_old_answer_is_checked_against_the_session(removals: Removals, cloud: Cloud) -> None:
-    cloud.answer_stale("s")
-    removal = remove(removals, cloud, "a")
-    assert (removal.fates, removal.after) == ({"a": "detached"}, ("b", "c", "d"))
+def test_a_dry_run_says_what_would_be_left(cloud: FakeCloud) -> None:
+    done = removal(cloud, "a", dry_run=True)
+    assert (done.statuses, done.after, cloud.calls) == ({"a": "planned"}, ("b", "c", "d"), [])
 
 
-def test_an_accepted_removal_that_does_not_show_is_no_success(removals: Removals, cloud: Cloud) -> None:
-    cloud.answer_stale("s", times=10)
-    fate = remove(removals, cloud, "a").fates["a"]
-    assert isinstance(fate, ApiUnavailable)
+class TestProtectionByName:
+    """The name that the session has now decides, and not the one that it had when it was listed."""
 
+    def test_a_session_that_was_renamed_to_be_protected_keeps_its_sources(self, cloud: FakeCloud) -> None:
+        listed = cloud.sessions["s"]
+        cloud.rename("s", "forensics-17")
+        done = remove(
+            cloud.api(), listed, ("a",), cloud.clock.deadline(), protection=Protection(("forensics-*",)), dry_run=False
+        )
+        assert done.statuses == {"a": "protected"}
+        assert cloud.sources() == {"s": ("a", "b", "c", "d")}
 
-def test_a_refusal_is_told_to_all_who_wait_for_it(removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor) -> None:
-    hold = Hold()
-    refusal = ApiRefused("no permission")
-    cloud.next("remove_sources", hold, refusal)
-    first = pool.submit(remove, removals, cloud, "a")
-    assert hold.reached.wait(10)
-    waiting = [pool.submit(remove, removals, cloud, id_) for id_ in ("b", "c")]
-    until(lambda: joined(removals) == 3)
-    hold.go_on.set()
-    assert first.result().fates == {"a": "detached"}
-    assert [each.result().fates for each in waiting] == [{"b": refusal, "c": refusal}] * 2
+    def test_a_session_that_was_renamed_away_is_protected_no_longer(self, cloud: FakeCloud) -> None:
+        listed = cloud.sessions["s"]
+        cloud.rename("s", "plain")
+        done = remove(
+            cloud.api(), listed, ("a",), cloud.clock.deadline(), protection=Protection(("name of *",)), dry_run=False
+        )
+        assert done.statuses == {"a": "detached"}
 
+    def test_a_session_that_cannot_be_read_is_undecided(self, cloud: FakeCloud) -> None:
+        error = ApiUnavailable("away")
+        cloud.then("show_session", error)
+        done = removal(cloud, "a", protect=("forensics-*",))
+        assert (done.statuses, done.errors) == ({"a": "undecided"}, {"a": error})
+        assert operations(cloud) == ["show_session"]
 
-def test_a_defect_leaves_nobody_waiting(removals: Removals, cloud: Cloud, pool: ThreadPoolExecutor) -> None:
-    """Neither those of the group that it befell, who are told so, nor who comes next."""
-    hold = Hold()
+    def test_a_session_that_is_renamed_while_a_removal_is_in_doubt_is_left_alone(self, cloud: FakeCloud) -> None:
+        def lost() -> None:
+            cloud.rename("s", "forensics-17")
+            raise LOST
 
-    def broken() -> None:
-        raise ZeroDivisionError
+        cloud.then("remove_sources", lost)
+        assert removal(cloud, "a", protect=("forensics-*",)).statuses == {"a": "protected"}
+        assert operations(cloud) == ["show_session", "remove_sources", "show_session"]
 
-    cloud.next("remove_sources", hold, broken)
-    first = pool.submit(remove, removals, cloud, "a")
-    assert hold.reached.wait(10)
-    group = []
-    for number, id_ in enumerate(("b", "c"), 2):
-        group.append(pool.submit(remove, removals, cloud, id_))
-        until(lambda number=number: joined(removals) == number)
-    hold.go_on.set()
-    assert first.result().fates == {"a": "detached"}
-    assert [type(each.exception()) for each in group] == [ZeroDivisionError, UnmirrorError]
-    assert remove(removals, cloud, "b", "c").fates == {"b": "detached", "c": "detached"}
+    def test_what_the_session_no_longer_lists_needs_no_removal(self, cloud: FakeCloud) -> None:
+        listed = cloud.sessions["s"]
+        cloud.sessions["s"] = listed._replace(sources=("d",))
+        done = remove(
+            cloud.api(), listed, ("a",), cloud.clock.deadline(), protection=Protection(("forensics-*",)), dry_run=False
+        )
+        assert done.statuses == {"a": "already_absent"}
+        assert operations(cloud) == ["show_session"]
 
-
-def joined(removals: Removals) -> int:
-    """Return how many deliveries are in the queues just now."""
-    with removals._lock:
-        return sum(queue.joined for queue in removals._queues.values())
-
-
-def until(condition: object) -> None:
-    """Return as soon as the condition holds; another thread is about to make it so."""
-    assert callable(condition)
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        threading.Event().wait(0.001)
+    def test_protection_by_id_reads_no_name(self, cloud: FakeCloud) -> None:
+        removal(cloud, "a", protect=("5f1d0c8e-7a9b-4c3d-8e2f-6a1b0c9d8e7f",))
+        assert operations(cloud) == ["remove_sources"]

@@ -1,57 +1,76 @@
-"""What a snapshot shows once something has changed since it was taken."""
+"""What a snapshot says of interfaces, and for which deletions it may answer."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from datetime import timedelta
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from handler.mirror.freshness import Need
-from handler.mirror.snapshot import Looks, Snapshot
-from tests.support.cloud import PROJECT, Cloud, Hold
-
-
-@pytest.fixture
-def looks(cloud: Cloud) -> Looks:
-    return Looks(300, cloud.clock)
+from handler.deadline import Instant
+from handler.mirror.snapshot import MARGIN, Snapshot, is_fresh_for
+from handler.model import Listing
+from tests.support.clock import NOON, FakeClock
+from tests.support.cloud import TARGET, FakeCloud
 
 
-def look(looks: Looks, cloud: Cloud) -> Snapshot:
-    return looks.look(cloud.api(), Need(cloud.clock()))
+def taken(cloud: FakeCloud) -> Snapshot:
+    return Snapshot(cloud.api().list_sessions(cloud.clock.deadline()))
 
 
-def test_a_removals_answer_takes_out_what_is_gone_and_changes_no_more(looks: Looks, cloud: Cloud) -> None:
-    """The API's own example of that answer shows an empty target, and it may be older than the look."""
-    cloud.add("s1", ["a", "b"], target_id="t")
-    listed = look(looks, cloud).sessions["s1"]
-    looks.learn(PROJECT, "s1", ["a", "never there"])
-    snapshot = look(looks, cloud)
-    assert snapshot.session("s1") == replace(listed, sources=("b",))
-    assert (snapshot.holding("a"), snapshot.holding("b"), snapshot.targeting("t")) == (
-        (),
-        snapshot.targeting("t"),
-        (replace(listed, sources=("b",)),),
+def test_an_interface_is_found_in_every_session_that_lists_it_as_source_or_target() -> None:
+    cloud = FakeCloud()
+    cloud.add("one", ["a", "b"])
+    cloud.add("two", ["b"])
+    cloud.add("addresses", ["b"], type="eip")
+    snapshot = taken(cloud)
+    assert [each.id for each in snapshot.holding("b")] == ["one", "two"]
+    assert [each.id for each in snapshot.targeting(TARGET)] == ["one", "two", "addresses"]
+    assert snapshot.holding("c") == snapshot.targeting("a") == []
+
+
+def test_what_an_answer_showed_absent_is_taken_out_and_nothing_else() -> None:
+    cloud = FakeCloud()
+    cloud.add("one", ["a", "b"])
+    cloud.add("two", ["b"])
+    snapshot = taken(cloud)
+    snapshot.remove("one", {"b"})
+    assert [each.id for each in snapshot.holding("b")] == ["two"]
+    assert snapshot.holding("a")[0].sources == ("a",)
+    snapshot.remove("two", None)
+    assert snapshot.holding("b") == []
+    assert snapshot.session("two") is None
+    snapshot.remove("two", {"b"})
+    assert [each.id for each in snapshot.sessions()] == ["one"]
+
+
+SECONDS = st.floats(-1000, 1000)
+
+
+@given(taken_at=SECONDS, event=st.none() | SECONDS, arrived=SECONDS, began=SECONDS, age=SECONDS, now=SECONDS)
+def test_a_snapshot_answers_for_what_was_deleted_before_it(
+    taken_at: float, event: float | None, arrived: float, began: float, age: float, now: float
+) -> None:
+    """Because it began after the delivery, or because the event is surely older, and the snapshot not too old."""
+    listing = Listing((), NOON + timedelta(seconds=taken_at), Instant(began, NOON))
+    event_time = None if event is None else NOON + timedelta(seconds=event)
+    is_fresh = is_fresh_for(
+        Snapshot(listing), arrived, event_time, age=age, max_age=300, now=NOON + timedelta(seconds=now)
     )
+    older = (
+        event_time is not None
+        and event_time + MARGIN <= listing.taken_at
+        and event_time <= NOON + timedelta(seconds=now)
+    )
+    assert is_fresh == (began >= arrived or (older and age <= 300))
 
 
-def test_a_session_that_is_gone_is_in_no_answer(looks: Looks, cloud: Cloud) -> None:
-    cloud.add("s1", ["a"], target_id="t")
-    look(looks, cloud)
-    looks.learn(PROJECT, "s1", None)
-    snapshot = look(looks, cloud)
-    assert (snapshot.current(), snapshot.holding("a"), snapshot.targeting("t")) == ([], (), ())
-
-
-def test_what_is_removed_while_a_look_is_under_way_is_not_in_it(looks: Looks, cloud: Cloud) -> None:
-    """The look may have read that session's page before."""
-    cloud.add("s1", ["a", "b"])
-    hold = Hold()
-    cloud.next("list_sessions", hold)
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(look, looks, cloud)
-        assert hold.reached.wait(10)
-        looks.learn(PROJECT, "s1", ["a"])
-        hold.go_on.set()
-        assert running.result().holding("a") == ()
-    assert look(looks, cloud).holding("a") == ()
+def test_a_snapshot_ages_while_the_process_is_frozen() -> None:
+    cloud = FakeCloud(FakeClock())
+    snapshot, clock = taken(cloud), cloud.clock
+    clock.pass_(10)
+    assert clock.clock.age(snapshot.listing.began) == 10
+    clock.freeze(3600)
+    assert clock.clock.age(snapshot.listing.began) == 3610
+    clock.wall_offset = -7200  # somebody sets the wall clock back
+    assert clock.clock.age(snapshot.listing.began) == 10

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import requests
 
-from handler.cli.commands.demo import cts_event
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.emulator.server import Cloud, Emulator
+from handler.emulator.server import Emulator
+from handler.emulator.state import Cloud
 from tests.support.function import settings_for
 from tests.support.processes import function, kill
+from tests.support.tenant import cts
 
 SENDERS, KILLS = 8, 3
 
@@ -29,7 +30,7 @@ def test_what_is_sent_again_after_a_kill_ends_as_if_nothing_had_happened(seed: i
     expected = {id_: tuple(s for s in cloud.sources(PROJECT_ID)[id_] if s not in dead) for id_ in sessions}
     for id_ in dead:
         cloud.delete_port(id_)
-    unanswered = [cts_event(id_, trace=n) for n, id_ in enumerate(sorted(dead))]
+    unanswered = [cts(id_, number=n) for n, id_ in enumerate(sorted(dead))]
     kills = 0
 
     with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=0.002) as emulator:

@@ -10,11 +10,13 @@ from typing import Any
 
 import requests
 
-from handler.cli.commands.demo import cts_event
+from handler.emulator.operations import Behaviour
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
-from handler.emulator.server import Behaviour, Cloud, Emulator
-from tests.process.test_killed import function
+from handler.emulator.server import Emulator
+from handler.emulator.state import Cloud
 from tests.support.function import settings_for
+from tests.support.processes import function
+from tests.support.tenant import cts
 
 SENDERS, INSTANCES, WORKERS = 12, 2, 2
 REJECTS = Behaviour(absent_source="reject")
@@ -39,7 +41,7 @@ def test_what_several_processes_do_at_once_ends_as_if_one_had_done_it(tmp_path: 
         for number in range(INSTANCES):
             (folder := tmp_path / str(number)).mkdir()
             urls.append(stack.enter_context(function(settings_for(emulator, WORKERS=str(WORKERS)), folder))[1])
-        deliveries = [(url, cts_event(port, trace=n)) for n, port in enumerate(dead) for url in urls]
+        deliveries = [(url, cts(port, number=n)) for n, port in enumerate(dead) for url in urls]
 
         def deliver(delivery: tuple[str, dict[str, Any]]) -> None:
             url, event = delivery

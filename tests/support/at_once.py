@@ -1,11 +1,12 @@
-"""handler/main.py for functions-framework, but that nobody waits: whatever would sleep goes on at once."""
+"""handler/main.py for functions-framework, but that nobody waits: what would sleep goes on at once."""
 
 from __future__ import annotations
 
 import os
 
-from handler.observability import logs as telemetry
-from handler.web.app import WebEdge, functions
+from handler.deadline import Clock
+from handler.observability import logs
+from handler.web.app import WebEdge, register
 
-telemetry.configure()
-on_event, on_cloud_event = functions(WebEdge.from_env(dict(os.environ), sleep=lambda _: None))
+logs.configure()
+on_event, on_cloud_event = register(WebEdge.from_env(dict(os.environ), clock=Clock(sleep=lambda _: None)))

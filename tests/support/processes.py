@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from handler.emulator.server import Emulator
 
@@ -36,10 +35,12 @@ def run(*command: str, **more: object) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def started(command: Sequence[str], environ: Mapping[str, str], **streams: Any) -> Iterator[subprocess.Popen[Any]]:
-    """Start a process; kill it and all that it started when the block is left, or after 40 seconds."""
+def started(
+    command: Sequence[str], environ: Mapping[str, str], seconds: float = 40, **streams: Any
+) -> Iterator[subprocess.Popen[Any]]:
+    """Start a process; kill it and all that it started when the block is left, or after so many seconds."""
     with subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True, **streams) as child:  # noqa: S603 - ours
-        watchdog = threading.Timer(40, kill, (child,))
+        watchdog = threading.Timer(seconds, kill, (child,))
         watchdog.start()
         try:
             yield child
@@ -65,36 +66,34 @@ def ended(child: subprocess.Popen[Any]) -> bool:
 
 @contextmanager
 def function(
-    settings: Mapping[str, str], home: Path, source: str = "handler/main.py"
+    settings: Mapping[str, str], home: Path, source: str = "handler/main.py", seconds: float = 40
 ) -> Iterator[tuple[subprocess.Popen[Any], str]]:
-    """Start the function as its users do; yield the process and the URL once it answers. It logs to `home / "log"`.
+    """Serve the function as its users do, on a port that the system chooses; yield the process and the URL.
 
-    The framework cannot be given a listening socket, so a port that another takes meanwhile is tried again.
+    It logs to `home / "log"`, and the server to `home / "server"`.
     """
-    for _ in range(5):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        command = [*FRAMEWORK, source, "--target", "on_event", "--port", port]
-        with (
-            (home / "log").open("wb") as log,
-            started(command, environment(home, **settings), stdout=log, stderr=subprocess.STDOUT) as child,
-        ):
-            if _answers(child, url := f"http://127.0.0.1:{port}/"):
-                yield child, url
-                return
-    pytest.fail((home / "log").read_text())
+    command = [*FRAMEWORK, source, "--target", "on_event", "--port", "0"]
+    with serving(command, home, settings, seconds) as served:
+        yield served
 
 
-def _answers(child: subprocess.Popen[Any], url: str) -> bool:
-    """Wait until the function answers; False when it ended instead."""
-    end = time.monotonic() + 20
-    while child.poll() is None and time.monotonic() < end:
-        try:
-            return bool(requests.get(url, timeout=5).json()["name"] == "unmirror")
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    return False
+@contextmanager
+def serving(
+    command: Sequence[str], home: Path, settings: Mapping[str, str], seconds: float = 40
+) -> Iterator[tuple[subprocess.Popen[Any], str]]:
+    """Start a gunicorn; yield it and its URL once it listens."""
+    environ = environment(home, GUNICORN_LOG_LEVEL="info", **settings)
+    with (
+        (home / "log").open("ab") as log,
+        (home / "server").open("wb") as server,
+        started(command, environ, seconds, stdout=log, stderr=server) as child,
+    ):
+        end = time.monotonic() + 30
+        while not (found := re.search(r"Listening at: (\S+)", (home / "server").read_text())):
+            if child.poll() is not None or time.monotonic() > end:
+                pytest.fail((home / "server").read_text() + (home / "log").read_text())
+            time.sleep(0.02)
+        yield child, f"{found[1]}/"
 
 
 @dataclass(frozen=True)

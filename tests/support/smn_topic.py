@@ -1,15 +1,19 @@
-"""An SMN topic as its subscribers see it: signed messages, and over TLS the certificate and the confirmation."""
+"""An SMN topic as its subscribers see it: signed messages, and over TLS the certificate and the confirmation.
+
+The hosts of SMN are reached through a proxy on loopback, which the standard variables name, and which is all of them.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from handler.emulator.sample import PROJECT_ID
-from tests.vpc.wire import secured
 
 REGION = "eu-west-101"
 URN = f"urn:smn:{REGION}:{PROJECT_ID}:deletions"
@@ -45,7 +48,7 @@ def certificate(
     signed_by: PrivateKey | None = None,
 ) -> x509.Certificate:
     """Return a certificate of that key, valid from and until so many days from now."""
-    now, name = datetime.now(timezone.utc), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SMN of the tests")])
+    now, name = datetime.now(UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SMN of the tests")])
     unsigned = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -72,7 +75,7 @@ def message(
         "topic_urn": URN,
         "message_id": "54bb04eddfc842e9b44ca36393f77cd3",
         "message": text if isinstance(text, str) else json.dumps(text),
-        "timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "signature_version": "v1",
         "signing_cert_url": CERTIFICATE,
         **({"subject": "deletePort"} if kind == "Notification" else {"subscribe_url": CONFIRMATION}),
@@ -111,25 +114,36 @@ class Topic:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For `tests/support/smn_function.py`."""
-        return {"SMN_ADDRESS": "127.0.0.1", "SMN_PORT": str(self.port), "SMN_AUTHORITIES": str(self.authorities)}
+        """The variables that lead `requests` to it."""
+        proxy = f"http://127.0.0.1:{self.port}"
+        return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": str(self.authorities)}
 
-    def serves(self, *certificates: x509.Certificate) -> None:
-        self.pages["/" + CERTIFICATE.split("/", 3)[3]] = (200, {}, pem(*certificates))
+    def serves(self, *certificates: x509.Certificate, url: str = CERTIFICATE) -> None:
+        self.pages["/" + url.split("/", 3)[3]] = (200, {}, pem(*certificates))
 
 
 @contextmanager
-def serving(home: Path, *names: str) -> Iterator[Topic]:
-    """Serve a topic over TLS on loopback, under the names that SMN and the console have, or others."""
+def serving(home: Path, *hosts: str) -> Iterator[Topic]:
+    """Serve a topic over TLS, under the names that SMN and the console have, or others."""
     authority = trustme.CA()
     topic = Topic(home / "authorities.pem")
     authority.cert_pem.write_to_path(str(topic.authorities))
     topic.serves(certificate())
     topic.pages["/smn/subscription/confirm"] = (200, {}, b"{}")
     topic.gate.set()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*(hosts or (HOST, CONSOLE))).configure_cert(context)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_CONNECT(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = True
+            self.connection.recv(1, socket.MSG_PEEK)  # of a client that is gone Python would leave the socket open
+            with context.wrap_socket(self.connection, server_side=True) as tunnel:
+                type(self)(tunnel, self.client_address, self.server)
 
         def do_GET(self) -> None:
             topic.asked.append((self.headers["Host"], self.path))
@@ -144,18 +158,11 @@ def serving(home: Path, *names: str) -> Iterator[Topic]:
         def log_message(self, *_: object) -> None:
             pass
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*(names or (HOST, CONSOLE))).configure_cert(context)
-
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
             pass  # a client that does not trust us says so by going away
-
-        def finish_request(self, request: Any, client_address: Any) -> None:
-            with secured(context, request) as connection:
-                super().finish_request(connection, client_address)
 
     with Server(("127.0.0.1", 0), Handler) as server:
         topic.port = server.server_address[1]

@@ -1,90 +1,20 @@
-"""Where the key comes from: the chain in its order, and its renewal."""
+"""Where the key comes from: the chain in its order, and what it refuses."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handler.errors import DeadlineExceeded, NotConfigured
-from handler.model import Deadline
-from handler.vpc.credentials import METADATA, AccessKey, Credentials, NoKeyHere, ask_link_local
-from tests.vpc.wire import closing, said, wire
-
-NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
-POD = "http://169.254.1.1/credentials"
-
-
-def deadline(seconds: float = 5.0) -> Deadline:
-    return Deadline.within(seconds, lambda: 0.0)
-
-
-def temporary(name: str = "meta", hours: float = 6, now: datetime = NOW) -> tuple[int, bytes]:
-    expires_at = (now + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    key = {"access": f"{name}-ak", "secret": f"{name}-sk", "securitytoken": f"{name}-token", "expires_at": expires_at}
-    return 200, json.dumps({"credential": key}).encode()
-
-
-class Services:
-    """The link-local services: an answer for each URL, an exception where nobody listens."""
-
-    def __init__(self, answers: Mapping[str, tuple[int, bytes] | list[tuple[int, bytes]]] | None = None) -> None:
-        self.answers = dict(answers or {})
-        self.asked: list[tuple[str, str, dict[str, str]]] = []
-        self.on_ask: Callable[[], None] = lambda: None
-
-    def __call__(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
-    ) -> tuple[int, bytes]:
-        assert 0 < timeout <= 3.0
-        self.asked.append((method, url, dict(headers)))
-        self.on_ask()
-        answer = self.answers.get(url)
-        if answer is None:
-            raise NoKeyHere("no answer")
-        return answer.pop(0) if isinstance(answer, list) else answer
-
-
-TOKEN_URL = f"{METADATA}/meta-data/latest/api/token"
-KEY_URL = f"{METADATA}/openstack/latest/securitykey"
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Callable[..., Credentials]:
-    """Return a chain; `profile` is what stands in the profile file of its home."""
-
-    def make(
-        environ: Mapping[str, str] | None = None,
-        services: Services | None = None,
-        *,
-        profile: str | bytes | None = None,
-        now: Callable[[], datetime] = lambda: NOW,
-    ) -> Credentials:
-        if profile is not None:
-            file = tmp_path / ".huaweicloud" / "credentials"
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(profile if isinstance(profile, bytes) else profile.encode())
-        return Credentials.from_env(environ or {}, now=now, http=services or Services(), home=tmp_path)
-
-    return make
-
-
-Chain = Callable[..., Credentials]
-VARIABLES = {"HUAWEICLOUD_SDK_AK": "env-ak", "HUAWEICLOUD_SDK_SK": "env-sk"}
-PROFILE = "[basic]\nak = file-ak\nsk = file-sk%1\nsecurity_token = file-token\n"
-
-
-@pytest.fixture
-def pod(tmp_path: Path) -> dict[str, str]:
-    """What CCE sets in a pod."""
-    file = tmp_path / "pod-token"
-    file.write_text("pod-authorization\n")
-    return {"HC_CONTAINER_CREDENTIALS_FULL_URI": POD, "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(file)}
+from handler.vpc.credentials import AccessKey, CredentialChain, CredentialsNotFound, ask_link_local
+from tests.support.clock import NOON, FakeClock
+from tests.support.credentials import KEY_URL, POD, PROFILE, TOKEN_URL, VARIABLES, Chain, Services, deadline, temporary
+from tests.support.wire import closing, said, wire
 
 
 def test_the_first_source_that_has_a_key_decides(chain: Chain, pod: dict[str, str]) -> None:
@@ -92,7 +22,7 @@ def test_the_first_source_that_has_a_key_decides(chain: Chain, pod: dict[str, st
 
     def first(environ: Mapping[str, str], profile: str) -> tuple[str, str, str]:
         key = chain(environ, services, profile=profile).current(deadline())
-        return key.ak, key.sk, key.security_token
+        return key.id, key.secret, key.security_token
 
     assert first({**VARIABLES, **pod}, PROFILE) == ("env-ak", "env-sk", "")
     assert first(pod, PROFILE) == ("file-ak", "file-sk%1", "file-token")
@@ -100,21 +30,91 @@ def test_the_first_source_that_has_a_key_decides(chain: Chain, pod: dict[str, st
     assert first({}, "") == ("meta-ak", "meta-sk", "meta-token")
 
 
-@pytest.mark.parametrize("absent", ["", "null", " "])
-def test_what_is_empty_or_the_word_null_is_absent(chain: Chain, absent: str) -> None:
-    environ = {**VARIABLES, "HUAWEICLOUD_SDK_SK": absent}
-    assert chain(environ, profile=PROFILE).current(deadline()).ak == "file-ak"
-    assert AccessKey.of("ak", absent) is None
-    assert AccessKey.of(absent, "sk") is None
-    assert AccessKey.of(None, "sk") is None
-    assert AccessKey.of("ak", "sk", absent) == AccessKey("ak", "sk")
+def test_the_provider_of_the_key_is_told(chain: Chain, pod: dict[str, str], tmp_path: Path) -> None:
+    credentials = chain(pod, profile=PROFILE)
+    assert credentials.describe() == ""
+    credentials.current(deadline())
+    assert credentials.describe() == f"the profile file {tmp_path / '.huaweicloud' / 'credentials'}"
+
+
+@pytest.mark.parametrize("absent", [None, "", "null", " "])
+def test_what_is_empty_or_the_word_null_is_absent(chain: Chain, absent: str | None) -> None:
+    environ = {name: absent for name in VARIABLES if absent is not None}
+    assert chain(environ, profile=PROFILE).current(deadline()).id == "file-ak"
+    assert AccessKey.of(absent, absent, absent) is None
+    assert AccessKey.of(" ak\n", "\tsk", absent) == AccessKey("ak", "sk")
+
+
+@pytest.mark.parametrize("absent", [None, "", "null", " "])
+def test_half_a_key_is_an_error_and_never_another_identity(
+    chain: Chain, pod: dict[str, str], absent: str | None
+) -> None:
+    """Whatever else would have a key: the variables, the profile file, FunctionGraph's context and its headers."""
+    services = Services({POD: temporary("pod"), TOKEN_URL: (404, b""), KEY_URL: temporary("meta")})
+    no_id: dict[str, Any] = {**pod, "HUAWEICLOUD_SDK_SK": "marked", "HUAWEICLOUD_SDK_AK": absent}
+    no_secret: dict[str, Any] = {**pod, "HUAWEICLOUD_SDK_AK": "marked", "HUAWEICLOUD_SDK_SK": absent}
+    profile = f"[basic]\nak={absent or ''}\nsk=marked\n"
+    reads: dict[str, Callable[[], object]] = {
+        "HUAWEICLOUD_SDK_AK": lambda: chain(no_id, services, profile=PROFILE).current(deadline()),
+        "HUAWEICLOUD_SDK_SK": lambda: chain(no_secret, services, profile=PROFILE).current(deadline()),
+        "ak of [basic]": lambda: chain(pod, services, profile=profile).current(deadline()),
+        "the access key": lambda: AccessKey.of(absent, "marked", "marked-too"),
+        "X-CFF-Security-Access-Key": lambda: AccessKey.from_headers({"x-cff-security-secret-key": "marked"}),
+    }
+    for name, read in reads.items():
+        with pytest.raises(NotConfigured, match="missing beside") as caught:
+            read()
+        assert str(caught.value).startswith(name)
+        assert "marked" not in str(caught.value)
+
+
+UNUSABLE = ["mar\nked", "mar\r\nked", "mar ked", "\u201cmarked\u201d", "marked\u200b", "m\u00e4rked", "mar\x00ked"]
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_what_no_header_can_carry_is_refused_when_it_is_read_by_the_name_of_its_source(
+    chain: Chain, part: int, text: str
+) -> None:
+    parts = ["a", "b", "c"]
+    parts[part] = text
+    names = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
+    headers = ("X-CFF-Security-Access-Key", "X-CFF-Security-Secret-Key", "X-CFF-Security-Token")
+    members = ("access", "secret", "securitytoken")
+    answer = dict(zip(members, parts, strict=True), expires_at="2030-01-01T00:00:00Z")
+    services = Services({TOKEN_URL: (404, b""), KEY_URL: (200, json.dumps({"credential": answer}).encode())})
+    reads: dict[str, Callable[[], object]] = {
+        names[part]: lambda: chain(dict(zip(names, parts, strict=True))).current(deadline()),
+        headers[part]: lambda: AccessKey.from_headers(dict(zip(map(str.lower, headers), parts, strict=True))),
+        f"{members[part]} of the ECS metadata service": lambda: chain({}, services).current(deadline()),
+    }
+    for name, read in reads.items():
+        with pytest.raises(NotConfigured, match="no HTTP header can carry") as caught:
+            read()
+        assert str(caught.value).startswith(name)
+        assert not any(piece in str(caught.value) for piece in ("mar", "ked", "rked"))
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+def test_a_token_of_pod_identity_that_no_header_can_carry_is_not_sent(
+    chain: Chain, pod: dict[str, str], text: str
+) -> None:
+    Path(pod["HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).write_text(text)
+    with pytest.raises(NotConfigured, match=r"CCE pod identity: its token file .*no HTTP header can carry"):
+        chain(pod).current(deadline())
 
 
 def test_functiongraph_gives_a_key_with_each_request_to_an_image() -> None:
     headers = {"x-cff-security-access-key": "a", "x-cff-security-secret-key": "s", "x-cff-security-token": "t"}
     assert AccessKey.from_headers(headers) == AccessKey("a", "s", "t")
-    assert AccessKey.from_headers({**headers, "x-cff-security-secret-key": "null"}) is None
+    assert AccessKey.from_headers(dict.fromkeys(headers, "null")) is None
     assert AccessKey.from_headers({}) is None
+
+
+def test_keys_are_equal_if_the_api_cannot_tell_them_apart() -> None:
+    assert AccessKey("a", "s", "t", NOON) == AccessKey("a", "s", "t")
+    assert hash(AccessKey("a", "s", "t", NOON)) == hash(AccessKey("a", "s", "t"))
+    assert len({AccessKey("a", "s", "t"), AccessKey("a", "s"), AccessKey("a", "x", "t"), AccessKey("x", "s", "t")}) == 4
 
 
 def test_a_key_shows_nothing_secret() -> None:
@@ -125,17 +125,16 @@ def test_the_profile_file_may_be_named(chain: Chain, tmp_path: Path) -> None:
     named = tmp_path / "named"
     named.write_text("[basic]\nak=named-ak\nsk=named-sk\n")
     environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(named)}
-    assert chain(environ, profile=PROFILE).current(deadline()).ak == "named-ak"
+    assert chain(environ, profile=PROFILE).current(deadline()).id == "named-ak"
 
 
 @pytest.mark.parametrize(
     ("profile", "why"),
     [
-        (None, "the profile file: there is none"),
+        (None, "credentials: there is none"),
         ("[other]\nak=x\n", r"no ak and sk in its section \[basic\]"),
-        ("[basic]\nak=x\n", r"no ak and sk in its section \[basic\]"),
-        ("ak=secret-in-the-wrong-place", "the profile file: it cannot be read"),
-        (b"\xff\xfe[basic]", "the profile file: it cannot be read"),
+        ("ak=secret-in-the-wrong-place", "credentials: it cannot be read"),
+        (b"\xff\xfe[basic]", "credentials: it cannot be read"),
     ],
 )
 def test_no_key_anywhere_is_one_error_that_lists_what_was_tried(chain: Chain, profile: Any, why: str) -> None:
@@ -148,24 +147,49 @@ def test_no_key_anywhere_is_one_error_that_lists_what_was_tried(chain: Chain, pr
     assert "\n" not in message
 
 
-def test_the_sources_are_not_asked_again_at_once_when_none_has_a_key(chain: Chain) -> None:
-    now, services = [NOW], Services()
-    credentials = chain({}, services, now=lambda: now[0])
+@pytest.mark.parametrize("clock_was", [0, 8 * 3600, -8 * 3600], ids=["right", "ahead", "behind"])
+def test_providers_that_have_no_key_are_asked_again_after_a_minute_whoever_sets_the_clock(
+    chain: Chain, clock_was: float
+) -> None:
+    time, services = FakeClock(wall_offset=clock_was), Services()
+    credentials = chain({}, services, time=time)
     for _ in range(5):
         with pytest.raises(NotConfigured):
             credentials.current(deadline())
     assert len(services.asked) == 1
-    now[0] += timedelta(seconds=61)
-    services.answers = {TOKEN_URL: (200, b"t"), KEY_URL: temporary(now=now[0])}
-    assert credentials.current(deadline()).ak == "meta-ak"
+    time.wall_offset = 0
+    time.pass_(61)
+    services.answers = {TOKEN_URL: (200, b"t"), KEY_URL: temporary()}
+    assert credentials.current(deadline()).id == "meta-ak"
 
 
 def test_pod_identity_sends_what_stands_in_its_token_file(chain: Chain, pod: dict[str, str]) -> None:
     services = Services({POD: temporary("pod")})
     key = chain(pod, services).current(deadline())
-    assert (key.security_token, key.expires_at) == ("pod-token", NOW + timedelta(hours=6))
+    assert (key.security_token, key.expires_at) == ("pod-token", NOON + timedelta(hours=6))
     ((method, url, headers),) = services.asked
     assert (method, url, headers["Authorization"]) == ("POST", POD, "pod-authorization")
+
+
+@pytest.mark.parametrize(
+    ("expiry", "expected"),
+    [
+        ("2026-03-01T18:00:00Z", 0),
+        ("2026-03-01T18:00:00.5Z", 0.5),
+        ("2026-03-01T18:00:00.000000Z", 0),
+        ("2026-03-01T18:00:00.123456789Z", 0.123456),
+        ("2026-03-01T20:00:00+02:00", 0),
+        ("2026-03-01T18:00:00", 0),
+    ],
+)
+def test_pod_identity_answers_in_the_shape_that_the_official_sdks_read(
+    chain: Chain, pod: dict[str, str], expiry: str, expected: float
+) -> None:
+    key = {"accessKeyId": "a", "secretAccessKey": "s", "securityToken": "t", "expiration": expiry}
+    body = json.dumps({"assumedAgency": {"urn": "x"}, "credentials": key}).encode()
+    found = chain(pod, Services({POD: (200, body)})).current(deadline())
+    assert found == AccessKey("a", "s", "t")
+    assert found.expires_at == NOON + timedelta(hours=6, seconds=expected)
 
 
 def test_pod_identity_without_its_token_file_says_so(chain: Chain, pod: dict[str, str]) -> None:
@@ -176,7 +200,7 @@ def test_pod_identity_without_its_token_file_says_so(chain: Chain, pod: dict[str
 
 def test_the_metadata_service_is_asked_with_a_token(chain: Chain) -> None:
     services = Services({TOKEN_URL: (200, b"the-token\n"), KEY_URL: temporary()})
-    assert chain({}, services).current(deadline()).sk == "meta-sk"
+    assert chain({}, services).current(deadline()).secret == "meta-sk"
     assert [(method, url) for method, url, _ in services.asked] == [("PUT", TOKEN_URL), ("GET", KEY_URL)]
     assert services.asked[1][2] == {"X-Metadata-Token": "the-token"}
 
@@ -184,7 +208,7 @@ def test_the_metadata_service_is_asked_with_a_token(chain: Chain) -> None:
 @pytest.mark.parametrize("status", [404, 405, 503])
 def test_the_metadata_service_is_asked_without_a_token_where_it_gives_none(chain: Chain, status: int) -> None:
     services = Services({TOKEN_URL: (status, b""), KEY_URL: temporary()})
-    assert chain({}, services).current(deadline()).sk == "meta-sk"
+    assert chain({}, services).current(deadline()).secret == "meta-sk"
     assert services.asked[1][2] == {}
 
 
@@ -231,8 +255,8 @@ def test_a_service_is_asked_without_the_proxy_of_the_world(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with wire([said("200 OK", temporary("pod")[1])]) as served:
         environ = {**pod, "HC_CONTAINER_CREDENTIALS_FULL_URI": f"{served.url}/credentials"}
-        credentials = Credentials.from_env(environ, now=lambda: NOW, home=tmp_path)
-        assert credentials.current(deadline()).ak == "pod-ak"
+        credentials = CredentialChain.from_env(environ, clock=FakeClock().clock, home=tmp_path)
+        assert credentials.current(deadline()).id == "pod-ak"
         assert served.heads[0].startswith(b"POST /credentials ")
         assert b"authorization: pod-authorization\r\n" in served.heads[0].lower()
 
@@ -246,124 +270,5 @@ def test_a_service_that_sends_elsewhere_is_not_followed() -> None:
 def test_a_service_that_is_not_there_or_breaks_off_is_no_answer() -> None:
     with wire([closing]) as served:
         for url in (served.url, "http://127.0.0.1:9"):
-            with pytest.raises(NoKeyHere, match="no answer"):
+            with pytest.raises(CredentialsNotFound, match="no answer"):
                 ask_link_local("GET", url, {}, None, 1.0)
-
-
-# --- renewal ------------------------------------------------------------------------------------------------
-
-
-def test_a_temporary_key_is_renewed_before_it_expires_and_a_permanent_one_never(chain: Chain) -> None:
-    now = [NOW]
-    services = Services({TOKEN_URL: (200, b"t"), KEY_URL: [temporary("first"), temporary("second", 12)]})
-    credentials = chain({}, services, now=lambda: now[0])
-    assert credentials.current(deadline()).ak == "first-ak"
-    now[0] += timedelta(hours=5, minutes=54)
-    assert credentials.current(deadline()).ak == "first-ak"
-    now[0] += timedelta(minutes=2)
-    assert credentials.current(deadline()).ak == "second-ak"
-    permanent = chain(VARIABLES, services, now=lambda: now[0])
-    assert permanent.current(deadline()) is permanent.current(deadline())
-
-
-def test_a_key_that_cannot_be_renewed_yet_is_used_while_it_lasts(chain: Chain) -> None:
-    now = [NOW]
-    services = Services({TOKEN_URL: (200, b"t"), KEY_URL: temporary()})
-    credentials = chain({}, services, now=lambda: now[0])
-    first = credentials.current(deadline())
-    services.answers = {}
-    now[0] += timedelta(hours=5, minutes=57)
-    asked = len(services.asked)
-    assert [credentials.current(deadline()) for _ in range(3)] == [first] * 3
-    assert len(services.asked) == asked + 1
-    now[0] += timedelta(minutes=4)
-    with pytest.raises(NotConfigured):
-        credentials.current(deadline())
-
-
-def test_one_thread_renews_while_the_others_go_on_with_the_key_they_have(chain: Chain) -> None:
-    now = [NOW]
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: [temporary("first"), temporary("second", 12)]})
-    credentials = chain({}, services, now=lambda: now[0])
-    credentials.current(deadline())
-    now[0] += timedelta(hours=5, minutes=56)
-    renewing, go_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        renewing.set()
-        assert go_on.wait(5)
-
-    services.on_ask = wait
-    got: list[str] = []
-    renewer = threading.Thread(target=lambda: got.append(credentials.current(deadline()).ak))
-    renewer.start()
-    assert renewing.wait(5)
-    assert [credentials.current(deadline()).ak for _ in range(3)] == ["first-ak"] * 3
-    go_on.set()
-    renewer.join(5)
-    assert got == ["second-ak"]
-    assert len(services.asked) == 4
-
-
-def test_many_threads_that_have_no_key_ask_once(chain: Chain) -> None:
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
-    credentials, barrier = chain({}, services), threading.Barrier(16)
-    got: list[AccessKey] = []
-
-    def ask() -> None:
-        barrier.wait()
-        got.append(credentials.current(deadline()))
-
-    threads = [threading.Thread(target=ask) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(5)
-    assert len(got) == 16
-    assert len(set(got)) == 1
-    assert len(services.asked) == 2
-
-
-def test_who_waits_for_another_to_read_the_keys_waits_no_longer_than_its_deadline(chain: Chain) -> None:
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
-    credentials = chain({}, services)
-    reading, go_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        reading.set()
-        assert go_on.wait(5)
-
-    services.on_ask = wait
-    reader = threading.Thread(target=lambda: credentials.current(deadline()))
-    reader.start()
-    assert reading.wait(5)
-    for ask in (credentials.current, lambda soon: credentials.reread(AccessKey("a", "s"), soon)):
-        with pytest.raises(DeadlineExceeded):
-            ask(deadline(0.05))
-    go_on.set()
-    reader.join(5)
-
-
-# --- a key that the API refused ---------------------------------------------------------------------------------
-
-
-def test_the_sources_are_read_again_for_a_key_that_was_refused(chain: Chain) -> None:
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: [temporary("first"), temporary("second")]})
-    credentials = chain({}, services)
-    first = credentials.current(deadline())
-    second = credentials.reread(first, deadline())
-    assert second is not None
-    assert second.ak == "second-ak"
-    assert credentials.reread(first, deadline()) == second  # another thread had the first in hand, too
-    assert credentials.current(deadline()) == second
-    assert len(services.asked) == 4
-
-
-def test_there_is_no_other_key_where_the_sources_have_the_same_or_none(chain: Chain) -> None:
-    same = chain(VARIABLES)
-    assert same.reread(same.current(deadline()), deadline()) is None
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
-    none = chain({}, services)
-    refused = none.current(deadline())
-    services.answers = {}
-    assert none.reread(refused, deadline()) is None

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from handler.cli.commands.demo import cts_event
+from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import PROJECT_ID, Tenant
-from handler.emulator.server import Behaviour, Emulator, Fault
-from tests.conftest import NewFunction
+from handler.emulator.server import Emulator
+from tests.support.function import NewFunction
+from tests.support.tenant import cts
 
-ALL = ("forensics-case-17", "ids-api-tier", "pci-payments")
-NONE: tuple[str, ...] = ()
+ALL, NONE = 3, 0
 EVER = -1
 
 
@@ -44,9 +44,9 @@ class Row:
     faults: tuple[Fault, ...]
     status: int
     outcome: str
-    """The report's outcome; for an answer that is a problem, the last part of its type."""
-    left: tuple[str, ...]
-    """The sessions that still list the dead interface."""
+    """The report's outcome, or those that chance leaves; of a problem the last part of its type."""
+    left: int
+    """How many sessions still list the dead interface: which ones is chance, since they are cleared side by side."""
     calls: str
     """The calls in alphabetical order, each with its number."""
     behaviour: Behaviour = DOCUMENTED
@@ -77,9 +77,30 @@ ROWS = [
         ALL,
         "list_sessions 1",
     ),
-    Row("list: redirected", (says(b"", LIST, 302, headers={"Location": "/"}),), 503, "failed", ALL, "list_sessions 1"),
-    Row("list: a page for people", (says(b"<html>", LIST),), 503, "failed", ALL, "list_sessions 1"),
-    Row("list: null", (says(b'{"traffic_mirror_sessions":null}', LIST),), 503, "failed", ALL, "list_sessions 1"),
+    Row(
+        "list: redirected",
+        (says(b"", LIST, 302, headers={"Location": "/"}),),
+        200,
+        "detached",
+        NONE,
+        "list_sessions 2, remove_sources 3, show_port 1",
+    ),
+    Row(
+        "list: a page for people",
+        (says(b"<html>", LIST),),
+        200,
+        "detached",
+        NONE,
+        "list_sessions 2, remove_sources 3, show_port 1",
+    ),
+    Row(
+        "list: null",
+        (says(b'{"traffic_mirror_sessions":null}', LIST),),
+        200,
+        "detached",
+        NONE,
+        "list_sessions 2, remove_sources 3, show_port 1",
+    ),
     Row("list: not permitted", (code(403, "VPC.2201", LIST),), 502, "api-refused", ALL, "list_sessions 1"),
     Row("list: not published here", (code(404, "APIGW.0101", LIST),), 502, "api-refused", ALL, "list_sessions 1"),
     Row("list: the key is refused", (code(401, "APIGW.0301", LIST),), 502, "api-refused", ALL, "list_sessions 1"),
@@ -90,21 +111,28 @@ ROWS = [
     Row(
         "port: 504 for ever", (Fault(PORT, status=504, times=EVER),), 503, "failed", ALL, "list_sessions 1, show_port 4"
     ),
-    Row("port: not permitted", (code(403, "VPC.2201", PORT),), 502, "api-refused", ALL, "list_sessions 1, show_port 1"),
+    Row("port: not permitted", (code(403, "VPC.2201", PORT),), 502, "failed", ALL, "list_sessions 1, show_port 1"),
     Row(
         "port: not there, or not permitted",
         (code(404, "VPC.2204", PORT),),
         502,
-        "api-refused",
+        "failed",
         ALL,
         "list_sessions 1, show_port 1",
     ),
-    Row("port: 404 of a proxy", (says(b"", PORT, 404),), 503, "failed", ALL, "list_sessions 1, show_port 1"),
+    Row(
+        "port: 404 of a proxy",
+        (says(b"", PORT, 404),),
+        200,
+        "detached",
+        NONE,
+        "list_sessions 1, remove_sources 3, show_port 2",
+    ),
     Row(
         "port: no version is published",
         (),
         502,
-        "api-refused",
+        "failed",
         ALL,
         "list_sessions 1, show_port 3",
         Behaviour(ports_versions=()),
@@ -121,10 +149,10 @@ ROWS = [
     Row(
         "port: shows another",
         (says(b'{"port":{"id":"another"}}', PORT),),
-        503,
-        "failed",
-        ALL,
-        "list_sessions 1, show_port 1",
+        200,
+        "detached",
+        NONE,
+        "list_sessions 1, remove_sources 3, show_port 2",
     ),
     Row(
         "port: reset", (Fault(PORT, "reset"),), 200, "detached", NONE, "list_sessions 1, remove_sources 3, show_port 2"
@@ -169,7 +197,7 @@ ROWS = [
         503,
         "partial",
         NONE,
-        "list_sessions 1, remove_sources 3, show_port 1, show_session 4",
+        "list_sessions 1, remove_sources 6, show_port 1, show_session 4",
     ),
     Row(
         "removal: never arrives",
@@ -177,15 +205,15 @@ ROWS = [
         503,
         "failed",
         ALL,
-        "list_sessions 1, remove_sources 6, show_port 1, show_session 6",
+        "list_sessions 1, remove_sources 24, show_port 1, show_session 24",
     ),
     Row(
         "removal: hangs after the first",
         (Fault(REMOVE, "hang", skip=1, times=EVER),),
         503,
-        "partial",
-        ("forensics-case-17", "pci-payments"),
-        "list_sessions 1, remove_sources 2, show_port 1",
+        "partial|failed",
+        2,
+        "list_sessions 1, remove_sources 3, show_port 1",
         settings=SHORT,
     ),
     Row(
@@ -201,17 +229,17 @@ ROWS = [
         (code(403, "VPC.2201", REMOVE, skip=1),),
         502,
         "partial",
-        ("pci-payments",),
+        1,
         GOOD,
     ),
     Row("removal: not permitted", (code(403, "VPC.2201", REMOVE, times=EVER),), 502, "failed", ALL, GOOD),
     Row(
         "removal: one session is away",
         (Fault(REMOVE, status=503, times=4),),
-        503,
-        "partial",
-        ("ids-api-tier",),
-        "list_sessions 1, remove_sources 6, show_port 1",
+        200,
+        "detached",
+        NONE,
+        "list_sessions 1, remove_sources 7, show_port 1",
     ),
     Row(
         "removal: busy once",
@@ -226,24 +254,24 @@ ROWS = [
         (code(400, "VPC.2802", REMOVE),),
         502,
         "partial",
-        ("ids-api-tier",),
+        1,
         "list_sessions 1, remove_sources 3, show_port 1, show_session 1",
     ),
     Row(
         "removal: says 202",
         (says(b"{}", REMOVE, 202),),
-        503,
-        "partial",
-        ("ids-api-tier",),
-        "list_sessions 1, remove_sources 3, show_port 1, show_session 1",
+        200,
+        "detached",
+        NONE,
+        "list_sessions 1, remove_sources 4, show_port 1, show_session 1",
     ),
     Row(
         "removal: shows another session",
         (says(b'{"traffic_mirror_session":{"id":"other","traffic_mirror_sources":[]}}', REMOVE),),
-        503,
-        "partial",
-        ("ids-api-tier",),
-        "list_sessions 1, remove_sources 3, show_port 1, show_session 1",
+        200,
+        "detached",
+        NONE,
+        "list_sessions 1, remove_sources 4, show_port 1, show_session 1",
     ),
     Row(
         "removal: shows the session as it was",
@@ -285,22 +313,22 @@ def test_a_fault_is_answered_truthfully(
     emulator.faults += [replace(fault) for fault in row.faults]
 
     began = time.monotonic()
-    answer = function.post(cts_event(dead, trace=1))
+    answer = function.post(cts(dead))
     took = time.monotonic() - began
     emulator.clear_faults()
 
-    told = answer.json.get("outcome") or answer.json["type"].rsplit("/", 1)[-1]
+    told = answer.json.get("outcome") or answer.slug
     counts = Counter(call.operation for call in emulator.calls)
-    names = {id_: name for name, id_ in tenant.sessions.items()}
     after = tenant.cloud.sources(PROJECT_ID)
-    left = tuple(sorted(names[id_] for id_, sources in after.items() if dead in sources))
+    left = {id_ for id_, sources in after.items() if dead in sources}
     calls = ", ".join(f"{name} {counts[name]}" for name in sorted(counts))
-    assert (answer.status, told, left, calls) == (row.status, row.outcome, row.left, row.calls)
+    assert (answer.status, len(left), calls) == (row.status, row.left, row.calls)
+    assert told in row.outcome.split("|")
     assert after == {
-        id_: tuple(each for each in sources if each != dead or names[id_] in left) for id_, sources in before.items()
+        id_: tuple(each for each in sources if each != dead or id_ in left) for id_, sources in before.items()
     }
     assert took < float(row.settings.get("UNMIRROR_DEADLINE", 25)) + 1
-    assert (answer.status == 200) <= (left == ())
+    assert (answer.status == 200) <= (not left)
 
 
 @pytest.mark.parametrize(
@@ -314,14 +342,14 @@ def test_what_was_not_done_is_done_when_it_is_sent_again_and_the_fault_is_over(
     function = new_function(**row.settings)
     emulator.behaviour = row.behaviour
     emulator.faults += [replace(fault) for fault in row.faults]
-    function.post(cts_event(dead, trace=1))
+    function.post(cts(dead))
     emulator.clear_faults()
     emulator.behaviour = DOCUMENTED
     if "key is refused" in row.name:
         function = new_function()  # the key rests for five minutes; another instance has it tried
     if "429" in row.name:
         function = new_function()  # the whole process waits as long as the API asked
-    again = function.post(cts_event(dead, trace=1))
+    again = function.post(cts(dead))
     assert again.status == 200
     assert again.report["outcome"] in ("detached", "nothing_to_do")
     assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.vpc.replies import Meaning, Operation, Reply, meaning
+from handler.deadline import Instant
+from handler.model import Operation
+from handler.vpc.replies import Meaning, Reply, meaning
 
-NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+SENT, SECONDS = Instant(1000.0, NOW), 2.0
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, 0.0)
+    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, SENT, SECONDS)
 
 
 @pytest.mark.parametrize(
     ("operation", "status", "code", "expected"),
     [
-        # the five meanings of a 404
+        # the meanings of a 404
         ("find_interface", 404, "APIGW.0101", "not_published"),
         ("list_sessions", 404, "APIGW.0101", "not_published"),
         ("show_session", 404, "APIG.0101", "not_published"),
@@ -36,6 +39,7 @@ def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
         # and what a 404 is not
         ("find_interface", 404, "", "unreadable"),
         ("find_interface", 404, "404", "unreadable"),
+        ("find_interface", 404, "ApiNotFound", "not_published"),
         ("find_interface", 404, "APIGW.0103", "unreadable"),
         ("show_session", 404, "", "unreadable"),
         ("show_session", 404, "VPC.2204", "refused"),
@@ -46,12 +50,12 @@ def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
         ("remove_sources", 404, "", "unreadable"),
         # a page
         ("next_sessions", 400, "VPC.2801", "marker_vanished"),
-        ("list_sessions", 400, "VPC.2801", "refused"),
+        ("list_sessions", 400, "VPC.2801", "unacceptable"),
         # a removal that is not accepted as a whole
         ("remove_sources", 400, "VPC.2802", "rejected"),
         ("remove_sources", 409, "VPC.2802", "rejected"),
-        ("remove_sources", 409, "VPC.0103", "again"),
-        ("remove_sources", 400, "APIGW.0201", "refused"),
+        ("remove_sources", 409, "VPC.0103", "transient"),
+        ("remove_sources", 400, "APIGW.0201", "unacceptable"),
         ("remove_sources", 400, "VPC.0007", "refused"),
         # who may
         ("list_sessions", 401, "APIGW.0301", "unauthenticated"),
@@ -68,16 +72,16 @@ def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
         ("list_sessions", 429, "APIGW.0308", "throttled"),
         ("list_sessions", 429, "", "throttled"),
         ("list_sessions", 403, "APIG.0308", "throttled"),
-        ("list_sessions", 408, "", "again"),
-        ("list_sessions", 500, "VPC.2502", "again"),
-        ("find_interface", 500, "VPC.2502", "again"),
-        ("list_sessions", 502, "", "again"),
-        ("list_sessions", 503, "APIGW.0613", "again"),
-        ("list_sessions", 504, "APIGW.0201", "again"),
+        ("list_sessions", 408, "", "transient"),
+        ("list_sessions", 500, "VPC.2502", "transient"),
+        ("find_interface", 500, "VPC.2502", "transient"),
+        ("list_sessions", 502, "", "transient"),
+        ("list_sessions", 503, "APIGW.0613", "transient"),
+        ("list_sessions", 504, "APIGW.0201", "transient"),
         # what cannot be asked for so
-        ("list_sessions", 405, "APIGW.0501", "refused"),
-        ("list_interfaces", 414, "APIGW.0201", "refused"),
-        ("remove_sources", 413, "APIGW.0201", "refused"),
+        ("list_sessions", 405, "APIGW.0501", "unacceptable"),
+        ("list_interfaces", 414, "APIGW.0201", "unacceptable"),
+        ("remove_sources", 413, "APIGW.0201", "unacceptable"),
         # what the API does not document
         ("list_sessions", 302, "", "unreadable"),
         ("list_sessions", 204, "", "unreadable"),
@@ -121,6 +125,8 @@ def test_gone_is_never_concluded_from_anything_but_the_vpc_apis_own_404(
         ({"error_code": True}, ""),
         ({"error_code": None, "code": "VPC.0002"}, "VPC.0002"),
         ({"NeutronError": "text"}, ""),
+        ({"message": "API not found"}, "ApiNotFound"),
+        ({"message": "API not found", "more": 1}, ""),
         (["VPC.2502"], ""),
         ("VPC.2502", ""),
         (None, ""),
@@ -191,9 +197,24 @@ def test_the_clouds_clock_is_read_in_utc_or_not_at_all(text: str, expected: date
     assert reply(date=text).date == expected
 
 
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Fri, 01 May 2026 11:59:30 GMT", NOW - timedelta(seconds=32)),
+        ("Fri, 01 May 2026 12:00:30 GMT", NOW),  # theirs is ahead
+        ("Fri, 01 May 2026 14:00:00 GMT", NOW),
+        ("Fri, 01 May 2026 10:00:00 GMT", NOW - timedelta(hours=2, seconds=2)),  # ours is ahead
+        ("", NOW - timedelta(minutes=15)),
+    ],
+)
+def test_an_answer_is_never_taken_for_newer_than_it_is(date: str, expected: datetime) -> None:
+    """Sent at noon by our clock, answered 2 s later."""
+    assert reply(200, {}, date=date).earliest == expected
+
+
 @given(st.text(max_size=60))
 def test_no_header_raises(text: str) -> None:
     odd = reply(date=text, retry_after=text, x_request_id=text)
-    assert odd.date is None or odd.date.tzinfo is timezone.utc
+    assert odd.date is None or odd.date.tzinfo is UTC
     assert (odd.retry_after(NOW) or 0.0) >= 0.0
     assert len(odd.request_id) <= 128

@@ -7,48 +7,24 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from handler import functiongraph
+from handler.emulator.operations import Fault
 from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant
-from handler.emulator.server import Emulator, Fault
+from handler.emulator.server import Emulator
 from handler.errors import ApiUnavailable, NotConfigured, StillExists, UnmirrorError
 from tests.support.function import Answer, check, check_report, settings_for
-from tests.web.test_on_event import TEMPORARY, delete, deleted, sources, through_gateway, trace, without
-
-
-class Context:
-    """What the runtime gives with an event: the methods of its context object that are documented."""
-
-    def __init__(
-        self, user_data: Mapping[str, str], keys: tuple[Any, Any, Any] = TEMPORARY, left: int = 30_000
-    ) -> None:
-        self._user_data, self._keys, self._left = dict(user_data), keys, left
-
-    def getUserData(self, key: str) -> str | None:  # noqa: N802 - the platform's name, here and below
-        return self._user_data.get(key)
-
-    def getSecurityAccessKey(self) -> Any:  # noqa: N802
-        return self._keys[0]
-
-    def getSecuritySecretKey(self) -> Any:  # noqa: N802
-        return self._keys[1]
-
-    def getSecurityToken(self) -> Any:  # noqa: N802
-        return self._keys[2]
-
-    def getRemainingTimeInMilliSeconds(self) -> int:  # noqa: N802
-        return self._left
+from tests.support.functiongraph import TEMPORARY, Context
+from tests.support.tenant import VICTIM, cts, delete, deleted, messages, sources, through_gateway, without
 
 
 @pytest.fixture
 def user_data(emulator: Emulator) -> Iterator[dict[str, str]]:
-    """The function's settings, without keys: those come with each event. It takes no time to wait."""
-    assert emulator.door is not None
-    emulator.door.keys[TEMPORARY[0]] = TEMPORARY[1:]
+    """The function's settings, without keys: those come with each event."""
+    emulator.keys[TEMPORARY[0]] = TEMPORARY[1:]
     settings = settings_for(emulator, UNMIRROR_TRUST="")
     yield {
         name: value for name, value in settings.items() if not name.startswith("HUAWEICLOUD_SDK_") or "PROJECT" in name
@@ -58,7 +34,7 @@ def user_data(emulator: Emulator) -> Iterator[dict[str, str]]:
 
 def test_the_report_is_returned(user_data: dict[str, str], tenant: Tenant, emulator: Emulator) -> None:
     before, gone = sources(tenant), delete(tenant)
-    report = functiongraph.handler({"cts": trace(gone)}, Context(user_data))
+    report = functiongraph.handler(cts(gone), Context(user_data))
     check_report(report)
     assert report["outcome"] == "detached"
     assert sources(tenant) == without(before, gone)
@@ -85,8 +61,7 @@ def test_without_keys_of_the_platform_others_are_used(
 def test_new_keys_with_each_event_are_the_ones_that_are_used(
     user_data: dict[str, str], tenant: Tenant, emulator: Emulator
 ) -> None:
-    assert emulator.door is not None
-    emulator.door.keys["LATER"] = ("later-secret", "later-token")
+    emulator.keys["LATER"] = ("later-secret", "later-token")
     functiongraph.handler(deleted(delete(tenant)), Context(user_data))
     emulator.calls.clear()
     functiongraph.handler(
@@ -95,7 +70,7 @@ def test_new_keys_with_each_event_are_the_ones_that_are_used(
     assert {call.access_key for call in emulator.calls} == {"LATER"}
 
 
-def test_one_look_serves_many_events_of_an_instance(
+def test_one_listing_serves_many_events_of_an_instance(
     user_data: dict[str, str], tenant: Tenant, emulator: Emulator
 ) -> None:
     for name in ("web-1", "web-2", "web-3"):
@@ -113,9 +88,9 @@ def test_changed_user_data_is_taken_at_the_next_event(user_data: dict[str, str],
 def test_an_exception_asks_for_a_redelivery_of_what_still_exists(
     user_data: dict[str, str], tenant: Tenant, emulator: Emulator
 ) -> None:
-    little_time = Context(user_data, left=3_000)  # for two looks, not for more
+    little_time = Context(user_data, left=3_000)  # a second, of which the first pauses take three quarters
     with pytest.raises(StillExists):
-        functiongraph.handler({"cts": trace(tenant.interfaces["api-3"])}, little_time)
+        functiongraph.handler(cts(tenant.interfaces[VICTIM]), little_time)
     assert emulator.changes() == []
 
 
@@ -167,12 +142,31 @@ def test_an_event_may_come_as_its_text(user_data: dict[str, str], tenant: Tenant
     assert functiongraph.handler(json.dumps(deleted(gone)).encode(), Context(user_data))["outcome"] == "nothing_to_do"
 
 
-def test_another_project_is_reported_and_not_sent_again(user_data: dict[str, str], emulator: Emulator) -> None:
+def test_another_project_is_a_problem_that_is_not_sent_again(user_data: dict[str, str], emulator: Emulator) -> None:
     event = deleted("00000000-0000-4000-8000-000000000000", project_id="another")
-    report = functiongraph.handler(event, Context(user_data))
-    check_report(report, 403)
-    assert (report["outcome"], report["retry"]) == ("failed", False)
+    assert functiongraph.handler(event, Context(user_data))["status"] == 403
     assert emulator.calls == []
+
+
+def test_an_unreadable_part_costs_the_others_nothing(user_data: dict[str, str], tenant: Tenant) -> None:
+    """One message of a trigger's batch that is nested too deep; what is beside it is done, and nothing sent again."""
+    before, gone, poison = sources(tenant), delete(tenant), "[" * 100 + "]" * 100
+    report = functiongraph.handler(messages(poison, cts(gone)), Context(user_data))
+    check_report(report, 400)
+    assert [part["outcome"] for part in report["parts"]] == ["failed", "detached"]
+    assert sources(tenant) == without(before, gone)
+    living = messages(poison, cts(tenant.interfaces["web-1"]))
+    with pytest.raises(StillExists):
+        functiongraph.handler(living, Context(user_data, left=3_000))
+
+
+def test_a_check_is_returned_whatever_it_found(user_data: dict[str, str], emulator: Emulator) -> None:
+    """It is the test event of a console, which shows what is returned."""
+    emulator.faults.append(Fault("list_sessions", status=403, body=b'{"error_code":"VPC.2201"}', times=-1))
+    report = functiongraph.handler({"type": "io.unmirror.check.due.v1", "id": "1"}, Context(user_data))
+    check_report(report, 200)
+    assert report["outcome"] == "checked"
+    assert "failed" in {step["status"] for step in report["check"]}
 
 
 def test_wrong_user_data_stops_the_start_and_every_event_and_is_named() -> None:
@@ -197,7 +191,7 @@ def test_a_gateway_is_answered_in_its_envelope_and_nothing_is_raised(
     answer = functiongraph.handler(through_gateway(deleted(delete(tenant))), Context(user_data))
     assert answer["statusCode"] == (503 if throttled else 200)
     assert answer["headers"].get("Retry-After") == ("100" if throttled else None)
-    check(Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode()))
+    check(Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode() + b"\n"))
 
 
 @pytest.mark.parametrize("wrong", [{}, {"UNMIRROR_DRY_RUN": "marked"}])

@@ -2,108 +2,116 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
-from handler.cli import output as show
-from handler.cli.interruption import Interruption, carry_out, interruptible
-from handler.cli.options import DONE, FAILED, STOPPED, Common, common, complain, example, fail, interface
+from handler.cli.lookup import explain_state, look_up, state_of
+from handler.cli.options import CONNECTION, Exit, Options, example, project_apis, resource_id, with_options
+from handler.cli.output import print_error
+from handler.cli.reports import print_report, warn_of_no_session
+from handler.deadline import Deadline
 from handler.errors import StillExists, UnmirrorError
-from handler.report import Report, gather
+from handler.mirror.worker import call_within
+from handler.model import MirrorSession
+from handler.report import Report
 from handler.service import Service
+
+_EXISTS_HINT = "nothing, if it is to live; if it was deleted just now, run this again in a minute"
+_UNKNOWN_HINT = "an interface's id is that of its port; `unmirror sessions` shows those of sources, targets, sessions"
 
 
 @click.command(
     epilog=example(
         "unmirror detach 6134900d-31a6-4b71-8453-dbca7f26982a --dry-run",
-        exits="1 also where one lives, 3 where one stays in a protected session",
+        exits="1 also for an id of an interface that exists, or of none,\n3 where a protected session keeps it",
     )
 )
-@click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=interface)
-@common("dry_run", "project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
-def detach(chosen: Common, interface_ids: tuple[str, ...]) -> None:
+@click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=resource_id)
+@with_options("dry_run", *CONNECTION, service=True)
+def detach(options: Options, service: Service, deadline: Deadline, interface_ids: tuple[str, ...]) -> int:
     """Detach interfaces from their sessions, if they are gone.
 
     Looks in all configured projects. An interface that the VPC API still
     shows is left alone, and so is a protected session. The settings are
     those of the function.
     """
-    with interruptible() as interruption:
+    report = _deliver(service, interface_ids, deadline)
+    parts = report.parts or (report,)
+    options.print_json(report.as_json)
+    for part in parts:
+        if part.detachments or part.lost_targets or any(each.reason != "not_mirrored" for each in part.kept):
+            print_report(options.output(), part.as_json)
+    failed = _print_errors(parts)
+    detached = {id_ for part in parts for each in part.detachments for id_ in each.interface_ids}
+    protected = {each.interface_id for part in parts for each in part.kept if each.reason == "protected"}
+    others = [each for each in interface_ids if each not in detached | protected]
+    if others and not failed:
         try:
-            service = chosen.ready()
-            report = _report(service, interface_ids, interruption)
+            failed = not _identify(options, service, others, deadline)
         except UnmirrorError as error:
-            fail(error, chosen)
-        parts = report.parts or (report,)
-        chosen.print_json(report.to_json())
-        chosen.print_result(show.result(report.to_json()))
-        console = chosen.console()
-        for number, part in enumerate([part for part in parts if _concerns(part)] or [_nowhere(report)]):
-            if number:
-                console.print()
-            show.report(console, part.to_json())
-        for part in parts:
-            about = f"project {part.project_id}: " if report.parts else ""
-            for wrong in _errors(part):
-                complain(wrong, about, service.settings.endpoint)
-            _complain_of_protection(part, about)
-        protected = any(_kept(part, "protected") for part in parts)
-        sys.exit(interruption.exit_code(FAILED if report.error else STOPPED if protected else DONE))
+            print_error(error)
+            failed = True
+    return Exit.FAILED if failed or report.error else Exit.STOPPED if protected else Exit.DONE
 
 
-def _report(service: Service, interface_ids: tuple[str, ...], interruption: Interruption) -> Report:
-    """Tell each project of the deletions: which one an interface was in, its id does not say."""
-    event: dict[str, Any] = {"type": "io.unmirror.interface.deleted.v1", "id": f"cli-{uuid.uuid4()}"}
-    deadline = interruption.deadline(service.settings.deadline)
-    parts = []
+def _deliver(service: Service, interface_ids: Sequence[str], deadline: Deadline) -> Report:
+    """Tell each project of the deletions: in which one an interface was, its id does not say."""
+    name, parts = f"cli-{uuid.uuid4()}", []
     for project_id in sorted(service.settings.projects):
         data = {"interface_ids": list(interface_ids), "project_id": project_id}
-        parts.append(carry_out(service, {**event, "data": data}, interruption, deadline.remaining()))
+        event = {"type": "io.unmirror.interface.deleted.v1", "id": name, "data": data}
+        try:
+            parts.append(service.deliver(event, deadline=deadline))
+        except UnmirrorError as error:
+            parts.append(Report(name, "interface-deleted", project_id, failure=error))
     if len(parts) == 1:
         return parts[0]
-    report = gather(event["id"], parts[0].envelope, parts, what="projects")
-    return replace(report, seconds=sum(part.seconds for part in parts))
+    seconds, calls = sum(part.seconds for part in parts), sum(part.api_calls for part in parts)
+    return Report(name, "interface-deleted", parts=tuple(parts), part_kind="projects", seconds=seconds, api_calls=calls)
 
 
-def _concerns(part: Report) -> bool:
-    """Tell whether the project has anything to do with the interfaces."""
-    return bool(part.detachments or part.lost_targets) or any(each.why != "not_mirrored" for each in part.kept)
+def _print_errors(parts: Sequence[Report]) -> bool:
+    """Print the worst error of each project, and what is protected; return whether there was an error.
+
+    Not an error here is that an interface exists: what it is follows.
+    """
+    failed = False
+    for part in parts:
+        about = f"project {part.project_id}: " if len(parts) > 1 else ""
+        errors = [part.failure, *(each.error for each in part.detachments), *(each.error for each in part.kept)]
+        others = [error for error in errors if error and not isinstance(error, StillExists)]
+        if others:
+            print_error(max(others, key=lambda error: error.status), about)
+            failed = True
+        for each in part.kept:
+            if each.reason == "protected":
+                names = ", ".join(f"{session.session_name} ({session.session_id})" for session in each.sessions)
+                text = f"{each.interface_id} stays in {names}, which UNMIRROR_PROTECT names"
+                print_error(text, about, hint="if it is to leave, run this again with another UNMIRROR_PROTECT")
+    return failed
 
 
-def _nowhere(report: Report) -> Report:
-    """Return one report for all projects that could be looked in, where none has anything to do with the interfaces."""
-    idle = [part for part in report.parts if not part.error]
-    if not idle:
-        return next(iter(report.parts), report)
-    projects = ", ".join(part.project_id or "" for part in idle)
-    return replace(idle[0], project_id=projects, api_calls=report.api_calls, seconds=report.seconds)
-
-
-def _errors(part: Report) -> Iterator[UnmirrorError]:
-    """Yield what lives, in the words of somebody who asked and was not told by an event, and the worst of the rest."""
-    if living := _ids(_kept(part, "still_exists")):
-        yield StillExists(f"{living} lives: the VPC API still shows it, so it stays where it is")
-    errors = [each.error for each in part.detachments] + [each.error for each in part.kept]
-    others = [error for error in errors or [part.error] if error and not isinstance(error, StillExists)]
-    if others:
-        yield max(others, key=lambda error: error.status)
-
-
-def _complain_of_protection(part: Report, about: str) -> None:
-    if protected := _kept(part, "protected"):
-        names = ", ".join(sorted({name for each in protected for name in show.names_of(each)}))
-        then = "if it shall leave, call this again with another UNMIRROR_PROTECT"
-        complain(f"{_ids(protected)}: in {names}, which UNMIRROR_PROTECT names: not touched there", about, then=then)
-
-
-def _kept(part: Report, why: str) -> list[dict[str, Any]]:
-    return [each for each in part.to_json()["kept"] if each["why"] == why]
-
-
-def _ids(kept: list[dict[str, Any]]) -> str:
-    return ", ".join(each["interface_id"] for each in kept)
+def _identify(options: Options, service: Service, ids: Sequence[str], deadline: Deadline) -> bool:
+    """Print what each id is that left no session; return whether all are interfaces that exist in none."""
+    sessions: list[MirrorSession] = []
+    answers = []
+    for api in project_apis(service):
+        found = call_within(deadline, "the list of sessions", api.list_sessions).sessions
+        answers.append(look_up(api, ids, deadline))
+        sessions += found
+        if not found:
+            warn_of_no_session(service.settings, api.project_id)
+    mirrored = {id_ for session in sessions for id_ in session.sources}
+    targets = {session.target_id for session in sessions}
+    wrong = False
+    for each in ids:
+        state = state_of(each, [answer[each] for answer in answers], sessions)
+        text = explain_state(each, state, sessions)
+        if state == "exists" and each not in mirrored | targets:
+            options.output().line("not mirrored", each, text)
+            continue
+        wrong = True
+        print_error(f"{each}: {text}", hint=_EXISTS_HINT if each in mirrored else _UNKNOWN_HINT)
+    return not wrong

@@ -5,99 +5,114 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Literal
 
 import click
 
-from handler.cli.commands.demo import SURVIVOR, VICTIM
-from handler.cli.options import Common, common, example, fail, number
-from handler.emulator import sample as tenant
-from handler.emulator.server import Behaviour, Emulator
+from handler.cli.options import Exit, Options, example, number, with_options
+from handler.cli.output import echo, print_error
+from handler.emulator import sample
+from handler.emulator.operations import Behaviour
+from handler.emulator.server import Emulator
+
+DELETED, LIVING, SERVER = "api-3", "db-1", "web-5"
+"""Servers of the tenant: one whose interface is deleted, one whose is not, and one that is to be deleted itself."""
+
+LOG_SECONDS = 0.1
+"""Between two looks at what was asked for: soon enough for somebody who watches."""
+
+_option = partial(click.option, metavar="NUMBER", show_default=True)
 
 
-@click.command(epilog=example("unmirror emulate --port 8099 --latency 0.02", exits="0 when Ctrl-C or SIGTERM ended it"))
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    metavar="NUMBER",
-    default=8099,
-    show_default=True,
-    help="0 takes a free one.",
-)
-@click.option("--latency", type=number(0, 60), default=0.0, metavar="SECONDS", help="That each answer takes.")
-@click.option(
-    "--page-cap",
-    type=click.IntRange(1, 2000),
-    metavar="NUMBER",
-    default=2000,
-    show_default=True,
-    help="Most sessions or interfaces a page.",
-)
-@click.option("--rate-limit", type=click.IntRange(1), metavar="NUMBER", help="Requests a second; more get a 429.")
-@click.option("--seed", metavar="NUMBER", default=7, show_default=True, help="The same seed gives the same ids.")
+@click.command(epilog=example("unmirror emulate --port 8099 --log", exits="0 when Ctrl-C or SIGTERM ended it"))
+@_option("--port", type=click.IntRange(0, 65_535), default=8099, help="0 takes a free one.")
+@click.option("--log", is_flag=True, help="Print a line on stderr for each request.")
+@_option("--latency", type=number(0, 60), default=0.0, metavar="SECONDS", help="That each answer takes.")
+@_option("--page-cap", type=click.IntRange(1, 2000), default=2000, help="Most sessions or interfaces a page.")
+@_option("--rate-limit", type=click.IntRange(1), help="Requests a second; more get a 429.")
+@_option("--seed", default=7, help="The same seed gives the same ids.")
 @click.option("--unsigned", is_flag=True, help="Ask for no signatures.")
-@click.option(
+@_option(
     "--absent-source",
     type=click.Choice(["reject", "ignore"]),
     default="reject",
-    show_default=True,
+    metavar=None,
     help="What remove-sources does with an id that the session does not list.",
 )
-@common("as_json", "quiet")
+@with_options("as_json")
 def emulate(
-    chosen: Common,
+    options: Options,
     port: int,
+    log: bool,
     latency: float,
     page_cap: int,
     rate_limit: int | None,
     seed: int,
     unsigned: bool,
-    absent_source: str,
-) -> None:
+    absent_source: Literal["reject", "ignore"],
+) -> int:
     """Serve an emulated VPC API until Ctrl-C.
 
-    Prints the variables that point the function and the other commands at
-    it, and an interface that is deleted already.
+    Prints the variables that point the function and the other commands at it,
+    an interface that is deleted already, and how to delete more.
     """
     if not _is_free(port):
-        fail(f"port {port} is taken", then="take another, or any that is free: unmirror emulate --port 0")
-    company = tenant.seed(seed)
-    deleted, living = company.interfaces[VICTIM], company.interfaces[SURVIVOR]
-    company.cloud.delete_port(deleted)
+        print_error(f"port {port} is taken", hint="take another, or any that is free: unmirror emulate --port 0")
+        return Exit.FAILED
+    tenant = sample.seed(seed)
+    tenant.cloud.delete_port(tenant.interfaces[DELETED])
     stop = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stop.set())
     with Emulator(
-        company.cloud,
-        keys=None if unsigned else {tenant.ACCESS_KEY: tenant.SECRET_KEY},
-        behaviour=Behaviour(absent_source="ignore" if absent_source == "ignore" else "reject"),
+        tenant.cloud,
+        keys=None if unsigned else {sample.ACCESS_KEY: sample.SECRET_KEY},
+        behaviour=Behaviour(absent_source=absent_source),
         latency=latency,
         page_cap=page_cap,
         rate_limit=rate_limit,
         port=port,
-        keep_calls=False,
+        keep_calls=log,
     ) as emulator:
-        variables = {
-            "UNMIRROR_VPC_ENDPOINT": emulator.url,
-            "HUAWEICLOUD_SDK_AK": tenant.ACCESS_KEY,
-            "HUAWEICLOUD_SDK_SK": tenant.SECRET_KEY,
-            "HUAWEICLOUD_SDK_PROJECT_ID": tenant.PROJECT_ID,
-        }
-        chosen.print_json({"variables": variables, "deleted": deleted, "living": living})
-        exports = "\n".join(f"export {name}={value}" for name, value in variables.items())
-        chosen.print_result(exports)
-        if chosen.talks:
-            click.echo(exports)
-            click.echo(f"# deleted already, and still in three sessions:\n# {deleted}")
-            click.echo(f"# alive, and in one session:\n# {living}")
-        while not stop.wait(3600):
-            pass
+        _print_start(options, emulator.url, tenant)
+        while not stop.wait(LOG_SECONDS if log else 3600):
+            _print_calls(emulator)
+        _print_calls(emulator)
+    return Exit.DONE
+
+
+def _print_start(options: Options, url: str, tenant: sample.Tenant) -> None:
+    """Print how to point the function and the commands at the emulator, and how to delete things in it."""
+    variables = {
+        "UNMIRROR_VPC_ENDPOINT": url,
+        "HUAWEICLOUD_SDK_AK": sample.ACCESS_KEY,
+        "HUAWEICLOUD_SDK_SK": sample.SECRET_KEY,
+        "HUAWEICLOUD_SDK_PROJECT_ID": sample.PROJECT_ID,
+    }
+    deleted, living, server = tenant.interfaces[DELETED], tenant.interfaces[LIVING], tenant.servers[SERVER]
+    options.print_json({"variables": variables, "deleted": deleted, "living": living, "server": server})
+    if not options.as_json:
+        echo("\n".join(f"export {name}={value}" for name, value in variables.items()))
+        echo(f"# deleted already, and still in three sessions: {deleted}")
+        echo("# deletes another interface, which is in one session:")
+        echo(f"curl -X DELETE {url}/emulator/ports/{living}")
+        echo("# deletes a server, the interface of which goes 2 seconds later:")
+        echo(f"curl -X DELETE '{url}/emulator/servers/{server}?after=2'")
+
+
+def _print_calls(emulator: Emulator) -> None:
+    """Print the requests that were answered since the last time."""
+    while emulator.calls:
+        call = emulator.calls.pop(0)
+        click.echo(f"{time.strftime('%H:%M:%S')} {call.status} {call.method} {call.path} {call.operation}", err=True)
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+    with suppress(OSError), socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False

@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from handler import events
-from handler.cli import output as show
-from handler.cli.options import DONE, FAILED, Common, common, complain, example, fail
-from handler.errors import BadEvent
-from handler.events.explain import explain as explain_payload
+from handler.cli.options import Exit, Options, example, with_options
+from handler.cli.output import Output, print_error
+from handler.cli.payloads import EventFile, Payload, read_file
+from handler.cli.reports import words
 
 
-@click.command(epilog=example("unmirror explain event.json", exits="1 where the event cannot be read"))
-@click.argument("file", type=click.File("rb"))
-@common("as_json", "quiet")
-def explain(chosen: Common, file: Any) -> None:
+@click.command(epilog=example("unmirror explain event.json", exits="1 where an event cannot be read"))
+@click.argument("file", type=click.File("rb"), callback=read_file)
+@with_options("as_json")
+def explain(options: Options, file: EventFile) -> int:
     """Say what an event means.
 
-    FILE holds one event as JSON; - is standard input. Needs no credentials
-    and calls nothing.
+    FILE holds one event as JSON, an array of them, JSON lines, or what CTS
+    stores (.json.gz); - is standard input. Needs no credentials and calls
+    nothing.
     """
-    try:
-        told = explain_payload(events.decode(file.read())).to_json()
-    except BadEvent as error:
-        fail(error, chosen)
-    chosen.print_json(told)
-    chosen.print_result(told["fault"] or ", ".join(event["event"] for event in told["events"]) or "no event")
-    show.explanation(chosen.console(), told)
-    if told["readable"]:
-        sys.exit(DONE)
-    complain(BadEvent(told["fault"]))
-    sys.exit(FAILED)
+    explained = [(payload.place, _explain(payload)) for payload in file.payloads]
+    faults = [(place, fault) for place, each in explained for fault in _faults(each)]
+    output = options.output()
+    if len(explained) == 1:
+        options.print_json(explained[0][1])
+        _print_explanation(output, explained[0][1])
+    else:
+        items = [{"place": place, "explanation": each} for place, each in explained]
+        options.print_json({"readable": not faults, "items": items})
+        for place, each in explained:
+            output.text(place)
+            _print_explanation(output, each)
+    hint = "the nearest envelopes say what is missing" if any(each["nearest"] for _, each in explained) else ""
+    for place, fault in faults:
+        print_error(fault, f"{place}: " if len(explained) > 1 else "", hint=hint or "correct it where it is made")
+    if file.too_large:
+        text = "the function would refuse this as one delivery: it is over 256 KiB"
+        print_error(text, hint="send it in parts, or work it off here: `unmirror replay FILE`")
+    return Exit.FAILED if faults or file.too_large else Exit.DONE
+
+
+def _explain(payload: Payload) -> dict[str, Any]:
+    if payload.error is None:
+        return events.explain(payload.value)
+    empty: dict[str, Any] = {name: [] for name in ("envelopes", "unwrapped", "events", "violations", "nearest")}
+    return {**empty, "readable": False, "envelope": None, "schema": None, "faulty": None, "fault": str(payload.error)}
+
+
+def _faults(explained: Mapping[str, Any]) -> list[str]:
+    """Return why the payload, or a part of it, cannot be read."""
+    parts = [event["fault"] for event in explained["events"] if event["event"] == "unreadable"]
+    return parts if explained["fault"] is None else [explained["fault"], *parts]
+
+
+def _print_explanation(output: Output, explained: Mapping[str, Any]) -> None:
+    """Print how a payload is read, or which rule fails where."""
+    for each in explained["envelopes"]:
+        output.line("envelope", each["envelope"], each["schema"])
+    for event in explained["events"]:
+        output.line("event", words(event["event"]))
+        for name, value in event.items():
+            if name not in ("event", "violations") and value:
+                output.line(words(name), ", ".join(value) if isinstance(value, list) else str(value))
+        _print_rules(output, event.get("violations", ()))
+    if explained["fault"]:
+        output.line("fault", explained["fault"])
+    _print_rules(output, explained["violations"])
+    for near in explained["nearest"]:
+        output.line("nearest", near["envelope"], "but for:")
+        _print_rules(output, near["mismatches"])
+
+
+def _print_rules(output: Output, violations: Sequence[Mapping[str, str]]) -> None:
+    for each in violations:
+        output.line("rule", f"{each['path']}: {each['rule']}")

@@ -1,154 +1,108 @@
-"""`unmirror replay`: send again what was not answered, directly to the API or to a function's URL."""
+"""`unmirror replay`: work off here what the function did not."""
 
 from __future__ import annotations
 
-import os
-import sys
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import click
-from rich.console import Console
 
-from handler.cli import output as show
-from handler.cli.deliveries import Delivery, Ending, Ledger, deliveries
-from handler.cli.interruption import interruptible
-from handler.cli.options import A_DAY, DONE, FAILED, STOPPED, Common, common, complain, example, fail
-from handler.cli.progress import bar
-from handler.cli.sending import Send, patient, to_api, to_function
-from handler.errors import UnmirrorError
-from handler.mirror.abreast import abreast
+from handler.cli.options import CONNECTION, Exit, Options, example, with_options
+from handler.cli.output import Output, Progress, count, hint_for, print_error, progress_line
+from handler.cli.payloads import EventFile, Payload, read_file
+from handler.cli.reports import words
+from handler.deadline import Deadline
+from handler.errors import BadEvent, Forbidden, Interrupted, UnmirrorError
+from handler.report import Report
+from handler.service import Service
 
-MOST_NAMED = 20
-"""Ways of not ending well that people are told of, each with its first delivery; JSON names all."""
+DELIVERIES_AT_A_TIME = 16
+"""They share the batches of their project's worker; a session has at most ten sources, so that more gain little."""
+
+MAX_FAILURES = 20
+"""After so many consecutive failures the rest is skipped: the cause is probably common."""
+
+MAX_NAMED = 20
+"""Events that did not end well on a terminal, about a screen; JSON and pipes have all."""
 
 
-def _from_env(_: click.Context, __: click.Parameter, name: str | None) -> str:
-    """Return what the variable holds: nothing secret is ever an argument."""
-    if name is not None and not os.environ.get(name, "").strip():
-        raise click.BadParameter("this variable is not set")
-    return os.environ[name].strip() if name else ""
+_OUTCOMES = {BadEvent: "unreadable", Forbidden: "forbidden", Interrupted: "not_tried"}
+"""Of an event that as a whole came to nothing; else the report's."""
 
 
 @click.command(
     epilog=example(
-        "unmirror replay dead-letters.jsonl --resume replay.state",
-        "unmirror replay letters.jsonl --url https://f.example --token-env T",
+        "unmirror replay dead-letters.jsonl --dry-run",
+        "unmirror replay traces.json.gz",
         exits="1 where anything did not end well",
     )
 )
-@click.argument("file", type=click.File("rb"))
-@click.option("--url", metavar="URL", help="Of a function, which is to do it instead of this command.")
-@click.option("--secret-env", "secret", metavar="NAME", callback=_from_env, help="Variable with the secret to sign by.")
-@click.option("--token-env", "token", metavar="NAME", callback=_from_env, help="Variable with the bearer token.")
-@click.option(
-    "--resume",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    metavar="STATEFILE",
-    help="Note in this file what was answered, and do not send that again.",
-)
-@click.option(
-    "--in-flight",
-    metavar="NUMBER",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    help="Deliveries at a time.",
-)
-@common("dry_run", "project", "region", "endpoint", "profile", "deadline", "as_json", "quiet")
-def replay(
-    chosen: Common, file: Any, url: str | None, secret: str, token: str, resume: Path | None, in_flight: int
-) -> None:
-    """Send deliveries again, from a file.
+@click.argument("file", type=click.File("rb"), callback=read_file)
+@with_options("dry_run", *CONNECTION, service=True)
+def replay(options: Options, service: Service, deadline: Deadline, file: EventFile) -> int:
+    """Work off events from a file.
 
-    FILE holds JSON lines, a JSON array, or one event; - is standard input.
-    It may hold whatever the function reads, and so dead letters of Knative,
-    failure notifications of FunctionGraph, and messages of SMN, too. Ctrl-C
-    lets what is under way end.
+    FILE holds one event as JSON, an array of them, JSON lines, or what CTS
+    stores (.json.gz); - is standard input. Each may be whatever the function
+    reads: dead letters of Knative, failure notifications of FunctionGraph,
+    messages of SMN. What is done already is not done twice.
     """
-    if url and (chosen.dry_run or chosen.project or chosen.region or chosen.endpoint or chosen.profile):
-        raise click.UsageError("with --url, the function has its own settings: --dry-run and the like are not for it")
-    if not url and (secret or token):
-        raise click.UsageError("--secret-env and --token-env are for --url")
-    try:
-        ledger = Ledger(resume)
-    except OSError as error:
-        fail(f"the state file cannot be used: {error.strerror}", then="give another by --resume")
-    read = deliveries(file.read())
-    with interruptible() as interruption:
-        deadline = interruption.deadline(chosen.deadline or A_DAY)
+    with progress_line() as progress:
+        results = list(_replay(service, file.payloads, deadline, progress))
+    outcomes = dict(sorted(Counter(_outcome(report) for _, report in results).items()))
+    as_json = [{"place": place, "outcome": _outcome(report), "report": report.as_json} for place, report in results]
+    options.print_json({"events": len(results), "outcomes": outcomes, "results": as_json})
+    _print_results(options.output(), results, outcomes)
+    if errors := [report.error for _, report in results if report.error]:
+        again = sum(error.retry for error in errors)
+        text = f"{len(errors)} of {len(results)} did not end well; {again} of them can end differently later"
+        print_error(text, hint=hint_for(max(errors, key=lambda error: error.status)))
+        return Exit.FAILED
+    return Exit.STOPPED if "stopped" in outcomes else Exit.DONE
+
+
+def _replay(
+    service: Service, payloads: Sequence[Payload], deadline: Deadline, progress: Progress
+) -> Iterator[tuple[str, Report]]:
+    """Yield the place and the report of each event; after too many failures in a row the rest is skipped."""
+    stop, failures = threading.Event(), 0
+
+    def deliver(payload: Payload) -> Report:
         try:
-            if url:
-                with to_function(url, secret, token, in_flight, deadline) as send:
-                    endings = _sent(chosen, read, ledger, patient(send, deadline), in_flight)
-            else:
-                endings = _sent(chosen, read, ledger, patient(to_api(chosen.ready(), deadline), deadline), in_flight)
+            if stop.is_set():
+                raise Interrupted(f"skipped: {MAX_FAILURES} before it failed in a row")
+            if payload.error:
+                raise payload.error
+            return service.deliver(payload.value, deadline=deadline)
         except UnmirrorError as error:
-            fail(error, chosen)
-        told = _told(read, ledger, endings)
-        chosen.print_json(told)
-        chosen.print_result(
-            ", ".join(f"{many} {outcome}" for outcome, many in told["ended"].items()) or "nothing to do"
-        )
-        _show(chosen.console(), told)
-        bad = [ending for ending in endings if not ending.well]
-        if bad:
-            left = sum(not ending.settled for ending in bad)
-            then = f"run it again{'' if resume else ', with --resume FILE to send only these'}"
-            if any(ending.status == 401 for ending in bad):
-                then = "say how the function admits you, by --secret-env or --token-env"
-            elif not left:
-                then = "give one of them to `unmirror explain`, which says what it breaks"
-            complain(f"{len(bad)} of {len(read)} did not end well; {left} can be sent again", then=then)
-        stopped = any(ending.outcome == "stopped" for ending in endings)
-        sys.exit(interruption.exit_code(FAILED if bad else STOPPED if stopped else DONE))
+            return Report(payload.place, "unknown", failure=error)
+
+    with ThreadPoolExecutor(DELIVERIES_AT_A_TIME) as pool:
+        for done, report in enumerate(pool.map(deliver, payloads), 1):
+            failures = failures + 1 if _outcome(report) == "failed" else 0
+            if failures == MAX_FAILURES:
+                stop.set()
+            progress("working off events", done, len(payloads))
+            yield payloads[done - 1].place, report
 
 
-def _sent(chosen: Common, read: Sequence[Delivery], ledger: Ledger, send: Send, in_flight: int) -> list[Ending]:
-    """Send each that was not answered, once; return how they ended, in the order of the file."""
-    endings = [Ending(each, "unreadable", 400, str(each.fault)) for each in read if each.fault]
-    todo = {each.key: each for each in reversed(read) if not each.fault and each.key not in ledger.answered}
-    with bar(chosen.progress()) as tell, abreast(send, list(todo.values())[::-1], in_flight) as ended:
-        tell("sending", 0, len(todo))
-        for done, ending in enumerate(ledger.enter(ending for _, ending in ended), 1):
-            tell("sending", done, len(todo))
-            endings.append(ending)
-    places = {id(each): place for place, each in enumerate(read)}
-    return sorted(endings, key=lambda ending: places[id(ending.delivery)])
+def _outcome(report: Report) -> str:
+    return _OUTCOMES.get(type(report.failure), report.outcome)
 
 
-def _told(read: Sequence[Delivery], ledger: Ledger, endings: Sequence[Ending]) -> dict[str, Any]:
-    before = sum(not each.fault and each.key in ledger.answered for each in read)
-    return {
-        "deliveries": len(read),
-        "answered_before": before,
-        "repeated": len(read) - before - len(endings),
-        "ended": dict(sorted(Counter(ending.outcome for ending in endings).items())),
-        "left": sum(not ending.settled for ending in endings),
-        "endings": [ending.to_json() for ending in endings],
-    }
-
-
-def _show(console: Console, told: Mapping[str, Any]) -> None:
-    lines = show.grid()
-    more = {"answered before": told["answered_before"], "the same as another": told["repeated"]}
-    besides = "".join(f"; {many:,} {what}" for what, many in more.items() if many)
-    lines.add_row("read", show.count(told["deliveries"], "event") + besides)
-    for outcome, many in told["ended"].items():
-        lines.add_row(show.outcome(outcome), f"{many:,}")
-    console.print(lines)
-    ways: dict[tuple[str, str], list[str]] = {}
-    for each in told["endings"]:
-        if each["status"] not in (200, 204):
-            ways.setdefault((each["outcome"], each["detail"]), []).append(each["place"])
-    lines = show.grid()
-    for (outcome, detail), places in list(ways.items())[:MOST_NAMED]:
-        others = f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
-        lines.add_row(places[0], f"{show.outcome(outcome)}: {show.plain(detail)}{others}")
-    if len(ways) > MOST_NAMED:
-        lines.add_row("", "and more; --json names all")
-    if ways:
-        console.print()
-        console.print(lines)
+def _print_results(output: Output, results: Sequence[tuple[str, Report]], outcomes: Mapping[str, int]) -> None:
+    """Print each result to a pipe; on a terminal how many there are of each, and those that did not end well."""
+    shown, more = results, 0
+    if output.terminal:
+        output.line("read", count(len(results), "event"))
+        for outcome, many in outcomes.items():
+            output.line(words(outcome), f"{many:,}")
+        output.text()
+        bad = [(place, report) for place, report in results if report.error]
+        shown, more = bad[:MAX_NAMED], len(bad) - MAX_NAMED
+    for place, report in shown:
+        output.line(place, words(_outcome(report)), report.reason)
+    if more > 0:
+        output.line("", f"and {more:,} more: --json has all")

@@ -1,4 +1,4 @@
-"""Peer F: the least that functions-framework can serve."""
+"""Peer: the least that functions-framework can serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peer P: the handler that a user would write with the official SDK. Lists all pages, removes from each match.
+"""Peer: the handler that a user would write with the official SDK. Lists all pages, removes from each match.
 
 It verifies nothing, shares nothing between events, and trusts the event.
 """

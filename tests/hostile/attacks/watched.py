@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from handler.observability import logs as telemetry
-from handler.web.app import WebEdge, functions
+from handler.deadline import Clock
+from handler.observability import logs
+from handler.web.app import WebEdge, register
 
 _REACHED = Path(os.environ["REACHED"])
 
@@ -19,6 +20,6 @@ def _tell(event: str, arguments: tuple[object, ...]) -> None:
             told.write(f"{event} {where!r}\n")
 
 
-telemetry.configure()
-on_event, on_cloud_event = functions(WebEdge.from_env(dict(os.environ), sleep=lambda _: None))
+logs.configure()
+on_event, on_cloud_event = register(WebEdge.from_env(dict(os.environ), clock=Clock(sleep=lambda _: None)))
 sys.addaudithook(_tell)  # the interpreter's own: no library connects without it

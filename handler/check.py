@@ -1,0 +1,128 @@
+"""A check: tries every read that a deletion needs, as the function would make it, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from handler.deadline import Deadline
+from handler.errors import DeadlineExceeded, KeyCoolingDown, UnmirrorError
+from handler.model import Listing, MirrorSession
+from handler.report import CheckStep
+from handler.settings import Settings
+from handler.vpc.client import VpcApi, VpcClient
+from handler.vpc.credentials import AccessKey
+from handler.vpc.replies import MAX_SKEW_SECONDS
+
+NOTICEABLE_SKEW_SECONDS = 5.0
+"""Less than this a `Date` in whole seconds and a slow answer explain."""
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+"""The id of no interface, to ask for where no session lists one: a 404 of the API's own is an answer."""
+
+
+def run_check(
+    settings: Settings, client: VpcClient | None, project_id: str | None, key: AccessKey | None, deadline: Deadline
+) -> tuple[CheckStep, ...]:
+    """Return what was tried in a project, in order. Raises nothing of ours.
+
+    `key` is the one that came with the delivery; None where the function finds its own. What depends on a step that
+    failed is skipped.
+    """
+    if settings.missing or client is None or project_id is None:
+        missing = "; ".join(settings.missing) or "HUAWEICLOUD_SDK_PROJECT_ID"
+        return (CheckStep("settings", "failed", "incomplete", fix=f"set {missing}"),)
+    steps = [CheckStep("settings", "ok", describe(settings, [project_id]))]
+    with _recorded(steps, "credentials"):
+        steps.append(_try_credentials(client, key, deadline))
+    with _recorded(steps, "endpoint"):
+        steps.extend(_try_endpoint(settings, client, deadline))
+    if all(step.status != "failed" for step in steps):
+        _try_reads(client.api(project_id, key), deadline, steps)
+    else:
+        steps.append(CheckStep("calls", "skipped", "the steps before come first"))
+    detail = "only a removal shows whether it is allowed; it needs vpc:trafficMirrorSessions:removeSource"
+    return (*steps, CheckStep("remove sources", "skipped", detail))
+
+
+def describe(settings: Settings, project_ids: Iterable[str]) -> str:
+    """Return in one line where unmirror acts, and what keeps it from acting."""
+    parts = [f"region {settings.region or 'not set'}", f"project {', '.join(project_ids)}"]
+    parts += [f"protected: {', '.join(settings.protect)}"] if settings.protect else []
+    return "; ".join([*parts, "dry run"] if settings.dry_run else parts)
+
+
+def _try_credentials(client: VpcClient, key: AccessKey | None, deadline: Deadline) -> CheckStep:
+    if key is not None:
+        return CheckStep("credentials", "ok", "the key that came with the delivery")
+    client.credentials.current(deadline)
+    return CheckStep("credentials", "ok", f"from {client.credentials.describe()}")
+
+
+def _try_endpoint(settings: Settings, client: VpcClient, deadline: Deadline) -> Iterator[CheckStep]:
+    """Ask the endpoint for nothing, unsigned: any answer shows that it is there, and its clock."""
+    reply = client.probe(deadline)
+    where = f"{settings.endpoint} ({settings.endpoint_source})"
+    yield CheckStep("endpoint", "ok", f"{where} answers in {reply.seconds * 1000:.0f} ms")
+    if reply.date is None:
+        yield CheckStep("clock", "warning", "the endpoint's answer has no date", "see what stands before the VPC API")
+        return
+    skew = (reply.sent.wall - reply.date).total_seconds()
+    if abs(skew) < NOTICEABLE_SKEW_SECONDS + reply.seconds:
+        yield CheckStep("clock", "ok", "right")
+        return
+    detail = f"this machine's is {abs(skew):,.0f} s {'ahead' if skew > 0 else 'behind'}"
+    fix = "set it: the API refuses a signature that is 15 minutes off"
+    yield CheckStep("clock", "failed" if abs(skew) > MAX_SKEW_SECONDS else "warning", detail, fix)
+
+
+def _try_reads(api: VpcApi, deadline: Deadline, steps: list[CheckStep]) -> None:
+    """Try each call that changes nothing; one that fails does not stop the others."""
+    sessions: tuple[MirrorSession, ...] = ()
+    with _recorded(steps, "list sessions"):
+        listing = api.list_sessions(deadline)
+        sessions = listing.sessions
+        steps.append(_listed(listing))
+    with _recorded(steps, "show a session"):
+        if sessions:
+            reply = api.show_session(sessions[0], deadline)
+            detail = "it can be read" if reply.session else "it was deleted just now"
+            steps.append(CheckStep("show a session", "ok", detail, request_id=reply.request_id))
+        else:
+            steps.append(CheckStep("show a session", "skipped", "none is listed"))
+    known = next((id_ for session in sessions if session.type == "eni" for id_ in session.sources), NOBODY)
+    exists = False
+    with _recorded(steps, "show an interface"):
+        presence = api.find_interface(known, deadline)
+        exists = presence.exists
+        detail = "it exists" if exists else "the API says that there is none, which is an answer"
+        steps.append(CheckStep("show an interface", "ok", detail, request_id=presence.request_id))
+    with _recorded(steps, "list interfaces"):
+        shown = len(api.list_interfaces([known], deadline))
+        if exists and not shown:
+            fix = "let the credentials see all enterprise projects; until then each source costs a call of its own"
+            steps.append(CheckStep("list interfaces", "warning", "one that exists is not shown", fix))
+        else:
+            steps.append(CheckStep("list interfaces", "ok", f"{shown} of 1 asked for is shown"))
+
+
+def _listed(listing: Listing) -> CheckStep:
+    request_id = next(iter(listing.request_ids), "")
+    if listing.unreadable:
+        first = listing.unreadable[0]
+        detail = f"{len(listing.unreadable)} cannot be read; {first.session_id or 'one without an id'}: {first.reason}"
+        return CheckStep("list sessions", "warning", detail, "correct or delete it in the console", request_id)
+    if not listing.sessions:
+        fix = "is it the right project and region? Each region has projects of its own: UNMIRROR_PROJECTS, --project"
+        return CheckStep("list sessions", "warning", "there is no session", fix, request_id)
+    return CheckStep("list sessions", "ok", f"{len(listing.sessions):,} found", request_id=request_id)
+
+
+@contextmanager
+def _recorded(steps: list[CheckStep], name: str) -> Iterator[None]:
+    """Record the error that ends the block: a failed step, or a skipped one where an earlier failure is the reason."""
+    try:
+        yield
+    except UnmirrorError as error:
+        after = isinstance(error, DeadlineExceeded | KeyCoolingDown) and any(step.status == "failed" for step in steps)
+        steps.append(CheckStep(name, "skipped" if after else "failed", str(error), request_id=error.request_id))

@@ -1,0 +1,84 @@
+"""A report for people: what came of it, session by session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from handler.cli.output import Output, Row, count, print_error
+from handler.settings import Settings
+
+MAX_ROWS = 100
+"""Rows of a report on a terminal, about three screens; JSON and pipes have all."""
+
+_DETACHMENTS = {"planned": "would detach", "already_absent": "was absent"}
+_KEPT = {"still_exists": "exists"}
+
+
+def words(name: str) -> str:
+    """Return an outcome, status or reason as people write it."""
+    return name.replace("_", " ")
+
+
+def print_report(output: Output, report: Mapping[str, Any]) -> None:
+    """Print a report, as its JSON has it: what became of it, the rows, and what it cost.
+
+    Where nothing but an error came of it there is nothing to print: errors go to stderr.
+    """
+    rows = list(report_rows(report))
+    if report["error"] and not rows and not report["sweep"]:
+        return
+    output.line(words(report["outcome"]), report["reason"])
+    if report["project_id"]:
+        output.line("project", report["project_id"])
+    if report["sweep"]:
+        _print_figures(output, report["sweep"])
+    output.line("took", f"{report['seconds']:,.1f} s; {count(report['api_calls'], 'API call')}")
+    output.rows(rows, MAX_ROWS)
+
+
+def _print_figures(output: Output, figures: Mapping[str, Any]) -> None:
+    sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} gone"
+    output.line("seen", f"{count(figures['sessions'], 'session')} with {sources}")
+    emptied = ", ".join(figures["emptied"])
+    for label, number, noun, more in (
+        ("freed", figures["places_freed"], "place", ""),
+        ("would free", figures["would_free"], "place", ""),
+        ("undecided", figures["undecided"], "source", ": the next sweep tries again"),
+        ("unlisted", figures["unlisted"], "source", " that exists, and that the list does not show to this key"),
+        ("emptied", len(figures["emptied"]), "session", f" left without sources: {emptied}"),
+    ):
+        if number:
+            output.line(label, f"{count(number, noun)}{more}")
+
+
+def report_rows(report: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield what happened to each interface, in the order of its sessions' names."""
+    rows = [
+        Row(_DETACHMENTS.get(each["status"], words(each["status"])), id_, _detail(each), *_session(each))
+        for each in report["detachments"]
+        for id_ in each["interface_ids"]
+    ]
+    rows += [
+        Row(_KEPT.get(each["reason"], words(each["reason"])), each["interface_id"], "", *_session(session))
+        for each in report["kept"]
+        for session in each["sessions"] or [{"session_id": "", "session_name": ""}]
+    ]
+    rows += [Row("lost target", each["target_id"], "", *_session(each)) for each in report["lost_targets"]]
+    rows += [Row("unreadable", "", each["reason"], each["session_id"]) for each in report["unreadable_sessions"]]
+    yield from sorted(rows, key=lambda row: (row.session_name, row.session_id, row.label, row.id))
+
+
+def _session(each: Mapping[str, Any]) -> tuple[str, str]:
+    return each["session_id"], each["session_name"]
+
+
+def _detail(each: Mapping[str, Any]) -> str:
+    return each["error"]["detail"] if each["error"] else ""
+
+
+def warn_of_no_session(settings: Settings, project_id: str) -> None:
+    """Ask whether it is the right project: an empty one is more often the wrong one."""
+    where = f"in region {settings.region}" if settings.region else f"at {settings.endpoint}"
+    hint = "each region has projects of its own: name it with --project and --region, or set UNMIRROR_PROJECTS"
+    print_error(f"project {project_id} has no traffic mirror session {where}: is it the right one?", hint=hint)

@@ -1,0 +1,119 @@
+"""Time as an argument: the clock, the budget of a delivery, and what ends it early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from handler.errors import DeadlineExceeded, Interrupted
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, UTC."""
+    return datetime.now(UTC)
+
+
+class Instant(NamedTuple):
+    """A moment on both clocks of this machine."""
+
+    monotonic: float
+    """Seconds; stands still while a serverless process is frozen between two events."""
+    wall: datetime
+    """UTC; goes on while the process is frozen, and jumps when somebody sets it."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of this machine, as its users take it."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
+
+    def instant(self) -> Instant:
+        """Return this moment."""
+        return Instant(self.monotonic(), self.now())
+
+    def age(self, then: Instant) -> float:
+        """Return the seconds since a moment: the larger of what the two clocks say.
+
+        Either clock alone can make something look newer than it is.
+        """
+        return max(self.monotonic() - then.monotonic, (self.now() - then.wall).total_seconds())
+
+
+class Cancellation:
+    """Ends every deadline that carries it, at once: SIGTERM and Ctrl-C do so."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._waiting: set[threading.Event] = set()
+
+    def cancel(self) -> None:
+        """End the deadlines, and wake who waits. Safe in a signal handler.
+
+        A thread of its own wakes them: a handler may interrupt its thread just while that holds the lock of an event.
+        """
+        self.cancelled = True
+        threading.Thread(target=self._wake, name="unmirror-cancel", daemon=True).start()
+
+    def _wake(self) -> None:
+        for event in self._waiting.copy():
+            event.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, or until the deadlines are ended."""
+        event = threading.Event()
+        with self.waking(event):
+            event.wait(seconds)
+
+    @contextmanager
+    def waking(self, event: threading.Event) -> Iterator[None]:
+        """Set the event when the deadlines are ended, while the block runs."""
+        self._waiting.add(event)
+        try:
+            if self.cancelled:
+                event.set()
+            yield
+        finally:
+            self._waiting.discard(event)
+
+
+class Deadline(NamedTuple):
+    """The time budget of a delivery or of one call. Everything that waits is given what is left of it."""
+
+    at: float
+    """On the same monotonic clock as `clock`, seconds. Finite: whoever has no deadline takes a day."""
+    clock: Callable[[], float]
+    cancellation: Cancellation = Cancellation()
+    """By default one that nobody cancels."""
+
+    @classmethod
+    def within(cls, seconds: float, clock: Callable[[], float], cancellation: Cancellation | None = None) -> Deadline:
+        """Return the deadline `seconds` from now."""
+        return cls(clock() + seconds, clock, cancellation or Cancellation())
+
+    def sooner(self, seconds: float) -> Deadline:
+        """Return the earlier of this deadline and `seconds` from now."""
+        return Deadline(min(self.at, self.clock() + seconds), self.clock, self.cancellation)
+
+    def remaining(self) -> float:
+        """Return the seconds left, never negative; none after a cancellation."""
+        return 0.0 if self.cancellation.cancelled else max(0.0, self.at - self.clock())
+
+    def require(self, what: str) -> float:
+        """Return the seconds left; raise DeadlineExceeded, naming what was not started, when none are.
+
+        After a cancellation it is Interrupted that is raised.
+        """
+        left = self.remaining()
+        if left > 0:
+            return left
+        if self.cancellation.cancelled:
+            raise Interrupted(f"interrupted before {what}")
+        raise DeadlineExceeded(f"no time left for: {what}")

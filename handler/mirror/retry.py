@@ -1,0 +1,122 @@
+"""The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from handler.deadline import Clock, Deadline
+from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
+from handler.mirror.detach import Job
+from handler.mirror.results import Part, merged
+from handler.model import UnreadableSession
+from handler.report import Kept, SnapshotEvidence
+
+MAX_QUEUED = 200
+"""Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
+many takes about a second at 100 ms a call, which is what another delivery may have to wait for it."""
+STILL_EXISTS_SECONDS = (0.25, 0.75, 1.5)
+"""Before each further verification of an interface that is said to be deleted and still exists. A deletion and the
+API's view of it are not one moment; bounded, because a forged event must not hold a thread for long."""
+BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.2, 5.0
+"""Of exponential backoff with full jitter after transient failures, as botocore's standard mode has it."""
+MAX_ATTEMPTS = len(STILL_EXISTS_SECONDS) + 1
+
+
+@dataclass(eq=False, slots=True)
+class Submission:
+    """The ids of one event on their way through a worker, attempt by attempt."""
+
+    add: Callable[[Job], Callable[[], None]]
+    """Puts a job into the worker's queue and returns what waits for it."""
+    kind: Literal["interfaces", "servers", "target"]
+    ids: Sequence[str]
+    event_time: datetime | None = None
+    parts: dict[str, Part] = field(default_factory=dict)
+    evidence: SnapshotEvidence | None = None
+    unreadable: tuple[UnreadableSession, ...] = ()
+    calls: list[list[str]] = field(default_factory=list)
+    """The calls of each batch that it took part in."""
+
+    def job(self, ids: Sequence[str], arrived: float, deadline: Deadline, trace: object) -> Job:
+        """Return a job for some of the ids."""
+        return Job(kind=self.kind, ids=ids, event_time=self.event_time, arrived=arrived, deadline=deadline, trace=trace)
+
+    def take(self, job: Job) -> None:
+        """Merge what the job was answered into the parts."""
+        for id_, part in decided(job).items():
+            self.parts[id_] = merged(id_, self.parts.get(id_), part)
+        self.evidence = job.evidence or self.evidence
+        self.unreadable = job.unreadable or self.unreadable
+        self.calls += job.calls
+
+
+def work_off(
+    submissions: Sequence[Submission],
+    *,
+    arrived: float,
+    deadline: Deadline,
+    clock: Clock,
+    jitter: Callable[[], float],
+    trace: object = None,
+) -> None:
+    """Fill the parts of all submissions, within the deadline.
+
+    `arrived` is when the delivery arrived, monotonic seconds; `jitter` gives numbers from 0 to 1. The delivery's
+    thread makes no call: it waits, and pauses between its attempts.
+    """
+    todo = [(each, id_) for each in submissions for id_ in each.ids]
+    for attempt in range(MAX_ATTEMPTS):
+        for start in range(0, len(todo), MAX_QUEUED):
+            _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
+        todo = [(each, id_) for each, id_ in todo if any(map(_may_pass, each.parts[id_].errors(id_)))]
+        pause = _pause(attempt, [error for each, id_ in todo for error in each.parts[id_].errors(id_)], jitter)
+        if not todo or attempt == MAX_ATTEMPTS - 1 or pause >= deadline.remaining():
+            return
+        clock.sleep(pause)
+
+
+def decided(job: Job) -> dict[str, Part]:
+    """Return a part for each id of a job; what is not decided by now is undecided."""
+    late = DeadlineExceeded("no answer in time; it may be done all the same, sent again it will be found so")
+    parts, unfinished = dict(job.parts), dict(job.unfinished)
+    for id_ in [each for each in job.ids if each not in parts]:
+        if job.failure is not None or job.kind != "interfaces":
+            parts[id_] = Part(failure=job.failure or late)
+        else:
+            part = unfinished.get(id_, Part())
+            parts[id_] = part._replace(kept=(*part.kept, Kept(id_, "undecided", error=late)))
+    return parts
+
+
+def _attempt(ids: Iterable[tuple[Submission, str]], arrived: float, deadline: Deadline, trace: object) -> None:
+    """Hand in the ids, one job for each submission, and wait for all of them."""
+    groups: dict[Submission, list[str]] = {}
+    for submission, id_ in ids:
+        groups.setdefault(submission, []).append(id_)
+    jobs = [(each, each.job(some, arrived, deadline, trace)) for each, some in groups.items()]
+    waits = [submission.add(job) for submission, job in jobs]
+    for wait in waits:
+        wait()
+    for submission, job in jobs:
+        submission.take(job)
+
+
+def _may_pass(error: UnmirrorError) -> bool:
+    return error.transient or isinstance(error, StillExists)
+
+
+def _pause(attempt: int, errors: Sequence[UnmirrorError], jitter: Callable[[], float]) -> float:
+    """Return the seconds before the next attempt: the longest that any of the errors asks for."""
+
+    def seconds() -> Iterator[float]:
+        for error in errors:
+            if isinstance(error, StillExists):
+                yield STILL_EXISTS_SECONDS[min(attempt, len(STILL_EXISTS_SECONDS) - 1)]
+            elif error.transient:
+                yield error.retry_after or backoff
+
+    backoff = jitter() * min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt + 1))
+    return max(seconds(), default=0.0)

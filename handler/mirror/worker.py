@@ -1,0 +1,568 @@
+"""Every change in a project goes through one worker for each identity, which works off one batch at a time.
+
+The only file of the use cases with threads, queues and locks. A delivery puts jobs into a worker's queue and waits no
+longer than its own deadline. The worker's thread takes the waiting jobs as one batch; whoever arrives meanwhile is in
+the next. That thread makes no call itself: calls run in daemon threads, and one that outlasts its time is left behind
+there. So no resolver that hangs, and no answer that drips, holds up a batch beyond its time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from math import inf
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from handler.deadline import Clock, Deadline, Instant
+from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
+from handler.lru import LruCache
+from handler.mirror.detach import Batch, Ended, Job, Rules, Task, answer_unmirrored
+from handler.mirror.port import MirrorApi
+from handler.mirror.results import Part
+from handler.mirror.retry import MAX_QUEUED, decided
+from handler.mirror.snapshot import Snapshot, is_fresh_for
+from handler.mirror.sweep import Sweep, SweepLimits, SweepTask
+from handler.model import ApiCall, Presence
+from handler.report import SnapshotEvidence
+
+MAX_CALLS = 32
+"""Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides."""
+SWEEP_CALLS = 8
+"""Calls at a time for a sweep: it is in no hurry, and shares the project's rate limit with deliveries."""
+MAX_LEFT_BEHIND = 32
+"""Threads of calls that outlasted their time, for each worker; each holds a socket and about 100 KiB."""
+IDLE_SECONDS = 10.0
+"""After which a thread without calls ends."""
+LISTING_SECONDS = 120.0
+"""For all pages: 20,000 sessions, the quota of a project, are ten pages of at most 10 s each."""
+GRACE_SECONDS = 5.0
+"""For the calls that are under way when SIGTERM or Ctrl-C ends every deadline."""
+SWEEP_ATTEMPTS = 4
+"""Of one call of a sweep; the batches of deliveries make one, since the delivery itself comes again."""
+SERVER_SWEEP_SECONDS = 5.0
+"""Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next."""
+MAX_WORKERS = 16
+"""Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB."""
+MAX_GONE = 50_000
+"""Interfaces that a worker knows to be gone: about 10 MiB."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Observer(Protocol):
+    """What hears of the calls and the accidents of workers, from any thread."""
+
+    def on_call(self, call: ApiCall, traces: Sequence[object]) -> None:
+        """Hear of a call that has ended, and of the places in traces of the jobs that it was made for."""
+
+    def on_abandoned(self, project_id: str) -> None:
+        """Hear of a batch that was ended with calls under way, because none of its jobs had time left."""
+
+    def on_unhandled(self, error: BaseException) -> UnmirrorError:
+        """Hear of a bug; return the error to answer the jobs with."""
+
+
+Connect = Callable[[Callable[[ApiCall], None], int], MirrorApi]
+"""Returns the API for one project and identity: told what hears of each call, and how often a call is attempted."""
+
+
+class WorkerConfig(NamedTuple):
+    """What all workers of a process share."""
+
+    observer: Observer
+    clock: Clock = Clock()
+    rules: Rules = Rules()
+    limits: SweepLimits = SweepLimits()
+    max_age: float = 300.0
+    """Seconds after which a snapshot answers no delivery that came after it, and an idle worker is dropped."""
+
+
+# --- calls ---------------------------------------------------------------------------------------------
+
+
+class CallThreads:
+    """Daemon threads in which calls run; started when needed, kept for a while."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._tasks: deque[tuple[Hashable, Callable[[], None]]] = deque()
+        self._idle = 0
+        self._running: Counter[Hashable] = Counter()
+        self._left_behind: Counter[Hashable] = Counter()
+
+    def run(self, key: Hashable, work: Callable[[], None]) -> None:
+        """Run the work in a thread; raise Overloaded where the process can have no more of them."""
+        with self._changed:
+            if self._left_behind.total() >= MAX_LEFT_BEHIND:
+                raise Overloaded("too many calls of the VPC API hang: check the network, and what resolves names")
+            self._tasks.append((key, work))
+            self._running[key] += 1
+            if self._idle >= len(self._tasks):
+                self._changed.notify()
+                return
+            try:
+                threading.Thread(target=self._serve, name="unmirror-call", daemon=True).start()
+            except RuntimeError as error:
+                self._tasks.pop()
+                self._running[key] -= 1
+                raise Overloaded("the process can start no more threads") from error
+
+    def leave_behind(self, key: Hashable) -> None:
+        """Note that nobody waits for the call any more."""
+        with self._changed:
+            if self._left_behind[key] < self._running[key]:
+                self._left_behind[key] += 1
+
+    def is_running(self, key: Hashable) -> bool:
+        """Tell whether a call of that key has not come back, awaited or left behind."""
+        with self._changed:
+            return self._running[key] > 0
+
+    def _serve(self) -> None:
+        while (task := self._take()) is not None:
+            key, work = task
+            work()
+            with self._changed:
+                for counter in (self._running, self._left_behind):
+                    counter[key] -= 1
+                    if counter[key] <= 0:
+                        del counter[key]
+
+    def _take(self) -> tuple[Hashable, Callable[[], None]] | None:
+        with self._changed:
+            self._idle += 1
+            if not self._tasks:
+                self._changed.wait(IDLE_SECONDS)
+            self._idle -= 1
+            return self._tasks.popleft() if self._tasks else None
+
+
+class ThreadedCalls:
+    """The calls of one batch or sweep, side by side. Used by one thread; meets `detach.Calls`."""
+
+    def __init__(self, threads: CallThreads, deadline: Deadline, limit: int) -> None:
+        self.deadline = deadline
+        self._threads, self._limit = threads, limit
+        self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
+        self._running: dict[Hashable, float] = {}
+        """When each call's time is up, by its key."""
+        self._ended: deque[tuple[Ended, BaseException | None]] = deque()
+        self._wake = threading.Event()
+        self._ends = deadline.at
+        self.abandoned = False
+        """Whether time was up with calls under way."""
+
+    def start(self, key: Hashable, work: Callable[[Deadline], Any], seconds: float) -> None:
+        """Begin the work, or put it in line; it gets a deadline that is at most so many seconds away."""
+        self._line.append((key, work, seconds))
+        self._fill()
+
+    def next(self) -> Ended | None:
+        """Wait for the next call to end; None when none is left, or time is up. Raises what a bug raised in a call."""
+        with self.deadline.cancellation.waking(self._wake):
+            while self._running:
+                self._wake.clear()
+                if self._ended:
+                    ended, bug = self._ended.popleft()
+                    if self._running.pop(ended.key, None) is None:
+                        continue  # it came back after its time
+                    if bug is not None:
+                        raise bug
+                    self._fill()
+                    return ended
+                now = self.deadline.clock()
+                if self.deadline.cancellation.cancelled:
+                    self._ends = min(self._ends, now + GRACE_SECONDS)
+                    self._line.clear()
+                if now >= self._ends:
+                    self._abandon()
+                    return None
+                key = min(self._running, key=self._running.__getitem__)
+                if now >= self._running[key]:
+                    return self._give_up(key)
+                self._wake.wait(min(self._ends, self._running[key]) - now)
+        return None
+
+    def is_running(self, key: Hashable) -> bool:
+        """Tell whether a call of that key, of this batch or an earlier one, has not come back yet."""
+        return self._threads.is_running(key)
+
+    def call(self, what: str, work: Callable[[Deadline], R], seconds: float) -> R:
+        """Make one call and return its result; raise what it raised, or that time was up."""
+        self.start(what, work, seconds)
+        ended = self.next()
+        if ended is None:
+            self.deadline.require(what)
+            raise DeadlineExceeded(f"no time left for: {what}")
+        if ended.error is not None:
+            raise ended.error
+        result: R = ended.result
+        return result
+
+    def map(
+        self, work: Callable[[T, Deadline], R], items: Iterable[T], seconds: float
+    ) -> Iterator[tuple[T, R | UnmirrorError]]:
+        """Yield each item with what its call ended with, in the order they end. Leaving it begins nothing more."""
+        for item in items:
+            self.start(item, partial(work, item), seconds)
+        try:
+            while (ended := self.next()) is not None:
+                yield ended.key, ended.result if ended.error is None else ended.error  # type: ignore[misc]
+        finally:
+            self._line.clear()
+
+    def _fill(self) -> None:
+        while self._line and len(self._running) < self._limit and self.deadline.remaining() > 0:
+            key, work, seconds = self._line.popleft()
+            deadline = self.deadline.sooner(seconds)
+            self._running[key] = deadline.at
+            try:
+                self._threads.run(key, partial(self._do, key, work, deadline))
+            except Overloaded as error:
+                self._ended.append((Ended(key, error=error), None))
+
+    def _do(self, key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> None:
+        try:
+            ended: tuple[Ended, BaseException | None] = Ended(key, work(deadline)), None
+        except UnmirrorError as error:
+            ended = Ended(key, error=error), None
+        except BaseException as bug:  # noqa: BLE001 - it is raised in the thread that waits for the call
+            ended = Ended(key), bug
+        self._ended.append(ended)
+        self._wake.set()
+
+    def _give_up(self, key: Hashable) -> Ended:
+        self._leave_behind(key)
+        self._fill()
+        return Ended(key, error=DeadlineExceeded("the VPC API gave no answer in time"))
+
+    def _abandon(self) -> None:
+        self.abandoned = not self.deadline.cancellation.cancelled
+        for key in list(self._running):
+            self._leave_behind(key)
+        self._line.clear()
+
+    def _leave_behind(self, key: Hashable) -> None:
+        del self._running[key]
+        self._threads.leave_behind(key)
+
+
+def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
+    """Make one call in a thread of its own and wait for it no longer than the deadline."""
+    return ThreadedCalls(CallThreads(), deadline, limit=1).call(what, work, inf)
+
+
+# --- queues --------------------------------------------------------------------------------------------
+
+
+J = TypeVar("J", bound=Task)
+
+
+class Queue(Generic[J]):
+    """Tasks that one thread works off, batch by batch. The thread lives while there are any."""
+
+    def __init__(
+        self,
+        work: Callable[[list[J]], None],
+        on_unhandled: Callable[[BaseException], UnmirrorError],
+        hold: Callable[[list[J]], float] = lambda waiting: 0.0,
+    ) -> None:
+        """Take what works off those that wait; what it does not `take` out waits for the next batch.
+
+        `hold` tells for how many seconds those that wait are not to be worked off yet.
+        """
+        self._work, self._on_unhandled, self._hold = work, on_unhandled, hold
+        self._changed = threading.Condition()
+        self._waiting: list[J] = []
+        self._in_work: list[J] = []
+        self.idle = True
+        """Whether nothing waits and nothing is worked off."""
+
+    def add(self, task: J) -> Callable[[], None]:
+        """Put a task in; return what waits for it, no longer than the task's deadline."""
+        event = threading.Event()
+        task.completed = event.set
+        with self._changed:
+            self._waiting.append(task)
+            self._changed.notify()
+            if self.idle:
+                self._start()
+        return partial(_wait, task, event)
+
+    def waiting(self) -> list[J]:
+        """Return what waits now, the oldest first."""
+        with self._changed:
+            return list(self._waiting)
+
+    def take(self, tasks: Sequence[J]) -> None:
+        """Take tasks out of the queue."""
+        taken = {id(each) for each in tasks}
+        with self._changed:
+            self._waiting = [each for each in self._waiting if id(each) not in taken]
+            self._in_work += tasks
+
+    def fail(self, tasks: Sequence[J], error: UnmirrorError) -> None:
+        """Take tasks out and answer each that is not complete with an error of its own."""
+        self.take(tasks)
+        for task in [each for each in tasks if not each.complete]:
+            task.failure = copied(error)
+            task.completed()
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, name="unmirror-worker", daemon=True).start()
+        except RuntimeError as error:
+            self._waiting.clear()
+            raise Overloaded("the process can start no more threads") from error
+        self.idle = False
+
+    def _run(self) -> None:
+        while (waiting := self._next()) is not None:
+            try:
+                self._work(waiting)
+            except UnmirrorError as error:
+                self.fail([*waiting, *self._in_work], error)
+            except Exception as bug:  # noqa: BLE001 - the thread must live on for those that come later
+                self.fail([*waiting, *self._in_work], self._on_unhandled(bug))
+            self._in_work.clear()
+
+    def _next(self) -> list[J] | None:
+        """Wait until those that wait may be worked off; None, and idle, when none is left."""
+        with self._changed:
+            while True:
+                self._drop_late()
+                if not self._waiting:
+                    self.idle = True
+                    return None
+                seconds = self._hold(self._waiting)
+                if seconds <= 0:
+                    return list(self._waiting)
+                self._changed.wait(min(seconds, *(each.deadline.remaining() for each in self._waiting)))
+
+    def _drop_late(self) -> None:
+        """Answer those whose time is up: a batch that nobody waits for would make the others wait."""
+        for task in [each for each in self._waiting if each.deadline.remaining() <= 0]:
+            self._waiting.remove(task)
+            try:
+                task.deadline.require("a batch of the project's worker")
+            except DeadlineExceeded as late:
+                task.failure = late
+                task.completed()
+
+
+def _wait(task: Task, event: threading.Event) -> None:
+    deadline, ends = task.deadline, task.deadline.at
+    with deadline.cancellation.waking(event):
+        while not task.complete:
+            now = deadline.clock()
+            if deadline.cancellation.cancelled:
+                ends = min(ends, now + GRACE_SECONDS)
+            if now >= ends:
+                return
+            event.wait(ends - now)
+            event.clear()
+
+
+def copied(error: UnmirrorError) -> UnmirrorError:
+    """Return a copy to raise elsewhere: a traceback belongs to one thread."""
+    copy = error.__class__.__new__(error.__class__)
+    copy.__dict__.update(error.__dict__)
+    copy.args, copy.__cause__ = error.args, error
+    return copy
+
+
+# --- workers -------------------------------------------------------------------------------------------
+
+
+class Worker:
+    """The changes of one project by one identity: its snapshot, its gone cache, its queue of jobs and of sweeps."""
+
+    def __init__(self, project_id: str, connect: Connect, config: WorkerConfig) -> None:
+        self.project_id = project_id
+        self.used = config.clock.instant()
+        self._connect, self._config = connect, config
+        self._threads = CallThreads()
+        self._snapshot: Snapshot | None = None
+        self._gone: LruCache[str, Presence] = LruCache(MAX_GONE)
+        self._last_server_sweep: Instant | None = None
+        self.jobs: Queue[Job] = Queue(self._work_off, config.observer.on_unhandled)
+        self.sweeps: Queue[SweepTask] = Queue(self._sweep, config.observer.on_unhandled, self._hold)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may be dropped."""
+        return self.jobs.idle and self.sweeps.idle
+
+    def add(self, task: Task) -> Callable[[], None]:
+        """Put a task into its queue; return what waits for it, no longer than its deadline."""
+        if isinstance(task, SweepTask):
+            return self.sweeps.add(task)
+        assert isinstance(task, Job)  # noqa: S101 - there is no third kind
+        # Most deletions are of interfaces that nobody mirrors. They need no batch: a snapshot that may answer them
+        # does so in the delivery's own thread, which saves two changes of threads.
+        snapshot = self._snapshot
+        if snapshot is not None and self._may_answer(task, snapshot) and answer_unmirrored(task, snapshot):
+            self._set_evidence(task, snapshot)
+            return lambda: None
+        return self.jobs.add(task)
+
+    # --- batches
+
+    def _work_off(self, waiting: list[Job]) -> None:
+        ready = self._ready(waiting)
+        if not ready or any(each.passed_over for each in waiting if each not in ready):
+            ready = self._list(waiting, ready)
+        for job in self.jobs.waiting():
+            job.passed_over = job not in ready
+        self.jobs.take(ready)
+        if ready and self._snapshot is not None:
+            self._run_batch(ready, self._snapshot)
+
+    def _ready(self, jobs: Iterable[Job]) -> list[Job]:
+        """Return the jobs that the kept snapshot may answer, once it is the newest of all that they bring."""
+        jobs = list(jobs)
+        for job in jobs:
+            brought, kept = job.snapshot, self._snapshot
+            if brought and (not kept or brought.listing.began.monotonic > kept.listing.began.monotonic):
+                self._snapshot = brought
+        snapshot = self._snapshot
+        return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
+
+    def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
+        clock = self._config.clock
+        return is_fresh_for(
+            snapshot,
+            job.arrived,
+            job.event_time,
+            age=clock.age(snapshot.listing.began),
+            max_age=self._config.max_age,
+            now=clock.now(),
+        )
+
+    def _list(self, waiting: list[Job], ready: list[Job]) -> list[Job]:
+        """Take a new snapshot; return the jobs that may be worked off now. A failure fails only those that need it."""
+        calls, api = self._calls(waiting)
+        try:
+            self._snapshot = Snapshot(calls.call("the list of sessions", api.list_sessions, LISTING_SECONDS))
+        except UnmirrorError as error:
+            if calls.abandoned:
+                self._config.observer.on_abandoned(self.project_id)
+            self.jobs.fail([each for each in waiting if each not in ready], error)
+            return ready
+        ready = self._ready(self.jobs.waiting())
+        return ready + [each for each in waiting if each not in ready]  # it began after they had arrived
+
+    def _run_batch(self, jobs: list[Job], snapshot: Snapshot) -> None:
+        for job in jobs:
+            self._set_evidence(job, snapshot)
+            for id_, presence in job.gone.items():
+                self._gone.put(id_, presence)
+        calls, api = self._calls(jobs)
+        Batch(jobs, snapshot, api, calls, self._config.rules, self._gone).work_off()
+        if calls.abandoned:
+            self._config.observer.on_abandoned(self.project_id)
+
+    def _set_evidence(self, job: Job, snapshot: Snapshot) -> None:
+        listing = snapshot.listing
+        predates, age = listing.began.monotonic < job.arrived, self._config.clock.age(listing.began)
+        job.evidence = SnapshotEvidence(listing.taken_at, listing.request_ids, age, predates)
+        job.unreadable = listing.unreadable
+
+    def _calls(self, jobs: Sequence[Job]) -> tuple[ThreadedCalls, MirrorApi]:
+        """Return the calls of a batch, which has as much time as the job that has most, and the API for them."""
+        deadline = max((each.deadline for each in jobs), key=lambda each: each.at)
+        return ThreadedCalls(self._threads, deadline, MAX_CALLS), self._connect(self._counted(jobs), 1)
+
+    def _counted(self, tasks: Sequence[Job] | Sequence[SweepTask]) -> Callable[[ApiCall], None]:
+        """Return what hears of the calls that are made for these tasks together."""
+        traces = [each.trace for each in tasks if each.trace is not None]
+        made: list[str] = []
+        for task in tasks:
+            task.calls.append(made)
+
+        def on_call(call: ApiCall) -> None:
+            made.append(call.operation)
+            self._config.observer.on_call(call, traces)
+
+        return on_call
+
+    # --- sweeps
+
+    def _hold(self, waiting: Sequence[SweepTask]) -> float:
+        """Return for how long sweeps that only servers cause have to wait."""
+        if self._last_server_sweep is None or any(each.by != "server" for each in waiting):
+            return 0.0
+        return SERVER_SWEEP_SECONDS - self._config.clock.age(self._last_server_sweep)
+
+    def _sweep(self, waiting: list[SweepTask]) -> None:
+        """Sweep once for all that wait; who comes later waits for the next."""
+        self.sweeps.take(waiting)
+        config = self._config
+        if any(each.by == "server" for each in waiting):
+            self._last_server_sweep = config.clock.instant()
+        deadline = max((each.deadline for each in waiting), key=lambda each: each.at)
+        sweep = Sweep(
+            self._connect(self._counted(waiting), SWEEP_ATTEMPTS),
+            lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),
+            partial(self._remove, deadline),
+            deadline=deadline,
+            clock=config.clock,
+            limits=config.limits,
+            rules=config.rules,
+            arrived=min(each.arrived for each in waiting),
+            progress=waiting[0].progress,
+        )
+        try:
+            swept = sweep.run()
+        except UnmirrorError as error:
+            self.sweeps.fail(waiting, error)
+            return
+        for order, job in enumerate(waiting):
+            job.swept, job.coalesced = swept, order > 0
+            job.completed()
+
+    def _remove(self, deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]) -> dict[str, Part]:
+        """Let the worker remove what a sweep found gone, so many at a time that deliveries are not kept waiting."""
+        ids, parts = list(gone), dict[str, Part]()
+        for start in range(0, len(ids), MAX_QUEUED):
+            some = ids[start : start + MAX_QUEUED]
+            found = {id_: gone[id_] for id_ in some}
+            began = snapshot.listing.began.monotonic
+            job = Job(kind="interfaces", ids=some, arrived=began, deadline=deadline, snapshot=snapshot, gone=found)
+            self.jobs.add(job)()
+            parts |= decided(job)
+        return parts
+
+
+class Workers:
+    """The workers of a process, by project and identity. Idle ones are dropped, busy ones never."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+        self._workers: OrderedDict[tuple[str, Hashable], Worker] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, project_id: str, identity: Hashable, connect: Connect, task: Task) -> Callable[[], None]:
+        """Put a task into the queue of its worker; return what waits for it, no longer than the task's deadline.
+
+        `connect` returns the API for a new worker. What one identity was told is never used for another's.
+        """
+        with self._lock:
+            worker = self._workers.get((project_id, identity))
+            if worker is None:
+                worker = self._workers[project_id, identity] = Worker(project_id, connect, self._config)
+            worker.used = self._config.clock.instant()
+            self._workers.move_to_end((project_id, identity))
+            self._drop_idle()
+            return worker.add(task)
+
+    def _drop_idle(self) -> None:
+        clock, config = self._config.clock, self._config
+        idle = [key for key, worker in self._workers.items() if worker.idle]
+        old = [key for key in idle if clock.age(self._workers[key].used) > config.max_age]
+        too_many = idle[: max(0, len(self._workers) - MAX_WORKERS)]
+        for key in {*old, *too_many}:
+            del self._workers[key]

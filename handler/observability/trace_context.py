@@ -1,0 +1,64 @@
+"""W3C Trace Context: where a delivery stands in a distributed trace, and the one that log lines name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A span of a distributed trace."""
+
+    trace_id: str
+    """32 lower-case hexadecimal digits, not all zero."""
+    span_id: str
+    """16 of them: of the sender's span, or of ours where traces are exported."""
+    sampled: bool = False
+
+    @classmethod
+    def parse(cls, traceparent: object) -> Self | None:
+        """Read a `traceparent` of version 00; None for anything else.
+
+        Source: https://www.w3.org/TR/trace-context/#version-format.
+        """
+        match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
+        if match is None or not match[1].strip("0") or not match[2].strip("0"):
+            return None
+        return cls(match[1], match[2], bool(int(match[3], 16) & 1))
+
+    @classmethod
+    def of_event(cls, payload: object) -> Self | None:
+        """Read the extension `traceparent` of a decoded CloudEvent; None for any other payload."""
+        if not isinstance(payload, dict) or "specversion" not in payload:
+            return None
+        return cls.parse(payload.get("traceparent"))
+
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+_current: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
+
+
+@contextmanager
+def trace_scope(trace: TraceContext | None) -> Iterator[None]:
+    """Name the trace in all log lines of this thread while the block runs."""
+    token = _current.set(trace)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def set_trace(trace: TraceContext | None) -> None:
+    """Name another trace until the surrounding `trace_scope` ends."""
+    _current.set(trace)
+
+
+def current_trace() -> TraceContext | None:
+    """Return the trace that log lines name here; None outside of a `trace_scope`."""
+    return _current.get()

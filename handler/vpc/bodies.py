@@ -1,0 +1,140 @@
+"""What the bodies of answers hold: sessions, interfaces, markers. Strict where a decision rests on it.
+
+Source: VPC API reference, https://support.huaweicloud.com/intl/en-us/api-vpc/ListTrafficMirrorSessions.html and the
+pages beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from handler.model import MirrorSession, Presence, SessionReply, UnreadableSession
+from handler.vpc.replies import Reply, bad_reply
+
+T = TypeVar("T")
+
+ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+_UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+
+MAX_PAGES = 10_000
+"""Of a list. 20,000 sessions, a region's quota, are ten."""
+
+
+class Page(NamedTuple, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    next_marker: str
+    """What the next page starts after; empty on the last."""
+    reply: Reply
+
+
+class Port(NamedTuple):
+    """An interface as the ports API lists it; ids in lower case."""
+
+    id: str
+    device_id: str
+
+
+class MarkerVanished(Exception):
+    """The session that a page starts after was deleted meanwhile."""
+
+
+def read_sessions(reply: Reply, seen: Collection[str]) -> Page[MirrorSession | UnreadableSession]:
+    """Return a page of sessions, those that cannot be read too; `seen` are the markers so far."""
+    if reply.status != 200:
+        raise MarkerVanished
+    sessions = [_session(each) for each in _member(reply, "traffic_mirror_sessions", list)]
+    _member(reply, "page_info", dict)
+    return Page(sessions, _next_marker(reply, "", seen, empty=not sessions), reply)
+
+
+def read_session(reply: Reply, session_id: str) -> SessionReply:
+    """Return the session that an answer shows, or that it is gone; raise BadReply when it is about another."""
+    if reply.status != 200:
+        _check_subject(reply, session_id)
+        return SessionReply(None, reply.request_id)
+    session = _session(_member(reply, "traffic_mirror_session", dict))
+    if isinstance(session, UnreadableSession):
+        raise bad_reply(reply, f"shows a session that cannot be read: {session.reason}")
+    if session.id.lower() != session_id.lower():
+        raise bad_reply(reply, "shows another session than it was asked for")
+    return SessionReply(session, reply.request_id)
+
+
+def read_presence(reply: Reply, interface_id: str) -> Presence:
+    """Return whether the interface exists; raise BadReply when the answer is about another."""
+    if reply.status != 200:
+        _check_subject(reply, interface_id)
+    elif str(_member(reply, "port", dict).get("id")).lower() != interface_id.lower():
+        raise bad_reply(reply, "shows another interface than it was asked for")
+    return Presence(reply.status == 200, reply.request_id)
+
+
+def read_ports(reply: Reply, seen: Collection[str]) -> Page[Port]:
+    """Return a page of interfaces; `seen` are the markers so far. A 404 that says "gone" is an empty one."""
+    if reply.status != 200:
+        return Page([], "", reply)
+    ports = _member(reply, "ports", list)
+    if not all(isinstance(port, dict) and isinstance(port.get("id"), str) for port in ports):
+        raise bad_reply(reply, "has an interface without an id")
+    items = [Port(port["id"].lower(), str(port.get("device_id") or "").lower()) for port in ports]
+    return Page(items, _next_marker(reply, ports[-1]["id"] if ports else "", seen, empty=not ports), reply)
+
+
+def _next_marker(reply: Reply, last_id: str, seen: Collection[str], *, empty: bool) -> str:
+    """Return what the next page starts after. V3 says so; V1 and V2.0 go on after the last id, to an empty page."""
+    marker = last_id
+    if "page_info" in reply.json:
+        marker = _member(reply, "page_info", dict).get("next_marker") or ""
+    if not isinstance(marker, str):
+        raise bad_reply(reply, "has a marker that is no text")
+    if marker in seen and empty:  # the end, as some gateways say it
+        return ""
+    if (marker and marker in seen) or len(seen) >= MAX_PAGES:
+        raise bad_reply(reply, "has pages in a circle, so that its end cannot be found; report it with the request id")
+    return marker
+
+
+def _session(body: object) -> MirrorSession | UnreadableSession:
+    if not isinstance(body, dict):
+        return UnreadableSession("", "it is no object")
+    id_ = body.get("id")
+    if not isinstance(id_, str) or not ID.fullmatch(id_):
+        return UnreadableSession("", "it has no id")
+    sources = body.get("traffic_mirror_sources")
+    sources = [] if sources is None else sources  # an emptied list may be shown as null
+    if not isinstance(sources, list) or not all(isinstance(each, str) for each in sources):
+        return UnreadableSession(id_, "its sources are no list of ids")
+    kind = "eni" if body.get("type") is None else body["type"]
+    if not isinstance(kind, str):
+        return UnreadableSession(id_, "its type is no text")
+    lower = tuple(dict.fromkeys(each.lower() for each in sources))
+    return MirrorSession(
+        id=id_,
+        name=str(body.get("name") or ""),
+        sources=lower,
+        target_id=str(body.get("traffic_mirror_target_id") or "").lower(),
+        target_type=str(body.get("traffic_mirror_target_type") or ""),
+        type=kind,
+        enabled=body.get("enabled") in (True, "true"),
+        spellings=() if set(sources) == set(lower) else tuple(dict.fromkeys(sources)),
+    )
+
+
+def _member(reply: Reply, name: str, kind: type[Any]) -> Any:
+    member = reply.json.get(name) if isinstance(reply.json, dict) else None
+    if not isinstance(member, kind):
+        raise bad_reply(reply, f"has no {name}")
+    return member
+
+
+def _check_subject(reply: Reply, asked: str) -> None:
+    """Raise BadReply when a 404 names another id: nothing else ties it to its question."""
+    texts = json.dumps({**reply.json, "request_id": "", "requestId": ""}).lower()
+    named = re.findall(_UUID, texts)
+    if named and asked.lower() not in named:
+        raise bad_reply(reply, "is about another id than it was asked for")

@@ -1,0 +1,92 @@
+"""A circuit breaker for each access key, so that the API does not lock it.
+
+The API locks a key for five minutes after more than five failed authentications in a row. Source: API signing guide,
+https://support.huaweicloud.com/eu/nl-nl/devg-apisign/api-sign-0001.html
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from math import inf
+from typing import NamedTuple
+
+from handler.deadline import Clock, Deadline, Instant
+from handler.errors import KeyCoolingDown
+from handler.lru import LruCache
+from handler.vpc.credentials import AccessKey
+from handler.vpc.replies import is_skewed
+
+COOLDOWN_SECONDS = 300.0
+"""As long as the API's own lock: a key that it has locked meanwhile is open again."""
+TRUST_SECONDS = 5.0
+"""So long after the API accepted a key it is used by many calls at once. Long enough for the slowest answer, short
+enough that at most the calls of one batch fail when a key is withdrawn."""
+MAX_KEYS = 64
+"""A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes."""
+
+
+class _State(NamedTuple):
+    """What the API last said of a key, and when: it is accepted where there is no refusal."""
+
+    at: Instant | None = None
+    refusal: KeyCoolingDown | None = None
+    server_time: datetime | None = None
+    """The API's clock when it refused the key, where ours is the probable cause."""
+    probing: bool = False
+
+
+class KeyLockout:
+    """Closed: calls pass. Probing: one call passes, the others wait for its verdict. Open: each is refused at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._states: LruCache[AccessKey, _State] = LruCache(MAX_KEYS)
+
+    def enter(self, key: AccessKey, deadline: Deadline) -> bool:
+        """Return when a call with the key may begin: whether it is the probe that the others wait for.
+
+        Raises KeyCoolingDown while the key cools down. The probe has to end with one of the methods below.
+        """
+        with self._changed:
+            while True:
+                state = self._states.get(key) or _State()
+                age, refusal = self._clock.age(state.at) if state.at else inf, state.refusal
+                if refusal is None and age < TRUST_SECONDS:
+                    return False
+                if refusal is not None and age < COOLDOWN_SECONDS and not self._clock_was_set(state):
+                    raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
+                if not state.probing:
+                    self._states.put(key, state._replace(probing=True))
+                    return True
+                self._changed.wait(deadline.require("trying the access key"))
+
+    def on_accepted(self, key: AccessKey) -> None:
+        """Note that the API has answered a call with the key."""
+        with self._changed:
+            state = self._states.get(key) or _State()
+            if state.refusal is None or state.probing:  # else it answers a call from before the refusal
+                self._set(key, _State(self._clock.instant()))
+
+    def on_refused(self, key: AccessKey, error: KeyCoolingDown, server_time: datetime | None) -> None:
+        """Let the key cool down; by `server_time`, the API's clock, it is seen whether ours is the probable cause."""
+        with self._changed:
+            now = self._clock.instant()
+            self._set(key, _State(now, error, server_time if is_skewed(now.wall, server_time) else None))
+
+    def on_undecided(self, key: AccessKey) -> None:
+        """Note that the probe told nothing of the key: the next may try it. Does nothing after a verdict."""
+        with self._changed:
+            self._set(key, (self._states.get(key) or _State())._replace(probing=False))
+
+    def _set(self, key: AccessKey, state: _State) -> None:
+        self._states.put(key, state)
+        self._changed.notify_all()
+
+    def _clock_was_set(self, state: _State) -> bool:
+        """Tell whether our clock was the probable cause of a refusal and is right by now."""
+        if state.at is None or state.server_time is None:
+            return False
+        server_now = state.server_time + timedelta(seconds=self._clock.monotonic() - state.at.monotonic)
+        return not is_skewed(self._clock.now(), server_now)

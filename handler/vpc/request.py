@@ -1,0 +1,150 @@
+"""One call: signed, sent, and tried again where its failure may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from handler import __version__
+from handler.deadline import Clock, Deadline
+from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, BadReply, KeyCoolingDown, OutcomeUnknown
+from handler.model import ApiCall, Operation
+from handler.vpc.credentials import AccessKey, CredentialChain
+from handler.vpc.key_lockout import KeyLockout
+from handler.vpc.rate_limiter import RateLimiter
+from handler.vpc.replies import Reply, error_for
+from handler.vpc.signing import canonical_query, signed
+from handler.vpc.transport import StaleConnection, Transport
+
+T = TypeVar("T")
+
+USER_AGENT = f"unmirror/{__version__}"
+
+CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
+"""For one call, and for one page of a list, of 2 MiB at most: ten times what they take on a bad day (300 ms, 1 s)."""
+
+BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
+"""Before the second try at most, and twice as long each time; with full jitter, as AWS advises
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)."""
+
+
+class Caller(NamedTuple):
+    """For whom requests are sent."""
+
+    project_id: str
+    key: AccessKey | None
+    """None: the chain's own."""
+    rate_limiter: RateLimiter
+    on_call: Callable[[ApiCall], None]
+    attempts: int
+
+
+class Request(NamedTuple, Generic[T]):
+    """What is asked of the API, and how an answer that is "done", "gone" or "marker_vanished" is read."""
+
+    caller: Caller
+    operation: Operation
+    path: str
+    read: Callable[[Reply], T]
+    query: Sequence[tuple[str, str]] = ()
+    method: Literal["GET", "PUT"] = "GET"
+    body: bytes = b""
+    seconds: float = CALL_SECONDS
+    """The time that one try may take."""
+
+
+class RequestSender:
+    """Sends the requests of all callers. Safe for threads."""
+
+    def __init__(
+        self, credentials: CredentialChain, transport: Transport, clock: Clock, jitter: Callable[[], float]
+    ) -> None:
+        self.clock = clock
+        self._credentials, self._transport, self._jitter = credentials, transport, jitter
+        self._key_lockout = KeyLockout(clock)
+
+    def send(self, request: Request[T], deadline: Deadline) -> T:
+        """Return what the answer says; raise for one that has to be none of the three.
+
+        A failure that may pass is tried again, `attempts` times in all, but not a change whose outcome is unknown: the
+        caller reads the session.
+        """
+        attempt = 1
+        while True:
+            try:
+                return self._send_with_key(request, deadline)
+            except ApiUnavailable as error:
+                lost_change = isinstance(error, OutcomeUnknown | BadReply) and request.method != "GET"
+                may_pass = attempt < request.caller.attempts and error.transient and not lost_change
+                backoff = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt - 1))
+                pause = max(error.retry_after or 0.0, self._jitter() * backoff)
+                if not may_pass or pause >= deadline.remaining():
+                    raise
+            self.clock.sleep(pause)
+            attempt += 1
+
+    def _send_with_key(self, request: Request[T], deadline: Deadline) -> T:
+        """Send with the caller's key; with the chain's own, once more with another if the API refuses the first."""
+        key = request.caller.key or self._credentials.current(deadline)
+        try:
+            return self._send_on_connection(request, key, deadline)
+        except KeyCoolingDown:
+            another = None if request.caller.key else self._credentials.refresh(key, deadline)
+            if another is None:
+                raise
+        return self._send_on_connection(request, another, deadline)
+
+    def _send_on_connection(self, request: Request[T], key: AccessKey, deadline: Deadline) -> T:
+        """Send; where a connection that had been idle lost the answer to a read, once more on a new one."""
+        try:
+            return self._send_once(request, key, deadline)
+        except StaleConnection:
+            if not deadline.remaining():
+                raise
+        return self._send_once(request, key, deadline, reuse=False)
+
+    def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
+        limiter, began, reply = request.caller.rate_limiter, None, None
+        sent_at = limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
+        is_probe = self._key_lockout.enter(key, deadline)
+        try:
+            deadline.require("a call of the VPC API")
+            query = canonical_query(request.query)
+            target = f"{request.path}?{query}" if query else request.path
+            headers = self._signed_headers(request, query, key)
+            began, left = self.clock.monotonic(), deadline.sooner(request.seconds)
+            with self._transport.exchange(request.method, target, headers, request.body, left, reuse=reuse) as reply:
+                error = error_for(request.operation, reply, self.clock.now())
+                match error:
+                    case None:
+                        limiter.on_success()
+                        self._key_lockout.on_accepted(key)
+                        return request.read(reply)
+                    case BadReply():
+                        raise error  # here, so that its connection is closed
+                    case KeyCoolingDown():
+                        self._key_lockout.on_refused(key, error, reply.date)
+                    case ApiRefused():
+                        self._key_lockout.on_accepted(key)
+                    case ApiThrottled():
+                        limiter.on_throttled(sent_at, error.retry_after or 0.0)
+            raise error
+        finally:
+            if is_probe:
+                self._key_lockout.on_undecided(key)
+            if began is not None:
+                status, request_id = (reply.status, reply.request_id) if reply else (0, "")
+                took = self.clock.monotonic() - began
+                request.caller.on_call(ApiCall(request.operation, status, request_id, took, self.clock.now()))
+
+    def _signed_headers(self, request: Request[T], query: str, key: AccessKey) -> dict[str, str]:
+        headers = {
+            "Host": self._transport.host,
+            "Content-Type": "application/json",
+            "X-Project-Id": request.caller.project_id,
+        }
+        if key.security_token:
+            headers["X-Security-Token"] = key.security_token
+        now = self.clock.now()
+        headers = signed(request.method, request.path, query, headers, request.body, key.id, key.secret, now)
+        return headers | {"User-Agent": USER_AGENT}  # unsigned: proxies rewrite it

@@ -1,0 +1,109 @@
+"""What a delivery hands in again while it waits, and when it gives up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, UnmirrorError
+from handler.mirror.detach import Job, Rules
+from handler.mirror.results import of_parts
+from handler.mirror.retry import MAX_QUEUED, Submission, work_off
+from handler.mirror.worker import WorkerConfig, Workers
+from handler.report import Report
+from tests.support.cloud import PROJECT, FakeCloud
+from tests.support.observer import RecordingObserver
+
+
+class Desk:
+    """Deliveries to a worker on a fake cloud."""
+
+    def __init__(self, cloud: FakeCloud, **rules: Any) -> None:
+        self.cloud, self.jobs, self.pauses = cloud, list[Job](), list[float]()
+        self.workers = Workers(WorkerConfig(RecordingObserver(), cloud.clock.clock, Rules(**rules)))
+
+    def add(self, job: Job) -> Callable[[], None]:
+        self.jobs.append(job)
+        return self.workers.add(PROJECT, "own", self.cloud.connect(), job)
+
+    def deliver(self, *ids: str, seconds: float = 25.0) -> Report:
+        clock = self.cloud.clock
+        submission = Submission(self.add, "interfaces", ids)
+        before = clock.monotonic_now
+        work_off(
+            [submission],
+            arrived=before,
+            deadline=clock.deadline(seconds),
+            clock=clock.clock,
+            jitter=lambda: 1.0,
+        )
+        self.pauses.append(round(clock.monotonic_now - before, 3))
+        return Report("d", "e", **of_parts(submission.parts))
+
+
+@pytest.fixture
+def cloud() -> FakeCloud:
+    cloud = FakeCloud()
+    cloud.add("s", ["a", "b", "c"], gone=["a", "b"])
+    return cloud
+
+
+def test_a_living_interface_is_verified_again_and_again_and_then_the_sender_comes_again(cloud: FakeCloud) -> None:
+    desk = Desk(cloud)
+    report = desk.deliver("c", "a")
+    assert (report.status, report.outcome) == (503, "partial")
+    assert desk.pauses == [0.25 + 0.75 + 1.5]
+    assert [job.ids for job in desk.jobs] == [["c", "a"], ["c"], ["c"], ["c"]]
+    assert len({job.arrived for job in desk.jobs}) == 1, "it keeps its place by its first arrival"
+    assert len(cloud.asked("list_sessions")) == 1
+
+
+def test_an_interface_that_goes_meanwhile_is_detached(cloud: FakeCloud) -> None:
+    cloud.then("find_interface", lambda: None, lambda: cloud.delete("c"))
+    report = Desk(cloud).deliver("c")
+    assert (report.status, report.outcome) == (200, "detached")
+
+
+def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well(cloud: FakeCloud) -> None:
+    cloud.add("t", ["a"], gone=["a"])
+    cloud.then("remove_sources", ApiUnavailable("away"))
+    report = Desk(cloud).deliver("a")
+    assert cloud.sources() == {"s": ("b", "c"), "t": ()}
+    assert sorted((each.session_id, each.status) for each in report.detachments) == [
+        ("s", "detached"),
+        ("t", "detached"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [
+        (ApiUnavailable("away"), 0.4 + 0.8 + 1.6),
+        (ApiThrottled("slow down", retry_after=3.0), 9.0),
+        (ApiThrottled("later", retry_after=60.0), 0.0),
+        (ApiRefused("no permission"), 0.0),
+    ],
+)
+def test_it_waits_as_long_as_the_error_asks_for_and_not_at_all_where_that_cannot_help(
+    cloud: FakeCloud, error: UnmirrorError, pauses: float
+) -> None:
+    cloud.then("list_sessions", *[error] * 9)
+    desk = Desk(cloud)
+    report = desk.deliver("a")
+    assert (type(report.error), report.outcome) == (type(error), "failed")
+    assert desk.pauses == [pytest.approx(pauses)]
+
+
+def test_so_many_ids_at_once_are_handed_in_by_portions(cloud: FakeCloud) -> None:
+    ids = [f"i{n}" for n in range(2 * MAX_QUEUED + 1)]
+    desk = Desk(cloud)
+    assert desk.deliver(*ids).outcome == "nothing_to_do"
+    assert [len(job.ids) for job in desk.jobs] == [MAX_QUEUED, MAX_QUEUED, 1]
+
+
+def test_a_removal_that_was_planned_is_told_once(cloud: FakeCloud) -> None:
+    cloud.then("find_interface", ApiUnavailable("away"))
+    report = Desk(cloud, dry_run=True).deliver("a", "b")
+    assert sorted(id_ for each in report.detachments for id_ in each.interface_ids) == ["a", "b"]

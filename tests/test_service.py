@@ -1,0 +1,289 @@
+"""What one delivery does from its payload to its report, over real HTTP: servers, projects, and several events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from handler.deadline import Clock
+from handler.emulator.operations import Behaviour, Fault
+from handler.emulator.sample import PROJECT_ID, Tenant
+from handler.emulator.server import Emulator
+from handler.errors import BadEvent, Forbidden, NotConfigured, Overloaded
+from handler.report import Report
+from handler.service import MAX_SWEPT_PROJECTS, Service
+from tests.support.function import settings_for
+from tests.support.tenant import cts, deleted, server_deleted, timer
+
+DENIED = b'{"error_code":"VPC.2201","error_msg":"denied"}'
+OTHER = "00000000000000000000000000000b0b"
+
+
+class Skipping:
+    """A clock on which a pause is over at once; `paused` runs at each of them."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        self.pauses: list[float] = []
+        self.paused: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.skipped
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.skipped)
+
+    def sleep(self, seconds: float) -> None:
+        self.skipped += seconds
+        self.pauses.append(seconds)
+        self.paused()
+
+
+@pytest.fixture
+def time_out() -> Skipping:
+    return Skipping()
+
+
+@pytest.fixture
+def new_service(emulator: Emulator, time_out: Skipping) -> Callable[..., Service]:
+    def make(**settings: Any) -> Service:
+        threads = settings.pop("threads", 64)
+        clock = Clock(time_out.monotonic, time_out.now, time_out.sleep)
+        return Service.from_env(settings_for(emulator, **settings), clock=clock, jitter=lambda: 1.0, threads=threads)
+
+    return make
+
+
+@pytest.fixture
+def service(new_service: Callable[..., Service]) -> Service:
+    return new_service()
+
+
+def deliver(service: Service, payload: object, seconds: float = 25.0) -> Report:
+    return service.deliver(payload, deadline=service.deadline(seconds))
+
+
+def operations(emulator: Emulator) -> list[str]:
+    return [call.operation for call in emulator.calls]
+
+
+class TestServers:
+    """A deleted server names no interface; the cloud may remove its interfaces at once, later, or not at all."""
+
+    @pytest.fixture
+    def server(self, tenant: Tenant) -> str:
+        """A server with two interfaces, both mirrored."""
+        server_id = tenant.cloud.add_server(PROJECT_ID, interfaces=2)
+        tenant.cloud.add_session(
+            PROJECT_ID,
+            name="watched",
+            target_id=tenant.interfaces["ids-sensor-a"],
+            sources=tenant.cloud.ports_of(server_id),
+        )
+        return server_id
+
+    def watched(self, tenant: Tenant) -> tuple[str, ...]:
+        return list(tenant.cloud.sources(PROJECT_ID).values())[-1]
+
+    def test_interfaces_that_are_gone_at_once_leave_by_a_sweep(
+        self, service: Service, tenant: Tenant, server: str
+    ) -> None:
+        tenant.cloud.delete_server(server)
+        report = deliver(service, server_deleted(server))
+        assert (report.outcome, report.by, self.watched(tenant)) == ("detached", "server", ())
+        assert report.sweep is not None
+        assert report.sweep.detached == 2
+
+    def test_interfaces_that_go_while_it_waits_leave_within_the_same_delivery(
+        self, service: Service, tenant: Tenant, server: str, time_out: Skipping
+    ) -> None:
+        tenant.cloud.delete_server(server, ports="pending")
+        time_out.paused = lambda: tenant.cloud.finish_deletion(server, 1)
+        report = deliver(service, server_deleted(server))
+        assert (report.outcome, self.watched(tenant)) == ("detached", ())
+        assert time_out.pauses == [0.25, 0.75]
+
+    def test_interfaces_that_stay_make_the_sender_come_again(
+        self, service: Service, tenant: Tenant, server: str, emulator: Emulator, time_out: Skipping
+    ) -> None:
+        tenant.cloud.delete_server(server, ports="pending")
+        tenant.cloud.finish_deletion(server, 1)
+        report = deliver(service, server_deleted(server))
+        assert (report.status, report.outcome, len(self.watched(tenant))) == (503, "still_exists", 2)
+        assert report.sweep is None
+        assert time_out.pauses == [0.25, 0.75, 1.5]
+        assert operations(emulator) == ["list_sessions", *["list_ports"] * 4]
+        tenant.cloud.finish_deletion(server)
+        assert deliver(service, server_deleted(server)).outcome == "detached"
+
+    def test_an_interface_that_lives_on_unbound_is_no_longer_the_servers(
+        self, service: Service, tenant: Tenant, server: str
+    ) -> None:
+        kept = tenant.cloud.ports_of(server)[0]
+        tenant.cloud.delete_server(server, keep=[kept])
+        assert deliver(service, server_deleted(server)).outcome == "detached"
+        assert self.watched(tenant) == (kept,)
+
+    def test_a_server_without_mirrored_interfaces_costs_a_list_and_a_share_of_a_sweep(
+        self, service: Service, tenant: Tenant, emulator: Emulator
+    ) -> None:
+        server = tenant.cloud.add_server(PROJECT_ID)
+        report = deliver(service, server_deleted(server))
+        assert (report.status, report.outcome) == (200, "nothing_to_do")
+        assert operations(emulator) == ["list_sessions", "list_ports", "list_sessions", "list_ports"]
+
+    @pytest.mark.parametrize("versions", [("v3", "v1", "v2.0"), ("v1", "v2.0"), ("v2.0",)])
+    def test_every_version_of_the_ports_api_will_do(
+        self, service: Service, tenant: Tenant, server: str, emulator: Emulator, versions: tuple[str, ...]
+    ) -> None:
+        emulator.behaviour = Behaviour(ports_versions=versions)
+        tenant.cloud.delete_server(server)
+        assert deliver(service, server_deleted(server)).outcome == "detached"
+
+    def test_several_servers_of_one_delivery_share_list_and_sweep(
+        self, service: Service, tenant: Tenant, server: str, emulator: Emulator
+    ) -> None:
+        second = tenant.cloud.add_server(PROJECT_ID)
+        tenant.cloud.delete_server(server)
+        tenant.cloud.delete_server(second)
+        report = deliver(service, [server_deleted(server), server_deleted(second)])
+        assert [part.outcome for part in report.parts] == ["detached", "detached"]
+        assert [part.coalesced for part in report.parts] == [False, True]
+        assert operations(emulator).count("list_sessions") == 2
+
+    def test_a_list_that_fails_is_no_sweep(self, service: Service, emulator: Emulator, server: str) -> None:
+        emulator.faults.append(Fault("list_ports", status=503))
+        report = deliver(service, server_deleted(server))
+        assert (report.status, report.sweep) == (503, None)
+
+    def test_a_sweep_that_is_stopped_after_a_server_says_so(
+        self, new_service: Callable[..., Service], tenant: Tenant, server: str
+    ) -> None:
+        tenant.cloud.delete_server(server)
+        report = deliver(new_service(UNMIRROR_SWEEP_LIMIT="1"), server_deleted(server))
+        assert (report.status, report.outcome, len(self.watched(tenant))) == (200, "stopped", 2)
+
+
+class TestProjects:
+    @pytest.fixture
+    def both(self, tenant: Tenant) -> Tenant:
+        gone = tenant.cloud.add_port(OTHER)
+        tenant.cloud.add_session(OTHER, name="elsewhere", target_id=tenant.cloud.add_port(OTHER), sources=[gone])
+        tenant.cloud.delete_port(gone)
+        return tenant
+
+    def test_a_timer_sweeps_them_all_and_one_that_fails_stops_no_other(
+        self, new_service: Callable[..., Service], both: Tenant, emulator: Emulator
+    ) -> None:
+        service = new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}", HUAWEICLOUD_SDK_PROJECT_ID="")
+        emulator.faults.append(Fault("list_sessions", status=403, body=DENIED))
+        report = deliver(service, timer())
+        assert sorted(part.status for part in report.parts) == [200, 502]
+        assert report.part_kind == "projects"
+
+    def test_more_projects_than_are_swept_at_a_time_share_the_time(self, new_service: Callable[..., Service]) -> None:
+        projects = [f"{number:032}" for number in range(2 * MAX_SWEPT_PROJECTS + 1)]
+        service = new_service(UNMIRROR_PROJECTS=",".join(projects), HUAWEICLOUD_SDK_PROJECT_ID="")
+        report = deliver(service, timer())
+        assert sorted(str(part.project_id) for part in report.parts) == projects
+        assert {part.outcome for part in report.parts} == {"nothing_to_do"}
+
+    def test_another_project_is_forbidden(self, service: Service) -> None:
+        with pytest.raises(Forbidden, match="UNMIRROR_PROJECTS"):
+            deliver(service, deleted("5d3b7f92-1c64-4e0a-b8d7-2a96e4c1f058", project_id=OTHER))
+
+    def test_an_event_that_names_none_needs_a_default(self, new_service: Callable[..., Service]) -> None:
+        service = new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}", HUAWEICLOUD_SDK_PROJECT_ID="")
+        with pytest.raises(NotConfigured, match="HUAWEICLOUD_SDK_PROJECT_ID"):
+            deliver(service, deleted("5d3b7f92-1c64-4e0a-b8d7-2a96e4c1f058"))
+
+    def test_without_endpoint_or_project_an_event_waits_for_the_operator(self) -> None:
+        service = Service.from_env({})
+        with pytest.raises(NotConfigured, match="UNMIRROR_REGION"):
+            deliver(service, timer())
+
+    def test_a_project_that_holds_its_threads_turns_others_of_it_away_and_no_other_project(
+        self, new_service: Callable[..., Service], both: Tenant
+    ) -> None:
+        service = new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}", threads=2)
+        outcomes: list[object] = []
+
+        def deliver_meanwhile() -> None:
+            for payload in (timer_for(PROJECT_ID), timer_for(OTHER)):
+                try:
+                    outcomes.append(deliver(service, payload, seconds=0.05).outcome)
+                except Overloaded as error:
+                    outcomes.append(error.status)
+
+        with service._bulkhead.slot(PROJECT_ID, service.deadline()):
+            deliver_meanwhile()
+        assert outcomes[0] == "failed"
+        assert outcomes[1] in ("detached", "failed")
+
+
+def timer_for(project_id: str) -> dict[str, Any]:
+    return {"type": "io.unmirror.sweep.due.v1", "id": "due", "data": {"project_id": project_id}}
+
+
+class TestSeveralEvents:
+    def test_each_is_answered_and_the_worst_decides(self, service: Service, tenant: Tenant) -> None:
+        gone, lives = tenant.interfaces["web-1"], tenant.interfaces["web-2"]
+        tenant.cloud.delete_port(gone)
+        report = deliver(service, [cts(gone), cts(lives), cts(gone, trace_name="createPort")])
+        assert [part.outcome for part in report.parts] == ["detached", "still_exists", "ignored"]
+        assert (report.status, report.outcome) == (503, "partial")
+
+    def test_one_that_cannot_be_read_is_a_400_of_its_own(self, service: Service, tenant: Tenant) -> None:
+        gone = tenant.interfaces["web-1"]
+        tenant.cloud.delete_port(gone)
+        report = deliver(service, [cts("no id"), cts(gone)])
+        assert [part.status for part in report.parts] == [400, 200]
+        assert (report.status, report.retry, gone in str(tenant.cloud.sources(PROJECT_ID))) == (400, False, False)
+
+    def test_none_that_can_be_read_is_an_error_of_the_delivery(self, service: Service) -> None:
+        with pytest.raises(BadEvent):
+            deliver(service, [cts("no id"), cts("none either")])
+
+    def test_one_of_another_project_costs_the_others_nothing(self, service: Service, tenant: Tenant) -> None:
+        gone = tenant.interfaces["web-1"]
+        tenant.cloud.delete_port(gone)
+        report = deliver(service, [cts(gone, project_id=OTHER), cts(gone)])
+        assert [part.status for part in report.parts] == [403, 200]
+
+
+def test_a_report_tells_the_event_that_led_to_it(service: Service, tenant: Tenant) -> None:
+    gone = tenant.interfaces["web-1"]
+    tenant.cloud.delete_port(gone)
+    cause = deliver(service, cts(gone, age=60, user={"name": "terraform" * 9})).cause
+    assert cause is not None
+    assert (cause.operation, cause.actor) == ("VPC deletePort", ("terraform" * 9)[:64])
+    assert 60 <= (cause.seconds or 0) < 90
+
+
+def test_an_emptied_session_that_the_api_lists_as_null_stops_nothing(
+    service: Service, tenant: Tenant, emulator: Emulator
+) -> None:
+    emulator.behaviour = Behaviour(empty_sources="null")
+    for name in ("vpn-gw", "jump-host"):
+        tenant.cloud.delete_port(tenant.interfaces[name])
+        assert deliver(service, deleted(tenant.interfaces[name])).outcome == "detached"
+    assert deliver(service, timer()).outcome == "nothing_to_do"
+
+
+def test_a_check_tries_every_read_and_changes_nothing(service: Service, emulator: Emulator, tenant: Tenant) -> None:
+    before = tenant.cloud.sources(PROJECT_ID)
+    report = deliver(service, {"type": "io.unmirror.check.due.v1", "id": "test", "data": {}})
+    assert (report.outcome, report.status) == ("checked", 200)
+    assert {step.status for step in report.check or ()} == {"ok", "skipped"}
+    assert tenant.cloud.sources(PROJECT_ID) == before
+
+
+def test_a_check_that_finds_something_to_fix_says_so_and_is_no_error(service: Service, emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", status=403, body=DENIED))
+    report = deliver(service, {"type": "io.unmirror.check.due.v1", "id": "test", "data": {}})
+    assert (report.outcome, report.status) == ("checked", 200)
+    assert [step.fix for step in report.check or () if step.status == "failed"]

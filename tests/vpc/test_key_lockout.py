@@ -1,0 +1,228 @@
+"""The API locks a key for five minutes after more than five failed authentications in a row: it never comes to that."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from handler.emulator.operations import Fault
+from handler.errors import ApiRefused, ApiUnavailable, KeyCoolingDown
+from handler.vpc.client import VpcClient
+from handler.vpc.credentials import AccessKey, CredentialChain
+from handler.vpc.key_lockout import KeyLockout
+from tests.support.clock import NOON
+from tests.support.vpc_clients import ACCESS_KEY, KEY, SECRET_KEY, NewRegion, VpcRegion, rotating
+
+
+def deliver(region: VpcRegion, client: VpcClient, key: AccessKey | None = None) -> str:
+    """Make a call; return what came of it."""
+    try:
+        region.list(client, key)
+    except ApiRefused as error:
+        return error.code
+    except ApiUnavailable:
+        return "unavailable"
+    return "listed"
+
+
+def at_once(count: int, work: Callable[[int], str]) -> list[str]:
+    """Return what came of so many calls that begin at once."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> str:
+        barrier.wait(10)
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_a_key_that_is_not_known_is_tried_by_one_call_for_all(region: VpcRegion) -> None:
+    region.emulator.keys = {}
+    client = region.client()
+    assert set(at_once(16, lambda _: deliver(region, client))) == {"APIGW.0301"}
+    assert region.refusals == 1
+
+
+def test_a_key_that_worked_is_tried_by_one_call_alone_once_the_api_has_not_accepted_it_for_5_s(
+    region: VpcRegion,
+) -> None:
+    client = region.client()
+    assert deliver(region, client) == "listed"
+    region.time.pass_(6)
+    region.emulator.keys = {}
+    assert set(at_once(16, lambda _: deliver(region, client))) == {"APIGW.0301"}
+    assert region.refusals == 1
+
+
+def test_a_key_that_was_accepted_a_moment_ago_is_used_by_all_at_once(region: VpcRegion) -> None:
+    client = region.client()
+    assert deliver(region, client) == "listed"
+    together = threading.Barrier(4)
+
+    async def hold(_: str) -> None:
+        await region.emulator.loop.run_in_executor(None, together.wait, 10)
+
+    region.emulator.hold = hold
+    assert set(at_once(4, lambda _: deliver(region, client))) == {"listed"}
+
+
+def test_a_refusal_whose_text_is_lost_is_still_one(region: VpcRegion) -> None:
+    """Its status is enough: a call that is tried again brings the key nearer to its lock."""
+    region.emulator.keys = {}
+    region.emulator.faults.append(Fault("list_sessions", "truncate", times=-1))
+    client = region.client()
+    with pytest.raises(KeyCoolingDown):
+        region.list(client, attempts=4)
+    assert deliver(region, client) == ""
+    assert region.refusals == 1
+
+
+def test_a_wrong_key_of_the_platform_cools_down_too_and_holds_up_no_other(region: VpcRegion) -> None:
+    client, wrong = region.client(), AccessKey("agency", "wrong", "token")
+    assert [deliver(region, client, wrong) for _ in range(3)] == ["APIGW.0301"] * 3
+    assert deliver(region, client) == "listed"
+    assert region.refusals == 1
+
+
+def test_a_key_is_the_same_whenever_it_is_said_to_expire(region: VpcRegion) -> None:
+    client, wrong = region.client(), AccessKey("agency", "wrong", "token")
+    for hours in range(3):
+        assert deliver(region, client, replace(wrong, expires_at=NOON + timedelta(hours=hours))) == "APIGW.0301"
+    assert region.refusals == 1
+
+
+def test_a_key_is_tried_again_when_it_has_cooled_down(region: VpcRegion) -> None:
+    region.emulator.keys = {}
+    client = region.client()
+    assert [deliver(region, client) for _ in range(3)] == ["APIGW.0301"] * 3
+    region.time.pass_(299)
+    deliver(region, client)
+    assert region.refusals == 1
+    region.emulator.keys = {ACCESS_KEY: SECRET_KEY}
+    region.time.pass_(2)
+    assert deliver(region, client) == "listed"
+
+
+def test_each_refusal_names_the_lock_and_its_request(region: VpcRegion) -> None:
+    region.emulator.keys = {}
+    client = region.client()
+    for _ in range(2):
+        with pytest.raises(KeyCoolingDown, match=r"check the access key; .*the API locks a key") as caught:
+            region.list(client)
+        assert caught.value.request_id == f"{1:032x}"
+
+
+@pytest.mark.parametrize(("minutes", "hint"), [(20, "clock is 20 minutes off"), (-90, "clock is 90 minutes off")])
+def test_a_key_that_is_refused_because_of_the_clock_is_tried_again_once_the_clock_is_right(
+    region: VpcRegion, minutes: int, hint: str
+) -> None:
+    region.time.wall_offset = minutes * 60
+    client = region.client()
+    for _ in range(3):
+        with pytest.raises(ApiRefused, match=hint):
+            region.list(client)
+        region.time.pass_(10)
+    assert region.refusals == 1
+    region.time.wall_offset = 30
+    assert deliver(region, client) == "listed"
+
+
+def test_a_right_clock_does_not_shorten_the_cooldown_of_a_wrong_key(region: VpcRegion) -> None:
+    region.time.wall_offset = 20 * 60
+    client = region.client()
+    region.emulator.keys = {}
+    for offset in (20 * 60, 20 * 60, 0, 0, 0):
+        region.time.wall_offset = offset
+        deliver(region, client)
+    assert region.refusals == 2
+
+
+# --- the chain's own key ------------------------------------------------------------------------------------
+
+
+def test_calls_that_still_hold_the_old_key_go_on_with_the_new(new_region: NewRegion) -> None:
+    """Whoever comes with a key that cools down by now asks for the current one before it gives up."""
+    region = new_region(keys={"old": "old-sk", "new": "new-sk"})
+    client = region.client(credentials=rotating(region.clock, AccessKey("old", "old-sk"), AccessKey("new", "new-sk")))
+    assert deliver(region, client) == "listed"
+    region.emulator.keys = {"new": "new-sk"}
+    assert set(at_once(4, lambda _: deliver(region, client))) == {"listed"}
+
+
+def test_a_second_key_that_is_wrong_too_ends_it(region: VpcRegion) -> None:
+    keys = [AccessKey(name, "x") for name in ("one", "two", "three")]
+    assert deliver(region, region.client(credentials=rotating(region.clock, *keys))) == "APIGW.0301"
+    assert region.refusals == 2
+
+
+def test_a_changed_profile_file_is_read_when_the_old_key_is_refused(region: VpcRegion, tmp_path: Path) -> None:
+    profile = tmp_path / "credentials"
+    profile.write_text(f"[basic]\nak={ACCESS_KEY}\nsk=the-old-one\n")
+    environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(profile)}
+    credentials = CredentialChain.from_env(environ, clock=region.clock)
+    credentials.current(region.deadline())
+    profile.write_text(f"[basic]\nak={ACCESS_KEY}\nsk={SECRET_KEY}\n")
+    assert deliver(region, region.client(credentials=credentials)) == "listed"
+    assert region.refusals == 1
+
+
+def test_an_expired_key_that_the_api_still_takes_is_used(new_region: NewRegion) -> None:
+    expired = AccessKey(ACCESS_KEY, SECRET_KEY, expires_at=NOON - timedelta(hours=1))
+    region = new_region()
+    client = region.client(credentials=rotating(region.clock, expired))
+    assert [deliver(region, client) for _ in range(3)] == ["listed"] * 3
+
+
+def test_an_answer_to_a_call_from_before_the_refusal_proves_nothing(region: VpcRegion) -> None:
+    lockout = KeyLockout(region.clock)
+    assert lockout.enter(KEY, region.deadline())
+    lockout.on_accepted(KEY)
+    assert not lockout.enter(KEY, region.deadline())
+    lockout.on_refused(KEY, KeyCoolingDown("no"), None)
+    lockout.on_accepted(KEY)
+    with pytest.raises(KeyCoolingDown):
+        lockout.enter(KEY, region.deadline())
+    region.time.pass_(301)
+    assert lockout.enter(KEY, region.deadline())
+    lockout.on_accepted(KEY)
+    assert not lockout.enter(KEY, region.deadline())
+
+
+# --- a probe that tells nothing -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=429), Fault(kind="reset"), Fault(kind="truncate")])
+def test_a_try_that_told_nothing_of_the_key_holds_up_no_other(region: VpcRegion, fault: Fault) -> None:
+    region.emulator.faults.append(replace(fault, times=2))
+    client = region.client()
+    assert "listed" in at_once(4, lambda _: deliver(region, client))
+
+
+def test_a_defect_in_a_try_holds_up_no_other(region: VpcRegion) -> None:
+    broken = [True]
+
+    def now() -> datetime:
+        if broken[0]:
+            raise ZeroDivisionError
+        return region.time.now()
+
+    client = region.client(clock=replace(region.clock, now=now))
+    with pytest.raises(ZeroDivisionError):
+        region.list(client, KEY)
+    broken.clear()
+    broken.append(False)
+    assert deliver(region, client, KEY) == "listed"
+
+
+def test_any_number_of_keys_of_the_platform_come_and_go(new_region: NewRegion) -> None:
+    region = new_region(keys={f"key-{n}": f"sk-{n}" for n in range(100)})
+    client = region.client()
+    assert {deliver(region, client, AccessKey(f"key-{n}", f"sk-{n}")) for n in [*range(100), 0]} == {"listed"}
+    assert region.refusals == 0

@@ -1,0 +1,58 @@
+"""The rate towards an API that throttles: close to what it bears, with few calls refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from handler.errors import ApiThrottled, DeadlineExceeded
+from handler.vpc.rate_limiter import RateLimiter
+from tests.support.clock import FakeClock
+
+
+def test_who_has_no_time_left_waits_for_no_turn_and_takes_none() -> None:
+    time = FakeClock()
+    limiter = RateLimiter(time.clock)
+    limiter.on_throttled(time.monotonic(), retry_after=8)
+    with pytest.raises(DeadlineExceeded):
+        limiter.acquire(time.deadline(0))
+    with pytest.raises(ApiThrottled) as caught:
+        limiter.acquire(time.deadline(7))
+    assert caught.value.retry_after == 8
+    assert time.monotonic() == 1000
+    assert limiter.acquire(time.deadline(20)) == 1008
+
+
+def test_after_throttling_the_rate_comes_back_little_by_little() -> None:
+    time = FakeClock()
+    limiter, gaps = RateLimiter(time.clock), []
+    for _ in range(10):
+        limiter.acquire(time.deadline())
+    limiter.on_throttled(time.monotonic(), retry_after=0)
+    for _ in range(60):
+        before = time.monotonic()
+        limiter.acquire(time.deadline())
+        gaps.append(time.monotonic() - before)
+        limiter.on_success()
+    assert gaps[5] > gaps[20] > gaps[55] > 0
+
+
+@pytest.mark.parametrize("limit", [20, 50, 200])
+def test_it_uses_most_of_the_limit_and_is_seldom_refused(limit: int) -> None:
+    """The gateway lets so many calls through in each whole second; four hundred a second could be made."""
+    time = FakeClock()
+    limiter, deadline = RateLimiter(time.clock), time.deadline(86_400)
+    window, used, good, refused = 0, 0, 0, 0
+    while good < 60 * limit:
+        sent_at = limiter.acquire(deadline)
+        time.pass_(1 / 400)
+        if int(time.monotonic()) != window:
+            window, used = int(time.monotonic()), 0
+        used += 1
+        if used > limit:
+            refused += 1
+            limiter.on_throttled(sent_at, 0.0)
+        else:
+            good += 1
+            limiter.on_success()
+    assert good / (time.monotonic() - 1000) >= 0.85 * limit
+    assert refused <= 0.05 * good

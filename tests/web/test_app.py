@@ -1,0 +1,384 @@
+"""What becomes of an event at the HTTP function: its sender's answer, the sessions afterwards, the calls it cost."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from handler.emulator.operations import Fault
+from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
+from handler.emulator.server import Emulator
+from tests.support.function import Function, NewFunction
+from tests.support.tenant import (
+    DELETED,
+    VICTIM,
+    batch,
+    binary,
+    cloud_event,
+    cts,
+    delete,
+    deleted,
+    messages,
+    operations,
+    server_deleted,
+    sources,
+    structured,
+    timer,
+    trace,
+    without,
+)
+
+NESTED = "[" * 100 + "]" * 100
+"""A message that no reader takes: it is nested too deep."""
+
+ENVELOPES = {
+    "the CTS trigger's": lambda function, id_: function.post(cts(id_)),
+    "EventGrid's, bare": lambda function, id_: function.post(cloud_event(trace(id_))),
+    "EventGrid's, structured": lambda function, id_: structured(function, cloud_event(trace(id_))),
+    "EventGrid's, binary": lambda function, id_: binary(function, cloud_event(trace(id_))),
+    "EventGrid's list": lambda function, id_: function.post({"events": [cloud_event(trace(id_))]}),
+    "a CloudEvents batch": lambda function, id_: batch(function, cloud_event(trace(id_))),
+    "a message": lambda function, id_: function.post(messages(cts(id_))),
+    "our webhook": lambda function, id_: function.post(deleted(id_)),
+    "our webhook in capitals": lambda function, id_: function.post(deleted(id_.upper(), project_id=PROJECT_ID)),
+    "our CloudEvent": lambda function, id_: structured(
+        function, cloud_event({"interface_ids": [id_]}, DELETED, "/inventory")
+    ),
+}
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+def test_a_deleted_interface_leaves_all_its_sessions_and_nothing_else_does(
+    envelope: str, function: Function, tenant: Tenant, emulator: Emulator
+) -> None:
+    before, gone = sources(tenant), delete(tenant)
+    answer = ENVELOPES[envelope](function, gone)
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert sources(tenant) == without(before, gone)
+    assert operations(emulator) == ["list_sessions", "show_port", *["remove_sources"] * 3]
+    assert answer.report["api_calls"] == 5
+
+
+def test_the_report_proves_what_was_done(function: Function, tenant: Tenant) -> None:
+    before, gone = sources(tenant), delete(tenant)
+    report = function.post(cts(gone)).report
+    assert (report["delivery_id"], report["envelope"]) == ("00000000-0000-4000-8000-000000000001", "cts")
+    assert (report["project_id"], report["by"], report["retry"], report["error"]) == (PROJECT_ID, "event", False, None)
+    by_name = {each["session_name"]: each for each in report["detachments"]}
+    assert set(by_name) == {"ids-api-tier", "pci-payments", "forensics-case-17"}
+    for name, detachment in by_name.items():
+        assert detachment["session_id"] == tenant.sessions[name]
+        assert (detachment["interface_ids"], detachment["status"]) == ([gone], "detached")
+        assert tuple(detachment["sources_before"]) == before[name]
+        assert tuple(detachment["sources_after"]) == without(before, gone)[name]
+        assert len(detachment["request_ids"]) == 1
+    assert [each["interface_id"] for each in report["gone"]] == [gone]
+    assert report["gone"][0]["request_id"]
+    assert report["snapshot"]["request_ids"]
+    assert report["cause"]["operation"] == "VPC deletePort"
+
+
+def test_the_same_event_again_changes_nothing_and_is_a_success(
+    function: Function, tenant: Tenant, emulator: Emulator
+) -> None:
+    event = cts(delete(tenant))
+    function.post(event)
+    after, changes = sources(tenant), len(emulator.changes())
+    again = function.post(event)
+    assert (again.status, again.report["outcome"], again.report["cause"]) == (200, "nothing_to_do", None)
+    assert (sources(tenant), len(emulator.changes())) == (after, changes)
+
+
+# --- the status tells the truth --------------------------------------------------------------------------------
+
+
+def test_a_living_interface_is_a_503_until_it_is_gone(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:
+    before, event = sources(tenant), cts(tenant.interfaces[VICTIM])
+    answer = hasty.post(event)
+    assert (answer.status, answer.report["outcome"], answer.report["retry"]) == (503, "still_exists", True)
+    assert answer.headers["Retry-After"] == "10"
+    assert answer.report["error"]["type"] == "urn:unmirror:problem:still-exists"
+    assert sources(tenant) == before
+    assert emulator.changes() == []
+    gone = delete(tenant)
+    assert hasty.post(event).report["outcome"] == "detached"
+    assert sources(tenant) == without(before, gone)
+
+
+def test_a_dry_run_plans_and_changes_nothing(new_function: NewFunction, tenant: Tenant, emulator: Emulator) -> None:
+    before, gone = sources(tenant), delete(tenant)
+    answer = new_function(UNMIRROR_DRY_RUN="1").post(cts(gone))
+    assert (answer.status, answer.report["outcome"], answer.report["dry_run"]) == (200, "planned", True)
+    assert {each["status"] for each in answer.report["detachments"]} == {"planned"}
+    assert sources(tenant) == before
+    assert emulator.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "slug"),
+    [
+        (Fault("list_sessions", status=503, times=-1), 503, "api-unavailable"),
+        (Fault("list_sessions", status=302, headers={"Location": "/login"}, times=-1), 503, "bad-reply"),
+        (Fault("list_sessions", status=200, body=b"<html>please log in</html>", times=-1), 503, "bad-reply"),
+        (Fault("list_sessions", status=429, body=b"{}", headers={"Retry-After": "77"}, times=-1), 503, "api-throttled"),
+        (Fault("list_sessions", status=403, body=b'{"error_code":"VPC.2201"}', times=-1), 502, "api-refused"),
+    ],
+    ids=lambda value: str(getattr(value, "status", value)),
+)
+def test_an_api_that_does_not_answer_as_documented_is_no_empty_list(
+    hasty: Function, tenant: Tenant, emulator: Emulator, fault: Fault, status: int, slug: str
+) -> None:
+    emulator.faults.append(fault)
+    before = sources(tenant)
+    answer = hasty.post(deleted(delete(tenant)))
+    assert answer.status == status
+    error = answer.problem if status == 502 else answer.report["error"]
+    assert error["type"] == f"urn:unmirror:problem:{slug}"
+    asked = {"api-throttled": "77", "api-refused": None}.get(slug, "10")
+    assert answer.headers.get("Retry-After") == asked
+    assert sources(tenant) == before
+
+
+def test_wrong_keys_are_a_502_that_says_so(new_function: NewFunction, tenant: Tenant) -> None:
+    answer = new_function(HUAWEICLOUD_SDK_SK="marked-wrong-secret").post(deleted(delete(tenant)))
+    assert (answer.status, answer.slug) == (502, "api-refused")
+    assert "access key" in answer.problem["detail"]
+    assert b"marked" not in answer.body
+
+
+def test_a_missing_setting_is_a_502_that_names_it_and_stops_only_what_needs_it(new_function: NewFunction) -> None:
+    function = new_function(UNMIRROR_VPC_ENDPOINT="", HUAWEICLOUD_SDK_PROJECT_ID="")
+    answer = function.post(deleted("00000000-0000-4000-8000-000000000000"))
+    assert (answer.status, answer.slug) == (502, "not-configured")
+    assert "UNMIRROR_REGION" in answer.problem["detail"]
+    assert "HUAWEICLOUD_SDK_PROJECT_ID" in answer.problem["detail"]
+    assert function.post(cts("", trace_name="createPort")).report["outcome"] == "ignored"
+
+
+@pytest.mark.parametrize(
+    ("members", "outcome"),
+    [
+        ({"trace_name": "createPort"}, "ignored"),
+        ({"trace_rating": "warning"}, "ignored"),
+        ({"response": '{"job_id": "ff80"}'}, "pending"),
+    ],
+    ids=str,
+)
+def test_a_trace_of_something_else_is_a_success_that_says_why(
+    function: Function, tenant: Tenant, emulator: Emulator, members: dict[str, object], outcome: str
+) -> None:
+    answer = function.post(cts(delete(tenant), **members))
+    assert (answer.status, answer.report["outcome"], answer.report["project_id"]) == (200, outcome, None)
+    assert answer.report["reason"]
+    assert emulator.calls == []
+
+
+def test_an_unreadable_event_is_a_400_with_every_place_and_rule(function: Function, emulator: Emulator) -> None:
+    event = {"type": DELETED, "id": 17, "time": {}, "data": {"interface_ids": ["marked", 1]}}
+    answer = function.post(event)
+    assert (answer.status, answer.slug, answer.problem["envelope"]) == (400, "bad-event", "interface-deleted")
+    places = {violation["path"] for violation in answer.problem["violations"]}
+    assert places == {"$.id", "$.time", "$.data.interface_ids[0]", "$.data.interface_ids[1]"}
+    assert b"marked" not in answer.body
+    assert function.post({"un": "known"}).slug == function.post(b"not JSON").slug == "bad-event"
+    assert emulator.calls == []
+
+
+@pytest.mark.parametrize(
+    "event", [deleted(VICTIM, project_id="another"), cts(VICTIM, project_id="another")], ids=["ours", "trace"]
+)
+def test_another_project_is_a_403(
+    function: Function, tenant: Tenant, emulator: Emulator, event: dict[str, Any]
+) -> None:
+    text = json.dumps(event).replace(VICTIM, delete(tenant))
+    answer = function.post(text.encode())
+    assert (answer.status, answer.slug) == (403, "forbidden")
+    assert b'"another"' not in answer.body
+    assert emulator.calls == []
+
+
+def test_another_region_is_a_403(new_function: NewFunction, tenant: Tenant, emulator: Emulator) -> None:
+    function, event = new_function(UNMIRROR_REGION="eu-west-101"), messages(cts(delete(tenant)))
+    assert function.post({**event, "region": "cn-north-4"}).status == 403
+    assert emulator.calls == []
+    assert function.post({**event, "region": "eu-west-101"}).report["outcome"] == "detached"
+
+
+def test_of_several_projects_the_event_names_which(new_function: NewFunction, tenant: Tenant) -> None:
+    function = new_function(UNMIRROR_PROJECTS=f"another,{PROJECT_ID}", HUAWEICLOUD_SDK_PROJECT_ID="")
+    gone = delete(tenant)
+    assert function.post(deleted(gone)).slug == "not-configured"
+    assert function.post(deleted(gone, project_id="another")).report["outcome"] == "nothing_to_do"
+    assert function.post(deleted(gone, project_id=PROJECT_ID)).report["outcome"] == "detached"
+
+
+# --- what names no interface -----------------------------------------------------------------------------------
+
+
+def test_a_timer_sweeps_every_project(new_function: NewFunction, tenant: Tenant) -> None:
+    function = new_function(UNMIRROR_PROJECTS=f"another,{PROJECT_ID}", HUAWEICLOUD_SDK_PROJECT_ID="")
+    before, gone = sources(tenant), delete(tenant)
+    answer = function.post(timer())
+    assert (answer.status, answer.report["outcome"], answer.report["project_id"]) == (200, "detached", None)
+    assert {part["project_id"]: part["outcome"] for part in answer.report["parts"]} == {
+        "another": "nothing_to_do",
+        PROJECT_ID: "detached",
+    }
+    assert sources(tenant) == without(before, gone)
+
+
+def test_a_deleted_server_is_a_503_while_its_interface_lives_and_a_sweep_when_it_is_gone(
+    hasty: Function, tenant: Tenant
+) -> None:
+    before, server = sources(tenant), tenant.servers[VICTIM]
+    tenant.cloud.delete_server(server, ports="pending")
+    assert hasty.post(server_deleted(server)).report["outcome"] == "still_exists"
+    assert sources(tenant) == before
+    tenant.cloud.finish_deletion(server)
+    answer = hasty.post(server_deleted(server))
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert sources(tenant) == without(before, tenant.interfaces[VICTIM])
+
+
+# --- several events at once ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("send", [batch, lambda function, *events: function.post({"events": events})])
+def test_a_delivery_of_several_events_reports_each(send: Any, function: Function, tenant: Tenant) -> None:
+    before, gone = sources(tenant), [delete(tenant), delete(tenant, "mail-1")]
+    answer = send(function, *[cloud_event(trace(id_, trace_id=id_)) for id_ in gone])
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert [part["delivery_id"] for part in answer.report["parts"]] == gone
+    assert [part["outcome"] for part in answer.report["parts"]] == ["detached", "detached"]
+    assert sources(tenant) == without(before, *gone)
+
+
+def test_the_worst_part_is_the_answer(hasty: Function, tenant: Tenant) -> None:
+    before, gone, alive = sources(tenant), delete(tenant), tenant.interfaces["mail-1"]
+    answer = batch(
+        hasty,
+        cloud_event(trace(gone)),
+        cloud_event(trace(alive)),
+        cloud_event({}, "com.example.other"),
+        cloud_event(trace(gone, project_id="another")),
+    )
+    assert (answer.status, answer.report["outcome"], answer.report["retry"]) == (503, "partial", True)
+    parts = [part["outcome"] for part in answer.report["parts"]]
+    assert parts == ["detached", "still_exists", "ignored", "failed"]
+    assert sources(tenant) == without(before, gone)
+
+
+def test_an_unreadable_part_is_a_400_that_costs_the_others_nothing(hasty: Function, tenant: Tenant) -> None:
+    before, gone, alive = sources(tenant), delete(tenant), tenant.interfaces["mail-1"]
+    answer = hasty.post(messages(NESTED, cts(gone)))
+    assert (answer.status, answer.report["retry"]) == (400, False)
+    assert [part["outcome"] for part in answer.report["parts"]] == ["failed", "detached"]
+    assert sources(tenant) == without(before, gone)
+    assert hasty.post(messages(NESTED, cts(alive))).status == 503
+
+
+# --- what a sender of CloudEvents reads ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("send", [structured, binary])
+def test_a_cloudevent_is_answered_with_a_cloudevent_when_something_was_done(
+    send: Any, function: Function, tenant: Tenant
+) -> None:
+    answer = send(function, cloud_event(trace(delete(tenant), trace_id="an odd id")))
+    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    assert (answer.headers["ce-specversion"], answer.headers["ce-id"]) == ("1.0", "an%20odd%20id")
+    assert (answer.headers["ce-type"], answer.headers["ce-source"]) == ("io.unmirror.report.v1", "unmirror")
+    assert answer.headers["ce-time"].endswith("Z")
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("send", [structured, binary])
+def test_a_cloudevent_is_answered_with_nothing_when_there_is_nothing_to_tell(
+    send: Any, function: Function, tenant: Tenant
+) -> None:
+    for event in (cloud_event(trace(tenant.cloud.new_id())), cloud_event({"any": "thing"}, "com.example.other", "/x")):
+        answer = send(function, event)
+        assert (answer.status, answer.body, answer.headers.get("Content-Type")) == (204, b"", None)
+
+
+def test_a_sender_of_cloudevents_is_told_of_a_lost_target(function: Function, tenant: Tenant) -> None:
+    lost = delete(tenant, "ids-sensor-b")
+    answer = binary(function, cloud_event(trace(lost)))
+    assert (answer.status, answer.report["outcome"]) == (200, "nothing_to_do")
+    told = {each["session_name"]: each["target_id"] for each in answer.report["lost_targets"]}
+    assert told == dict.fromkeys(("pci-payments", "ids-databases", "edge-access", "mail-dlp"), lost)
+
+
+def test_a_cloudevent_with_two_traces_is_told_of_the_one_whose_target_is_lost(
+    function: Function, tenant: Tenant
+) -> None:
+    traces = [trace(tenant.cloud.new_id()), trace(delete(tenant, "ids-sensor-b"))]
+    answer = structured(function, cloud_event(traces))
+    assert (answer.status, answer.report["outcome"]) == (200, "nothing_to_do")
+    assert [len(part["lost_targets"]) for part in answer.report["parts"]] == [0, 4]
+
+
+def test_a_cloudevent_that_has_to_be_sent_again_is_answered_with_the_report(hasty: Function, tenant: Tenant) -> None:
+    answer = structured(hasty, cloud_event(trace(tenant.interfaces[VICTIM])))
+    assert (answer.status, answer.report["outcome"]) == (503, "still_exists")
+    assert "Retry-After" in answer.headers
+    assert not any(name.startswith("ce-") for name in answer.headers)
+
+
+# --- what else is asked by HTTP --------------------------------------------------------------------------------
+
+
+def test_readiness_says_what_is_missing_and_no_secret(new_function: NewFunction) -> None:
+    ready = new_function().get()
+    assert (ready.status, ready.json["name"], ready.json["ready"], ready.json["missing"]) == (200, "unmirror", True, [])
+    missing = new_function(UNMIRROR_VPC_ENDPOINT="", HUAWEICLOUD_SDK_PROJECT_ID="", UNMIRROR_TRUST="").get()
+    assert (missing.status, missing.json["ready"]) == (200, False)
+    named = " ".join(missing.json["missing"])
+    assert all(name in named for name in ("UNMIRROR_REGION", "HUAWEICLOUD_SDK_PROJECT_ID", "UNMIRROR_TRUST=platform"))
+    assert not any(secret in ready.body.decode() + missing.body.decode() for secret in (ACCESS_KEY, SECRET_KEY))
+
+
+def test_head_is_get_without_the_body(function: Function) -> None:
+    answer = function.get(method="HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["Content-Length"] == function.get().headers["Content-Length"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "consent"),
+    [("eventemitter.example.com", True), ("*", True), ("", False), ("a b", False), ("\u00e9", False), (None, False)],
+)
+def test_the_webhook_handshake_echoes_the_origin(function: Function, origin: str | None, consent: bool) -> None:
+    asked = {} if origin is None else {"WebHook-Request-Origin": origin, "WebHook-Request-Rate": "120"}
+    answer = function.get(method="OPTIONS", headers=asked)
+    assert (answer.status, answer.body, answer.headers["Allow"]) == (204, b"", "GET, HEAD, OPTIONS, POST")
+    assert answer.headers.get("WebHook-Allowed-Origin") == (origin if consent else None)
+    assert answer.headers.get("WebHook-Allowed-Rate") == ("*" if consent else None)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
+def test_other_methods_are_not_allowed(function: Function, emulator: Emulator, tenant: Tenant, method: str) -> None:
+    answer = function.post(deleted(delete(tenant)), method=method)
+    assert (answer.status, answer.slug, answer.headers["Allow"]) == (
+        405,
+        "method-not-allowed",
+        "GET, HEAD, OPTIONS, POST",
+    )
+    assert emulator.calls == []
+
+
+# --- when it is our own fault ----------------------------------------------------------------------------------
+
+
+def test_a_log_that_nobody_reads_any_more_fails_no_delivery(
+    function: Function, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = delete(tenant)
+    with (closed := io.StringIO()):
+        pass
+    monkeypatch.setattr(sys, "stdout", closed)
+    assert function.post(deleted(gone)).status == 200

@@ -1,0 +1,106 @@
+"""Every limit of what may be sent, at it and one beyond. Over a real socket: tests/process/test_served.py."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from handler.events.parser import MAX_EVENTS, MAX_IDS
+from handler.web.app import MAX_BATCH, MAX_BODY, MAX_URI
+from tests.support.function import Function, NewFunction, untraced
+from tests.support.tenant import BATCH, DELETED, batch
+
+JSON = "application/json"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
+@pytest.mark.parametrize(
+    ("media", "limit"),
+    [
+        (JSON, 256 * 1024),
+        ("application/cloudevents+json", 256 * 1024),
+        ("application/cloudevents-batch+xml", 256 * 1024),
+        ("", 256 * 1024),
+        (BATCH, 1024 * 1024),
+        (f"{BATCH.upper()}; charset=utf-8", 1024 * 1024),
+    ],
+)
+def test_a_body_may_be_256_kib_and_a_batch_1_mib(function: Function, media: str, limit: int, chunked: bool) -> None:
+    assert limit in (MAX_BODY, MAX_BATCH)
+    body = b"[" + b" " * (limit - 1)
+    assert function.post(body, {"Content-Type": media}, chunked=chunked).status in (400, 415)
+    answer = function.post(body + b" ", {"Content-Type": media}, chunked=chunked)
+    assert (answer.status, answer.problem["detail"]) == (413, f"the body is over {limit} bytes")
+
+
+@pytest.mark.parametrize("path", ["/", "/robots.txt", "/favicon.ico"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_the_framework_reads_itself_has_the_same_bound(
+    new_function: NewFunction, path: str, chunked: bool
+) -> None:
+    """It would keep a body of any size."""
+    function = new_function("on_cloud_event")
+    answer = function.post(b" " * (MAX_BODY + 1), {"Content-Type": JSON}, path=path, chunked=chunked)
+    assert (answer.status, answer.slug) == (413, "too-large")
+
+
+@pytest.mark.parametrize("target", ["on_event", "on_cloud_event"])
+def test_a_url_may_be_8_kib(new_function: NewFunction, target: str) -> None:
+    """The framework tells its server to take any number."""
+    function = new_function(target)
+    answer = function.post({}, path="/?q=" + "q" * (MAX_URI - 3))
+    assert (answer.status, answer.problem["detail"]) == (414, f"path and query are over {MAX_URI} bytes")
+    assert function.post({}, path="/?q=" + "q" * (MAX_URI - 4)).status == 400
+
+
+def test_a_body_without_an_end_is_given_up(function: Function) -> None:
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            self.given += len(buffer)
+            assert self.given < 64 * 1024 * 1024
+            buffer[:] = b" " * len(buffer)
+            return len(buffer)
+
+    assert function.stream(io.BufferedReader(Endless())).status == 413
+
+
+def test_a_body_that_breaks_off_is_a_400(function: Function) -> None:
+    class BreaksOff(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, _: Any) -> int:
+            raise OSError("marked")
+
+    for answer in (function.stream(BreaksOff()), function.stream(io.BytesIO(b'{"x":'), length=1_000)):
+        assert (answer.status, answer.problem["detail"]) == (400, "the body broke off")
+
+
+def test_a_body_that_takes_longer_than_a_delivery_is_a_408(new_function: NewFunction) -> None:
+    answer = new_function(UNMIRROR_DEADLINE="0.000001").post({})
+    assert (answer.status, answer.slug) == (408, "request-timeout")
+
+
+def event(*numbers: int) -> dict[str, object]:
+    ids = [str(UUID(int=number)) for number in numbers]
+    attributes = {"specversion": "1.0", "id": str(numbers[0]), "source": "/x", "type": DELETED}
+    return {**attributes, "data": {"interface_ids": ids}}
+
+
+@untraced
+def test_a_delivery_may_hold_1000_events_and_10000_interfaces(function: Function) -> None:
+    assert (MAX_EVENTS, MAX_IDS) == (1_000, 10_000)
+    events = [event(number) for number in range(MAX_EVENTS)]
+    assert batch(function, *events).report["outcome"] == "nothing_to_do"
+    assert batch(function, *events, event(0)).status == 400
+    events = [event(*range(start, start + 1_000)) for start in range(0, MAX_IDS, 1_000)]
+    assert batch(function, *events).report["outcome"] == "nothing_to_do"
+    assert batch(function, *events, event(MAX_IDS)).status == 400
