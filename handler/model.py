@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -94,8 +93,7 @@ class ApiCall(NamedTuple):
 # --- what a delivery says ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class EventMetadata:
+class EventMetadata(NamedTuple):
     """Where an event comes from and when; the same for every kind of event."""
 
     id: str
@@ -112,8 +110,7 @@ class EventMetadata:
     """What was done, as the table of operations has it: `VPC deletePort`; None for what is no trace of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class InterfacesDeleted:
+class InterfacesDeleted(NamedTuple):
     """Interfaces are said to be deleted. A hint: the VPC API decides."""
 
     metadata: EventMetadata
@@ -121,8 +118,7 @@ class InterfacesDeleted:
     """Distinct, in lower case, in the order of the event, at least one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServersDeleted:
+class ServersDeleted(NamedTuple):
     """Servers are said to be deleted, and with them interfaces that the event does not name."""
 
     metadata: EventMetadata
@@ -130,8 +126,7 @@ class ServersDeleted:
     """Distinct, in lower case, at least one."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetDeleted:
+class TargetDeleted(NamedTuple):
     """A load balancer that may be the target of sessions is said to be deleted."""
 
     metadata: EventMetadata
@@ -139,8 +134,7 @@ class TargetDeleted:
     """In lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class SweepRequested:
+class SweepRequested(NamedTuple):
     """Look at every source of the project: a timer, or an event that names neither interface nor server."""
 
     metadata: EventMetadata
@@ -149,15 +143,13 @@ class SweepRequested:
     """What asked: a timer or a person, or the deletion of a server or an interface that is not named."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequested:
+class CheckRequested(NamedTuple):
     """Try every read with the function's own credentials, and change nothing."""
 
     metadata: EventMetadata
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(NamedTuple):
     """A well-formed event that asks for nothing now."""
 
     metadata: EventMetadata
@@ -167,12 +159,11 @@ class Ignored:
     """Whether it tells of a request that is not yet completed; its result follows in another event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """One of several parts of a delivery that cannot be read: a 400 of its own."""
 
     metadata: EventMetadata
-    error: BadEvent = field(compare=False)
+    error: BadEvent
 
 
 Event: TypeAlias = (

@@ -158,7 +158,7 @@ class CheckStep(NamedTuple):
     request_id: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """What became of one delivery, or of one part of it."""
 

@@ -6,22 +6,21 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil, inf
-from typing import NamedTuple
 
 from handler import events
 from handler.bulkhead import Bulkhead
 from handler.check import run_check
-from handler.deadline import Cancellation, Clock, Deadline, Instant
-from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, UnmirrorError
+from handler.deadline import Cancellation, Clock, Deadline
+from handler.delivery import Delivery, Work, report_of_parts
+from handler.errors import Forbidden, NotConfigured, UnmirrorError
 from handler.mirror.detach import Rules, Task
 from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi
-from handler.mirror.results import of_parts
 from handler.mirror.retry import Submission, work_off
-from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepLimits, SweepTask
+from handler.mirror.sweep import Progress, SweepLimits, SweepTask
 from handler.mirror.worker import WorkerConfig, Workers, call_within
 from handler.model import (
     ApiCall,
@@ -39,40 +38,13 @@ from handler.observability import logs
 from handler.observability import settings as observability_settings
 from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import TraceContext, set_trace
-from handler.report import NO_OP, By, Cause, CheckStep, Report
+from handler.report import Report
 from handler.settings import Settings
 from handler.vpc.client import VpcClient
 from handler.vpc.credentials import AccessKey, CredentialChain
 
-MAX_TEXT = 64
-"""Characters of a text of an event that are repeated in a report: a session's name may have as many."""
 MAX_SWEPT_PROJECTS = 4
 """Projects that one delivery sweeps at a time: each has a share of its time, and a rate limit of its own."""
-
-
-class _Delivery(NamedTuple):
-    """What all events of one delivery share."""
-
-    arrived: Instant
-    deadline: Deadline
-    key: AccessKey | None
-    trace: TraceContext | None
-    progress: Progress
-
-
-@dataclass(eq=False, slots=True)
-class _Work:
-    """One event in one project, and what has come of it so far."""
-
-    event: Event
-    project_id: str | None = None
-    failure: UnmirrorError | None = None
-    """What kept the event from being worked on."""
-    submission: Submission | None = None
-    sweep: SweepTask | None = None
-    coalesced: bool = False
-    """Whether another event of the delivery counts the sweep."""
-    check: tuple[CheckStep, ...] | None = None
 
 
 class Service:
@@ -162,9 +134,8 @@ class Service:
         with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as observer:
             set_trace(observer.trace)
             parsed = events.parse(payload)
-            delivery = _Delivery(arrived, deadline, key, observer.trace, progress or _no_progress)
-            parts = self._work_off(parsed.events, delivery)
-            report = parts[0] if len(parts) == 1 else _of_parts(parsed.id, parts)
+            delivery = Delivery(arrived, deadline, key, observer.trace, progress or _no_progress)
+            report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
             report = replace(report, envelope=parsed.envelope, seconds=self.clock.age(arrived))
             if report.failure is not None and report.status != 503 and not report.detachments:
                 raise report.failure
@@ -173,7 +144,7 @@ class Service:
 
     # --- steps ---------------------------------------------------------------------------------------
 
-    def _work_off(self, all_events: Sequence[Event], delivery: _Delivery) -> list[Report]:
+    def _work_off(self, all_events: Sequence[Event], delivery: Delivery) -> list[Report]:
         """Return a report for each event, in their order."""
         by_event = [self._in_projects(event) for event in all_events]
         works = [work for of_event in by_event for work in of_event if work.project_id is not None]
@@ -182,23 +153,24 @@ class Service:
             self._detach(works, delivery)
             self._sweep(works, delivery)
             self._check(works, delivery)
-        reports = [[self._report(work, delivery) for work in of_event] for of_event in by_event]
-        return [
-            each[0] if len(each) == 1 else _of_parts(each[0].delivery_id, each, kind="projects") for each in reports
-        ]
+        now, reports = self.clock.now(), list[Report]()
+        for of_event in by_event:
+            parts = [work.report(dry_run=self.settings.dry_run, now=now) for work in of_event]
+            reports.append(report_of_parts(parts[0].delivery_id, parts, kind="projects"))
+        return reports
 
-    def _in_projects(self, event: Event) -> list[_Work]:
+    def _in_projects(self, event: Event) -> list[Work]:
         """Return the event for each project that it is about; without one where there is nothing to do in any."""
         if isinstance(event, Ignored):
-            return [_Work(event)]
+            return [Work(event)]
         if isinstance(event, Unreadable):
-            return [_Work(event, failure=event.error)]
+            return [Work(event, failure=event.error)]
         try:
             if isinstance(event, SweepRequested) and event.metadata.project_id is None:
-                return [_Work(event, project_id) for project_id in sorted(self._allowed_projects(event.metadata))]
-            return [_Work(event, self._project_of(event.metadata))]
+                return [Work(event, project_id) for project_id in sorted(self._allowed_projects(event.metadata))]
+            return [Work(event, self._project_of(event.metadata))]
         except UnmirrorError as error:
-            return [_Work(event, failure=error)]
+            return [Work(event, failure=error)]
 
     def _allowed_projects(self, metadata: EventMetadata) -> frozenset[str]:
         """Return the projects to act in; raise NotConfigured where none is set, Forbidden for another region."""
@@ -220,7 +192,7 @@ class Service:
             )
         return project_id
 
-    def _hold_slots(self, works: Sequence[_Work], slots: ExitStack, deadline: Deadline) -> list[_Work]:
+    def _hold_slots(self, works: Sequence[Work], slots: ExitStack, deadline: Deadline) -> list[Work]:
         """Hold a slot of each project; return the works whose project has one."""
         for project_id in dict.fromkeys(work.project_id for work in works):
             try:
@@ -230,7 +202,7 @@ class Service:
                     work.failure = error if work.project_id == project_id else work.failure
         return [work for work in works if work.failure is None]
 
-    def _detach(self, works: Sequence[_Work], delivery: _Delivery) -> None:
+    def _detach(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Hand the ids that events name to the workers of their projects."""
         for work in works:
             time, add = work.event.metadata.time, partial(self._add, str(work.project_id), delivery.key)
@@ -250,11 +222,12 @@ class Service:
             trace=delivery.trace,
         )
 
-    def _sweep(self, works: Sequence[_Work], delivery: _Delivery) -> None:
+    def _sweep(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Sweep once in each project for what asks for it, and for servers with no interface left to be named."""
-        by_project: dict[str, list[_Work]] = {}
-        for work in filter(_wants_sweep, works):
-            by_project.setdefault(str(work.project_id), []).append(work)
+        by_project: dict[str, list[Work]] = {}
+        for work in works:
+            if work.wants_sweep:
+                by_project.setdefault(str(work.project_id), []).append(work)
         projects = list(by_project)
         for start in range(0, len(projects), MAX_SWEPT_PROJECTS):
             rounds = ceil((len(projects) - start) / MAX_SWEPT_PROJECTS)
@@ -263,7 +236,7 @@ class Service:
             for project_id in projects[start : start + MAX_SWEPT_PROJECTS]:
                 sharing = by_project[project_id]
                 task = SweepTask(
-                    by="timer" if any(_by(work.event) == "timer" for work in sharing) else "server",
+                    by="timer" if any(work.by == "timer" for work in sharing) else "server",
                     arrived=delivery.arrived.monotonic,
                     deadline=share,
                     trace=delivery.trace,
@@ -275,7 +248,7 @@ class Service:
             for wait in waits:
                 wait()
 
-    def _check(self, works: Sequence[_Work], delivery: _Delivery) -> None:
+    def _check(self, works: Sequence[Work], delivery: Delivery) -> None:
         for work in works:
             if isinstance(work.event, CheckRequested):
                 run = partial(run_check, self.settings, self.client, work.project_id, delivery.key)
@@ -291,32 +264,6 @@ class Service:
             return client.api(project_id, key, on_call=on_call, attempts=attempts)
 
         return self._workers.add(project_id, client.identity(key), connect, task)
-
-    # --- reports -------------------------------------------------------------------------------------
-
-    def _report(self, work: _Work, delivery: _Delivery) -> Report:
-        """Return what became of one event in one project."""
-        event, metadata = work.event, work.event.metadata
-        report = Report(
-            metadata.id, metadata.envelope, work.project_id, self.settings.dry_run, _by(event), failure=work.failure
-        )
-        if isinstance(event, Ignored):
-            return replace(report, ignored=event.reason, pending=event.pending)
-        if work.check is not None:
-            report = replace(report, check=work.check)
-        if work.submission is not None:
-            report = _with_submission(report, work.submission)
-        if work.sweep is not None:
-            report = _with_sweep(report, work.sweep, coalesced=work.coalesced or work.sweep.coalesced)
-        if report.detachments or report.outcome not in NO_OP:
-            report = replace(report, cause=self._cause(event))
-        return report
-
-    def _cause(self, event: Event) -> Cause:
-        metadata, seconds = event.metadata, None
-        if isinstance(event, InterfacesDeleted) and metadata.time:
-            seconds = max(0.0, (self.clock.now() - metadata.time).total_seconds())
-        return Cause(metadata.operation, _printable(metadata.actor), metadata.time, seconds)
 
 
 class _Observer:
@@ -339,68 +286,3 @@ class _Observer:
 
 def _no_progress(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
-
-
-def _by(event: Event) -> By | None:
-    match event:
-        case InterfacesDeleted() | TargetDeleted():
-            return "event"
-        case ServersDeleted():
-            return "server"
-        case SweepRequested():
-            return event.by
-        case _:
-            return None
-
-
-def _wants_sweep(work: _Work) -> bool:
-    """Tell whether a sweep is to be made; after servers only once none of their interfaces is mirrored any more."""
-    if isinstance(work.event, ServersDeleted) and work.submission is not None:
-        return not any(part.errors(id_) for id_, part in work.submission.parts.items())
-    return isinstance(work.event, SweepRequested)
-
-
-def _with_submission(report: Report, submission: Submission) -> Report:
-    return replace(
-        report,
-        **of_parts(submission.parts),
-        unreadable_sessions=submission.unreadable,
-        snapshot=submission.evidence,
-        api_calls=sum(map(len, submission.calls)),
-    )
-
-
-def _with_sweep(report: Report, task: SweepTask, *, coalesced: bool) -> Report:
-    calls = report.api_calls + sum(map(len, task.calls))
-    swept = task.swept
-    if swept is None:
-        failure = task.failure or DeadlineExceeded(OUT_OF_TIME)
-        return replace(report, failure=failure, api_calls=calls, coalesced=coalesced)
-    members = of_parts(swept.parts)
-    return replace(
-        report,
-        **members | {"kept": (*members["kept"], *swept.undecided), "failure": swept.failure or members["failure"]},
-        unreadable_sessions=swept.unreadable,
-        snapshot=swept.evidence,
-        sweep=swept.figures,
-        api_calls=calls,
-        coalesced=coalesced,
-    )
-
-
-def _of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "events") -> Report:
-    projects = {part.project_id for part in parts}
-    return Report(
-        delivery_id,
-        parts[0].envelope,
-        projects.pop() if len(projects) == 1 else None,
-        parts[0].dry_run,
-        api_calls=sum(part.api_calls for part in parts),
-        parts=tuple(parts),
-        part_kind=kind,
-    )
-
-
-def _printable(text: str | None) -> str | None:
-    """Return a text of an event fit for reports and logs: printable, and no longer than a name."""
-    return "".join(filter(str.isprintable, text))[:MAX_TEXT] or None if text else None

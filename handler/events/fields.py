@@ -6,7 +6,6 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,7 +61,7 @@ def enrich(metadata: EventMetadata, **members: Any) -> EventMetadata:
             members[name] = "?" if name in ("project_id", "region") else None
         elif not isinstance(value, str | datetime):
             members[name] = None
-    return replace(metadata, **{name: value for name, value in members.items() if value})
+    return metadata._replace(**{name: value for name, value in members.items() if value})
 
 
 def as_object(value: object) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from handler.errors import BadEvent, Violation
@@ -98,7 +97,7 @@ class Parser:
         self.passed[envelope.name] = None
         if violations := schemas.validate(envelope.name, value):
             raise BadEvent(f"not a valid {envelope.name}", violations, envelope.name)
-        metadata = replace(metadata, envelope=envelope.name)
+        metadata = metadata._replace(envelope=envelope.name)
         try:
             content = list(envelope.read(value, metadata))
             embedded = [item.value for item in content if isinstance(item, Embedded)]
@@ -134,4 +133,4 @@ def _with_id(event: Event) -> Event:
         return event
     broken = event.error.violations if isinstance(event, Unreadable) else ()
     digest = hashlib.sha256(repr((event, broken)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
-    return replace(event, metadata=replace(event.metadata, id=f"{event.metadata.envelope}-{digest}"))
+    return event._replace(metadata=event.metadata._replace(id=f"{event.metadata.envelope}-{digest}"))

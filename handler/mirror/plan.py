@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from handler.mirror.snapshot import Snapshot
 from handler.model import MirrorSession
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ID_LETTERS = frozenset("0123456789abcdef-")
 
 
 class Protection(NamedTuple):
@@ -22,7 +21,7 @@ class Protection(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """The globs. A session can be renamed, so that its name is read again before a removal."""
-        return tuple(each for each in self.patterns if not _UUID.fullmatch(each))
+        return tuple(each for each in self.patterns if not (len(each) == 36 and _ID_LETTERS.issuperset(each.lower())))
 
     def covers_id(self, session: MirrorSession) -> bool:
         """Tell whether the session is protected by its id."""

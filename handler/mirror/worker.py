@@ -507,7 +507,7 @@ class Worker:
         sweep = Sweep(
             self._connect(self._counted(waiting), SWEEP_ATTEMPTS),
             lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),
-            partial(self._remove, deadline),
+            partial(self._remove, waiting, deadline),
             deadline=deadline,
             clock=config.clock,
             limits=config.limits,
@@ -524,7 +524,9 @@ class Worker:
             job.swept, job.coalesced = swept, order > 0
             job.completed()
 
-    def _remove(self, deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]) -> dict[str, Part]:
+    def _remove(
+        self, tasks: Sequence[SweepTask], deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]
+    ) -> dict[str, Part]:
         """Let the worker remove what a sweep found gone, so many at a time that deliveries are not kept waiting."""
         ids, parts = list(gone), dict[str, Part]()
         for start in range(0, len(ids), MAX_QUEUED):
@@ -532,8 +534,11 @@ class Worker:
             found = {id_: gone[id_] for id_ in some}
             began = snapshot.listing.began.monotonic
             job = Job(kind="interfaces", ids=some, arrived=began, deadline=deadline, snapshot=snapshot, gone=found)
+            job.trace = tasks[0].trace
             self.jobs.add(job)()
             parts |= decided(job)
+            for task in tasks:
+                task.calls += job.calls
         return parts
 
 

@@ -220,9 +220,8 @@ def _from_profile(environ: Mapping[str, str], home: Path, source: str, _: float)
     profile = profiles(environ, home)
     basic: Mapping[str, str] = profile["basic"] if profile.has_section("basic") else {}
     names = [f"{part} of [basic] in {source}" for part in _PROFILE_PARTS]
-    return _found(
-        AccessKey.of(*map(basic.get, _PROFILE_PARTS), names=names), "it has no ak and sk in its section [basic]"
-    )
+    key = AccessKey.of(*map(basic.get, _PROFILE_PARTS), names=names)
+    return _found(key, "it has no ak and sk in its section [basic]")
 
 
 def _from_pod_identity(environ: Mapping[str, str], http: Http, seconds: float) -> AccessKey:

@@ -172,13 +172,11 @@ def _read(response: requests.Response, deadline: Deadline) -> tuple[bytes, bool]
     return b"".join(chunks), ends_there and sock is not None and not unread
 
 
-_NO_URL = "has no usable URL: check the endpoint, and HTTPS_PROXY or ALL_PROXY"
+_BAD_URL = (exceptions.InvalidURL, exceptions.InvalidSchema, urllib3.exceptions.LocationParseError)
 _CHECK = "check UNMIRROR_REGION or the endpoint"
 _TRUST = "check the endpoint, or REQUESTS_CA_BUNDLE"
-_FAILURES: tuple[tuple[type[BaseException], type[ApiUnavailable | NotConfigured], str], ...] = (
-    (exceptions.InvalidURL, NotConfigured, _NO_URL),
-    (exceptions.InvalidSchema, NotConfigured, _NO_URL),
-    (urllib3.exceptions.LocationParseError, NotConfigured, _NO_URL),
+_FAILURES: tuple[tuple[Any, type[ApiUnavailable | NotConfigured], str], ...] = (
+    (_BAD_URL, NotConfigured, "has no usable URL: check the endpoint, and HTTPS_PROXY or ALL_PROXY"),
     (exceptions.ProxyError, ApiUnavailable, "its proxy does not let us through; check HTTPS_PROXY"),
     (urllib3.exceptions.NameResolutionError, ApiUnavailable, f"its host is not known here; {_CHECK}, and the resolver"),
     (ConnectionRefusedError, ApiUnavailable, f"the connection is refused; {_CHECK}, and its port"),

@@ -1,0 +1,129 @@
+"""One delivery at work: what its events share, what has come of each, and how that becomes a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from handler.deadline import Deadline, Instant
+from handler.errors import DeadlineExceeded, UnmirrorError
+from handler.mirror.results import of_parts
+from handler.mirror.retry import Submission
+from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepTask
+from handler.model import Event, Ignored, InterfacesDeleted, ServersDeleted, SweepRequested, TargetDeleted
+from handler.observability.trace_context import TraceContext
+from handler.report import NO_OP, By, Cause, CheckStep, Report
+from handler.vpc.credentials import AccessKey
+
+MAX_TEXT = 64
+"""Characters of a text of an event that are repeated in a report: a session's name may have as many."""
+
+
+class Delivery(NamedTuple):
+    """What all events of one delivery share."""
+
+    arrived: Instant
+    deadline: Deadline
+    key: AccessKey | None
+    trace: TraceContext | None
+    progress: Progress
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One event in one project, and what has come of it so far."""
+
+    event: Event
+    project_id: str | None = None
+    """None where nothing is to be done in any."""
+    failure: UnmirrorError | None = None
+    """What kept the event from being worked on."""
+    submission: Submission | None = None
+    sweep: SweepTask | None = None
+    coalesced: bool = False
+    """Whether another event of the delivery counts the sweep."""
+    check: tuple[CheckStep, ...] | None = None
+
+    @property
+    def by(self) -> By | None:
+        """What leads to the detachments of the event."""
+        match self.event:
+            case InterfacesDeleted() | TargetDeleted():
+                return "event"
+            case ServersDeleted():
+                return "server"
+            case SweepRequested():
+                return self.event.by
+            case _:
+                return None
+
+    @property
+    def wants_sweep(self) -> bool:
+        """Whether a sweep is to be made; after servers only once none of their interfaces is mirrored any more."""
+        if self.submission is not None and isinstance(self.event, ServersDeleted):
+            return not any(part.errors(id_) for id_, part in self.submission.parts.items())
+        return isinstance(self.event, SweepRequested)
+
+    def report(self, *, dry_run: bool, now: datetime) -> Report:
+        """Return what became of the event."""
+        metadata = self.event.metadata
+        members: dict[str, Any] = {"failure": self.failure, "check": self.check}
+        if isinstance(self.event, Ignored):
+            members |= {"ignored": self.event.reason, "pending": self.event.pending}
+        if self.submission is not None:
+            members |= _of_submission(self.submission)
+        if self.sweep is not None:
+            calls = members.get("api_calls", 0) + sum(map(len, self.sweep.calls))
+            coalesced = self.coalesced or self.sweep.coalesced
+            members |= _of_sweep(self.sweep) | {"api_calls": calls, "coalesced": coalesced}
+        report = Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
+        if report.detachments or report.outcome not in NO_OP:
+            report = replace(report, cause=self._cause(now))
+        return report
+
+    def _cause(self, now: datetime) -> Cause:
+        metadata, seconds = self.event.metadata, None
+        if isinstance(self.event, InterfacesDeleted) and metadata.time:
+            seconds = max(0.0, (now - metadata.time).total_seconds())
+        actor = "".join(filter(str.isprintable, metadata.actor or ""))[:MAX_TEXT] or None
+        return Cause(metadata.operation, actor, metadata.time, seconds)
+
+
+def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "events") -> Report:
+    """Return the report of several events or projects; that of the only one as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    projects = {part.project_id for part in parts}
+    return Report(
+        delivery_id,
+        parts[0].envelope,
+        projects.pop() if len(projects) == 1 else None,
+        parts[0].dry_run,
+        api_calls=sum(part.api_calls for part in parts),
+        parts=tuple(parts),
+        part_kind=kind,
+    )
+
+
+def _of_submission(submission: Submission) -> dict[str, Any]:
+    return of_parts(submission.parts) | {
+        "unreadable_sessions": submission.unreadable,
+        "snapshot": submission.evidence,
+        "api_calls": sum(map(len, submission.calls)),
+    }
+
+
+def _of_sweep(task: SweepTask) -> dict[str, Any]:
+    swept = task.swept
+    if swept is None:
+        return {"failure": task.failure or DeadlineExceeded(OUT_OF_TIME)}
+    members = of_parts(swept.parts)
+    return members | {
+        "kept": (*members["kept"], *swept.undecided),
+        "failure": swept.failure or members["failure"],
+        "unreadable_sessions": swept.unreadable,
+        "snapshot": swept.evidence,
+        "sweep": swept.figures,
+    }
