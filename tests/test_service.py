@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from handler.deadline import Clock
+from handler.deadline import Cancellation, Clock
 from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator
 from handler.errors import BadEvent, Forbidden, NotConfigured, Overloaded
+from handler.observability.instrumentation import Instrumentation
 from handler.report import Report
 from handler.service import MAX_SWEPT_PROJECTS, Service
+from handler.settings import Settings
+from tests.support.clock import RealClock
+from tests.support.cloud import FakeApi, FakeCloud
 from tests.support.function import settings_for
 from tests.support.tenant import cts, deleted, server_deleted, timer
 
@@ -41,6 +47,19 @@ class Skipping:
         self.skipped += seconds
         self.pauses.append(seconds)
         self.paused()
+
+
+@dataclass
+class FakeClient:
+    """The VPC API of several projects, each a fake cloud."""
+
+    clouds: dict[str, FakeCloud]
+
+    def identity(self, key: object) -> str:
+        return "own"
+
+    def api(self, project_id: str, key: object, *, on_call: Any, attempts: int) -> FakeApi:
+        return FakeApi(self.clouds[project_id], on_call, project_id)
 
 
 @pytest.fixture
@@ -191,6 +210,25 @@ class TestProjects:
         report = deliver(service, timer())
         assert sorted(str(part.project_id) for part in report.parts) == projects
         assert {part.outcome for part in report.parts} == {"nothing_to_do"}
+
+    def test_one_that_hangs_starves_no_other(self) -> None:
+        healthy, opened = FakeCloud(RealClock()), threading.Event()
+        healthy.add("s", ["a", "b"], gone=["a"])
+        hanging = FakeCloud(RealClock())
+        hanging.then("list_sessions", lambda: opened.wait(30))
+        client = FakeClient({"a-hangs": hanging, "b-lives": healthy})
+        service = Service(
+            Settings(endpoint="https://vpc.example", projects=frozenset(client.clouds)),
+            client,  # type: ignore[arg-type]
+            clock=healthy.clock.clock,
+            jitter=lambda: 1.0,
+            threads=64,
+            cancellation=Cancellation(),
+            observed_by=Instrumentation(),
+        )
+        report = deliver(service, timer(), seconds=0.5)
+        opened.set()
+        assert [part.outcome for part in report.parts] == ["failed", "detached"]
 
     def test_another_project_is_forbidden(self, service: Service) -> None:
         with pytest.raises(Forbidden, match="UNMIRROR_PROJECTS"):
