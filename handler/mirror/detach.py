@@ -6,15 +6,16 @@ another, and is the only one that decides, answers jobs and writes the snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from handler.deadline import Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
 from handler.lru import LruCache
+from handler.mirror.calls import Calls, Ended
 from handler.mirror.plan import Plan, Protection
 from handler.mirror.port import MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Removal, remove
@@ -29,27 +30,6 @@ SERVERS_SECONDS = 10.0
 """For one list of the interfaces of servers; it may have pages."""
 SERVERS_A_CALL = 50
 """Server ids in one list: about 2.5 KiB of the 32 KiB that the gateway takes for a URI."""
-
-
-class Ended(NamedTuple):
-    """A call that has ended."""
-
-    key: Hashable
-    result: Any = None
-    error: UnmirrorError | None = None
-
-
-class Calls(Protocol):
-    """Calls that run side by side, each within its own time. `handler.mirror.worker` has them in threads."""
-
-    def start(self, key: Hashable, work: Callable[[Deadline], Any], seconds: float) -> None:
-        """Begin the work, or put it in line; it gets a deadline that is at most so many seconds away."""
-
-    def next(self) -> Ended | None:
-        """Wait for the next call to end; None when none is left, or the batch's own time is up."""
-
-    def is_running(self, key: Hashable) -> bool:
-        """Tell whether a call of that key, of this batch or an earlier one, has not come back yet."""
 
 
 class Rules(NamedTuple):

@@ -7,17 +7,17 @@ to an enterprise project, costs calls and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
+from handler.mirror.calls import Calls, call, concurrent_map
 from handler.mirror.detach import Rules, Task, verify
 from handler.mirror.port import MirrorApi
-from handler.mirror.removal import Removal
 from handler.mirror.results import Part, kept, name
 from handler.mirror.snapshot import Snapshot
 from handler.model import Presence, UnreadableSession
@@ -87,25 +87,13 @@ class SweepTask(Task):
         return self.swept is not None or self.failure is not None
 
 
-class SweepCalls(Protocol):
-    """Calls for one step of a sweep. `handler.mirror.worker` has them in threads."""
-
-    def call(self, what: str, work: Callable[[Deadline], R], seconds: float) -> R:
-        """Make one call and return its result; raise what it raised, or that time was up."""
-
-    def map(
-        self, work: Callable[[T, Deadline], R], items: Iterable[T], seconds: float
-    ) -> Iterator[tuple[T, R | UnmirrorError]]:
-        """Yield each item with what its call ended with; less than all when time is up."""
-
-
 class Sweep:
     """One sweep of one project, and how far it has come. Used once."""
 
     def __init__(
         self,
         api: MirrorApi,
-        calls: Callable[[], SweepCalls],
+        calls: Callable[[], Calls],
         remove: Callable[[Snapshot, Mapping[str, Presence]], Mapping[str, Part]],
         *,
         deadline: Deadline,
@@ -121,36 +109,45 @@ class Sweep:
         self._rules, self._arrived, self._progress = rules, arrived, progress
         self._suspects: list[str] = []
         self._listed: set[str] = set()
-        self._known: dict[str, Presence | UnmirrorError] = {}
+        self._gone: dict[str, Presence] = {}
+        self._alive: set[str] = set()
+        """Suspects that exist all the same."""
+        self._errors: dict[str, UnmirrorError] = {}
+        self._leaving: set[str] = set()
+        """Sources that a session lists which is not protected."""
+        self._leaving_gone = 0
+        self._sources: dict[str, None] = {}
 
     def run(self) -> Swept:
         """Sweep as far as time allows; raise what the lists raise."""
         self._progress("list", 0, 0)
-        listing = self._calls().call("the list of sessions", self._api.list_sessions, LISTING_SECONDS)
+        listing = call(self._calls(), "the list of sessions", self._api.list_sessions, LISTING_SECONDS)
         snapshot = Snapshot(listing)
-        mirrored = [each for each in snapshot.sessions() if each.type == "eni"]
-        sources = dict.fromkeys(id_ for session in mirrored for id_ in session.sources)
+        protects = self._rules.protection.covers
+        for session in snapshot.sessions():
+            if session.type == "eni":
+                self._sources.update(dict.fromkeys(session.sources))
+                self._leaving.update(() if protects(session) else session.sources)
         targets = [each.target_id for each in snapshot.sessions() if each.target_type == "eni" and each.target_id]
-        interfaces = list(sources | dict.fromkeys(targets))
+        interfaces = list(self._sources | dict.fromkeys(targets))
         self._look_up(interfaces)
         self._suspects = [id_ for id_ in interfaces if id_ not in self._listed]
         stop: Literal["limit", "blind"] | None = "blind" if self._is_blind(snapshot) else None
         parts: Mapping[str, Part] = {}
         if stop is None:
-            leaving = {
-                id_ for id_ in sources if any(not self._rules.protection.covers(s) for s in snapshot.holding(id_))
-            }
-            self._verify(snapshot, leaving, len(sources))
-            stop = None if self._allows(self._gone() & leaving, len(sources)) else "limit"
-            if self._rules.dry_run or self._allows((self._gone() | self._undecided()) & leaving, len(sources)):
-                parts = self._remove(snapshot)
-        return self._result(snapshot, sources, stop, parts)
+            self._ask(snapshot, self._suspects, enough=lambda: not self._rules.dry_run and self._is_over())
+            stop = "limit" if self._is_over() else None
+            undecided = len(self._undecided() & self._leaving)  # as good as gone, for the limit
+            if self._gone and (self._rules.dry_run or not self._is_over(undecided)):
+                self._progress("remove", 0, len(self._gone))
+                parts = self._hand_over(snapshot, self._gone)
+        return self._result(snapshot, stop, parts)
 
     def _look_up(self, interfaces: Sequence[str]) -> None:
         """Look the interfaces up in the list, by id. Those of a list that failed stay suspects, up to a number."""
         batches = [tuple(interfaces[start : start + BATCH]) for start in range(0, len(interfaces), BATCH)]
         failed = 0
-        for batch, listed in self._calls().map(self._api.list_interfaces, batches, CALL_SECONDS):
+        for batch, listed in concurrent_map(self._calls(), self._api.list_interfaces, batches, CALL_SECONDS):
             if isinstance(listed, UnmirrorError):
                 failed += len(batch)
                 if failed > MAX_UNLISTED:
@@ -164,125 +161,83 @@ class Sweep:
         """Tell whether the credentials see no interface at all; never where anything that was asked is undecided."""
         if self._listed or not self._suspects:
             return False
-        if self._calls().call("the list of interfaces", self._api.has_interfaces, CALL_SECONDS):
+        if call(self._calls(), "the list of interfaces", self._api.has_interfaces, CALL_SECONDS):
             return False
         some = self._suspects[:BLIND_AFTER]
-        self._ask(snapshot, some, enough=lambda: len(self._gone()) < len(self._known))
-        return len(self._gone()) == len(some)
-
-    def _verify(self, snapshot: Snapshot, leaving: Set[str], sources: int) -> None:
-        """Ask for each suspect by id, until it is certain that too many are gone."""
-        self._ask(
-            snapshot,
-            self._suspects,
-            enough=lambda: not self._rules.dry_run and not self._allows(self._gone() & leaving, sources),
-        )
+        self._ask(snapshot, some, enough=lambda: bool(self._alive or self._errors))
+        return len(self._gone) == len(some)
 
     def _ask(self, snapshot: Snapshot, suspects: Sequence[str], enough: Callable[[], bool]) -> None:
-        todo, failures = [id_ for id_ in suspects if id_ not in self._known], 0
+        """Ask for each suspect by id, until it is enough, or everything fails."""
+        undecided, failures = self._undecided(), 0
+        todo = [id_ for id_ in suspects if id_ in undecided and id_ not in self._errors]
         work = partial(verify, self._api, snapshot)
-        for done, (id_, answer) in enumerate(self._calls().map(work, todo, CALL_SECONDS), 1):
-            self._known[id_] = answer
+        for done, (id_, answer) in enumerate(concurrent_map(self._calls(), work, todo, CALL_SECONDS), 1):
+            if isinstance(answer, UnmirrorError):
+                self._errors[id_], failures = answer, failures + 1
+            elif answer.exists:
+                self._alive.add(id_)
+            else:
+                self._gone[id_] = answer
+                self._leaving_gone += id_ in self._leaving
+            if not isinstance(answer, UnmirrorError):
+                failures = 0
             self._progress("verify", done, len(todo))
-            failures = failures + 1 if isinstance(answer, UnmirrorError) else 0
             if failures >= MAX_FAILURES or enough():
                 return
 
-    def _remove(self, snapshot: Snapshot) -> Mapping[str, Part]:
-        gone = {
-            id_: answer for id_, answer in self._known.items() if isinstance(answer, Presence) and not answer.exists
-        }
-        if not gone:
-            return {}
-        self._progress("remove", 0, len(gone))
-        return self._hand_over(snapshot, gone)
-
-    def _allows(self, leaving: Set[str], sources: int) -> bool:
-        return self._limits.allows(len(leaving), sources)
-
-    def _gone(self) -> set[str]:
-        return {id_ for id_, answer in self._known.items() if isinstance(answer, Presence) and not answer.exists}
-
-    def _exists(self, id_: str) -> bool:
-        answer = self._known.get(id_)
-        return isinstance(answer, Presence) and answer.exists
+    def _is_over(self, undecided: int = 0) -> bool:
+        return not self._limits.allows(self._leaving_gone + undecided, len(self._sources))
 
     def _undecided(self) -> set[str]:
-        return {id_ for id_ in self._suspects if not isinstance(self._known.get(id_), Presence)}
+        return {*self._suspects} - self._gone.keys() - self._alive
 
-    # --- result --------------------------------------------------------------------------------------
-
-    def _result(
-        self,
-        snapshot: Snapshot,
-        sources: Mapping[str, None],
-        stop: Literal["limit", "blind"] | None,
-        parts: Mapping[str, Part],
-    ) -> Swept:
+    def _result(self, snapshot: Snapshot, stop: Literal["limit", "blind"] | None, parts: Mapping[str, Part]) -> Swept:
         listing, undecided = snapshot.listing, [] if stop else sorted(self._undecided())
-        failure = None if stop else self._failure(undecided)
-        figures = self._figures(snapshot, sources, stop, parts)
-        complete = not (stop or failure or undecided or listing.unreadable or _errors(parts))
-        evidence = SnapshotEvidence(
-            listing.taken_at,
-            listing.request_ids,
-            self._clock.age(listing.began),
-            predates_delivery=listing.began.monotonic < self._arrived,
+        predates, age = listing.began.monotonic < self._arrived, self._clock.age(listing.began)
+        return Swept(
+            self._figures(snapshot, stop, parts),
+            SnapshotEvidence(listing.taken_at, listing.request_ids, age, predates),
+            parts,
+            tuple(self._kept(snapshot, id_) for id_ in undecided[:MAX_NAMED]),
+            self._failure(len(undecided)) if undecided else None,
+            listing.unreadable,
         )
-        named = tuple(self._named(snapshot, id_) for id_ in undecided[:MAX_NAMED])
-        return Swept(figures._replace(complete=complete), evidence, parts, named, failure, listing.unreadable)
 
-    def _failure(self, undecided: Sequence[str]) -> UnmirrorError | None:
+    def _failure(self, undecided: int) -> UnmirrorError:
         """Return why some sources are undecided: the time, or the worst of what their calls ended with."""
-        if not undecided:
-            return None
         if self._deadline.cancellation.cancelled:
-            return Interrupted(f"interrupted with {len(undecided)} interface(s) undecided")
+            return Interrupted(f"interrupted with {undecided} interface(s) undecided")
         if self._deadline.remaining() <= 0:
             return DeadlineExceeded(OUT_OF_TIME)
-        errors = [answer for answer in self._known.values() if isinstance(answer, UnmirrorError)]
-        return max(errors, key=lambda each: each.status)
+        return max(self._errors.values(), key=lambda each: each.status)
 
-    def _named(self, snapshot: Snapshot, id_: str) -> Kept:
-        error, holding = self._known.get(id_), tuple(name(each) for each in snapshot.holding(id_))
-        if isinstance(error, UnmirrorError):
-            return Kept(id_, "undecided", holding, error.request_id, error)
-        return Kept(id_, "undecided", holding)
+    def _kept(self, snapshot: Snapshot, id_: str) -> Kept:
+        error, holding = self._errors.get(id_), tuple(name(each) for each in snapshot.holding(id_))
+        return Kept(id_, "undecided", holding, error.request_id if error else "", error)
 
     def _figures(
-        self,
-        snapshot: Snapshot,
-        sources: Mapping[str, None],
-        stop: Literal["limit", "blind"] | None,
-        parts: Mapping[str, Part],
+        self, snapshot: Snapshot, stop: Literal["limit", "blind"] | None, parts: Mapping[str, Part]
     ) -> SweepFigures:
-        gone = self._gone() & sources.keys()
-        left = [(part, removal, id_) for id_, part in parts.items() for removal in part.removals]
-        freed = [(id_, removal) for _, removal, id_ in left if removal.statuses[id_] in ("detached", "already_absent")]
-        would = [(id_, removal) for _, removal, id_ in left if removal.statuses[id_] == "planned"]
+        gone, undecided = self._gone.keys() & self._sources.keys(), self._undecided() & self._sources.keys()
+        left = [(id_, removal) for id_, part in parts.items() for removal in part.removals]
+        freed = [(id_, removal) for id_, removal in left if removal.statuses[id_] in ("detached", "already_absent")]
+        would = [(id_, removal) for id_, removal in left if removal.statuses[id_] == "planned"]
+        emptied = {each.session.id for _, each in (*freed, *would) if each.session.enabled and each.after == ()}
+        failed = any(part.errors(id_) for id_, part in parts.items())
         return SweepFigures(
             sessions=len(snapshot.sessions()),
-            sources=len(sources),
-            listed=len(self._listed & sources.keys()),
-            unlisted=sum(
-                isinstance(each, Presence) and each.exists for id_, each in self._known.items() if id_ in sources
-            ),
+            sources=len(self._sources),
+            listed=len(self._listed & self._sources.keys()),
+            unlisted=len(self._alive & self._sources.keys()),
             gone=len(gone),
-            undecided=len(self._undecided() & sources.keys()),
+            undecided=len(undecided),
             protected=sum(any(each.reason == "protected" for each in kept(id_, part)) for id_, part in parts.items()),
             detached=len({id_ for id_, _ in freed}),
             would_detach=len(gone) if stop and not parts else len({id_ for id_, _ in would}),
             places_freed=len(freed),
             would_free=len(would),
-            emptied=_emptied([removal for _, removal in (*freed, *would)]),
-            complete=False,
+            emptied=tuple(sorted(emptied)),
+            complete=not (stop or failed or self._undecided() or snapshot.listing.unreadable),
             stop=stop,
         )
-
-
-def _errors(parts: Mapping[str, Part]) -> bool:
-    return any(part.errors(id_) for id_, part in parts.items())
-
-
-def _emptied(removals: Iterable[Removal]) -> tuple[str, ...]:
-    return tuple(sorted({each.session.id for each in removals if each.session.enabled and each.after == ()}))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -18,7 +18,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
-from handler.mirror.detach import Batch, Ended, Job, Rules, Task, answer_unmirrored
+from handler.mirror.calls import Ended, call
+from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
 from handler.mirror.port import MirrorApi
 from handler.mirror.results import Part
 from handler.mirror.retry import MAX_QUEUED, decided
@@ -141,7 +142,7 @@ class CallThreads:
 
 
 class ThreadedCalls:
-    """The calls of one batch or sweep, side by side. Used by one thread; meets `detach.Calls`."""
+    """The calls of one batch or sweep, side by side. Used by one thread; meets `calls.Calls`."""
 
     def __init__(self, threads: CallThreads, deadline: Deadline, limit: int) -> None:
         self.deadline = deadline
@@ -190,30 +191,6 @@ class ThreadedCalls:
         """Tell whether a call of that key, of this batch or an earlier one, has not come back yet."""
         return self._threads.is_running(key)
 
-    def call(self, what: str, work: Callable[[Deadline], R], seconds: float) -> R:
-        """Make one call and return its result; raise what it raised, or that time was up."""
-        self.start(what, work, seconds)
-        ended = self.next()
-        if ended is None:
-            self.deadline.require(what)
-            raise DeadlineExceeded(f"no time left for: {what}")
-        if ended.error is not None:
-            raise ended.error
-        result: R = ended.result
-        return result
-
-    def map(
-        self, work: Callable[[T, Deadline], R], items: Iterable[T], seconds: float
-    ) -> Iterator[tuple[T, R | UnmirrorError]]:
-        """Yield each item with what its call ended with, in the order they end. Leaving it begins nothing more."""
-        for item in items:
-            self.start(item, partial(work, item), seconds)
-        try:
-            while (ended := self.next()) is not None:
-                yield ended.key, ended.result if ended.error is None else ended.error  # type: ignore[misc]
-        finally:
-            self._line.clear()
-
     def _fill(self) -> None:
         while self._line and len(self._running) < self._limit and self.deadline.remaining() > 0:
             key, work, seconds = self._line.popleft()
@@ -252,7 +229,7 @@ class ThreadedCalls:
 
 def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
     """Make one call in a thread of its own and wait for it no longer than the deadline."""
-    return ThreadedCalls(CallThreads(), deadline, limit=1).call(what, work, inf)
+    return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, work, inf)
 
 
 # --- queues --------------------------------------------------------------------------------------------
@@ -446,7 +423,7 @@ class Worker:
         """Take a new snapshot; return the jobs that may be worked off now. A failure fails only those that need it."""
         calls, api = self._calls(waiting)
         try:
-            self._snapshot = Snapshot(calls.call("the list of sessions", api.list_sessions, LISTING_SECONDS))
+            self._snapshot = Snapshot(call(calls, "the list of sessions", api.list_sessions, LISTING_SECONDS))
         except UnmirrorError as error:
             if calls.abandoned:
                 self._config.observer.on_abandoned(self.project_id)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.detach import Ended
+from handler.mirror.calls import Ended
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,7 +18,7 @@ class SerialCalls:
     """Runs one call whenever the next one is waited for: the oldest, or the one that a seed draws."""
 
     def __init__(self, deadline: Deadline, chance: random.Random | None = None) -> None:
-        self._deadline, self._chance = deadline, chance
+        self.deadline, self._chance = deadline, chance
         self._line: list[tuple[Hashable, Callable[[Deadline], Any], float]] = []
         self.running: set[Hashable] = set()
         """Keys of calls of earlier batches that have not come back."""
@@ -28,25 +27,13 @@ class SerialCalls:
         self._line.append((key, work, seconds))
 
     def next(self) -> Ended | None:
-        if not self._line or self._deadline.remaining() <= 0:
+        if not self._line or self.deadline.remaining() <= 0:
             return None
         key, work, seconds = self._line.pop(self._chance.randrange(len(self._line)) if self._chance else 0)
         try:
-            return Ended(key, work(self._deadline.sooner(seconds)))
+            return Ended(key, work(self.deadline.sooner(seconds)))
         except UnmirrorError as error:
             return Ended(key, error=error)
 
     def is_running(self, key: Hashable) -> bool:
         return key in self.running
-
-    def call(self, what: str, work: Callable[[Deadline], R], seconds: float) -> R:
-        self._deadline.require(what)
-        return work(self._deadline.sooner(seconds))
-
-    def map(
-        self, work: Callable[[T, Deadline], R], items: Iterable[T], seconds: float
-    ) -> Iterator[tuple[T, R | UnmirrorError]]:
-        for item in items:
-            self.start(item, partial(work, item), seconds)
-        while (ended := self.next()) is not None:
-            yield ended.key, ended.result if ended.error is None else ended.error  # type: ignore[misc]
