@@ -40,9 +40,8 @@ class Bulkhead:
     def slot(self, project_id: str, deadline: Deadline) -> Iterator[None]:
         """Hold a slot of the project; raise Overloaded where none is released in time."""
         with self._released:
-            if not self._released.wait_for(
-                lambda: self._held[project_id] < self._slots, min(WAIT_SECONDS, deadline.remaining())
-            ):
+            wait = min(WAIT_SECONDS, deadline.remaining())
+            if not self._released.wait_for(lambda: self._held[project_id] < self._slots, wait):
                 raise Overloaded("deliveries of this project hold all threads that it may have; the rest is for others")
             self._held[project_id] += 1
         try:

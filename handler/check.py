@@ -34,7 +34,10 @@ def run_check(
         return (CheckStep("settings", "failed", "incomplete", fix=f"set {missing}"),)
     steps = [CheckStep("settings", "ok", describe(settings, [project_id]))]
     with _recorded(steps, "credentials"):
-        steps.append(_try_credentials(client, key, deadline))
+        if key is None:
+            client.credentials.current(deadline)
+        source = f"from {client.credentials.describe()}" if key is None else "the key that came with the delivery"
+        steps.append(CheckStep("credentials", "ok", source))
     with _recorded(steps, "endpoint"):
         steps.extend(_try_endpoint(settings, client, deadline))
     if all(step.status != "failed" for step in steps):
@@ -50,13 +53,6 @@ def describe(settings: Settings, project_ids: Iterable[str]) -> str:
     parts = [f"region {settings.region or 'not set'}", f"project {', '.join(project_ids)}"]
     parts += [f"protected: {', '.join(settings.protect)}"] if settings.protect else []
     return "; ".join([*parts, "dry run"] if settings.dry_run else parts)
-
-
-def _try_credentials(client: VpcClient, key: AccessKey | None, deadline: Deadline) -> CheckStep:
-    if key is not None:
-        return CheckStep("credentials", "ok", "the key that came with the delivery")
-    client.credentials.current(deadline)
-    return CheckStep("credentials", "ok", f"from {client.credentials.describe()}")
 
 
 def _try_endpoint(settings: Settings, client: VpcClient, deadline: Deadline) -> Iterator[CheckStep]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from handler.deadline import Deadline, Instant
+from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.results import of_parts
 from handler.mirror.retry import Submission
@@ -20,15 +20,18 @@ from handler.vpc.credentials import AccessKey
 MAX_TEXT = 64
 """Characters of a text of an event that are repeated in a report: a session's name may have as many."""
 
+_BY: Mapping[type[Event], By] = {InterfacesDeleted: "event", TargetDeleted: "event", ServersDeleted: "server"}
+
 
 class Delivery(NamedTuple):
     """What all events of one delivery share."""
 
-    arrived: Instant
+    arrived: float
+    """Monotonic seconds."""
     deadline: Deadline
     key: AccessKey | None
     trace: TraceContext | None
-    progress: Progress
+    progress: Progress | None
 
 
 @dataclass(eq=False, slots=True)
@@ -49,15 +52,7 @@ class Work:
     @property
     def by(self) -> By | None:
         """What leads to the detachments of the event."""
-        match self.event:
-            case InterfacesDeleted() | TargetDeleted():
-                return "event"
-            case ServersDeleted():
-                return "server"
-            case SweepRequested():
-                return self.event.by
-            case _:
-                return None
+        return self.event.by if isinstance(self.event, SweepRequested) else _BY.get(type(self.event))
 
     @property
     def wants_sweep(self) -> bool:
@@ -73,11 +68,11 @@ class Work:
         if isinstance(self.event, Ignored):
             members |= {"ignored": self.event.reason, "pending": self.event.pending}
         if self.submission is not None:
-            members |= _of_submission(self.submission)
+            members |= of_parts(self.submission.parts)
+            members |= {"unreadable_sessions": self.submission.unreadable, "snapshot": self.submission.evidence}
         if self.sweep is not None:
-            calls = members.get("api_calls", 0) + sum(map(len, self.sweep.calls))
-            coalesced = self.coalesced or self.sweep.coalesced
-            members |= _of_sweep(self.sweep) | {"api_calls": calls, "coalesced": coalesced}
+            members |= _of_sweep(self.sweep) | {"coalesced": self.coalesced or self.sweep.coalesced}
+        members["api_calls"] = sum(len(calls) for task in (self.submission, self.sweep) if task for calls in task.calls)
         report = Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
         if report.detachments or report.outcome not in NO_OP:
             report = replace(report, cause=self._cause(now))
@@ -105,14 +100,6 @@ def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "even
         parts=tuple(parts),
         part_kind=kind,
     )
-
-
-def _of_submission(submission: Submission) -> dict[str, Any]:
-    return of_parts(submission.parts) | {
-        "unreadable_sessions": submission.unreadable,
-        "snapshot": submission.evidence,
-        "api_calls": sum(map(len, submission.calls)),
-    }
 
 
 def _of_sweep(task: SweepTask) -> dict[str, Any]:

@@ -41,22 +41,25 @@ class UnmirrorError(Exception):
     """The RFC 9457 title: the same for every occurrence of the class."""
     slug: ClassVar[str] = "internal-error"
     """The last part of the RFC 9457 type."""
-    code: str = ""
-    """The API's own error code, `VPC.2201` or `APIGW.0301`; empty when no answer of the API is the reason."""
-    request_id: str = ""
-    """What the cloud's support asks for; empty as above."""
+    transient: ClassVar[bool] = False
+    """Whether trying again within the same delivery can help."""
     retry_after: float | None = None
     """Seconds to wait before sending again; None when nobody said."""
+
+    def __init__(
+        self, message: str = "", *, code: str = "", request_id: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        """The API's own error code, `VPC.2201` or `APIGW.0301`; empty when no answer of the API is the reason."""
+        self.request_id = request_id
+        """What the cloud's support asks for; empty as above."""
+        self.retry_after = retry_after or self.retry_after
 
     @property
     def retry(self) -> bool:
         """Whether the same delivery, sent again later, can end differently; for a 5xx perhaps once somebody acted."""
         return self.status >= 500 or self.status == 408
-
-    @property
-    def transient(self) -> bool:
-        """Whether trying again within the same delivery can help."""
-        return False
 
 
 class Violation(NamedTuple):
@@ -129,15 +132,7 @@ class NotConfigured(UnmirrorError):
     status, title, slug = 502, "Not configured", "not-configured"
 
 
-class _ApiAnswer(UnmirrorError):
-    """An error that an answer of the VPC API, or the lack of one, is the reason for."""
-
-    def __init__(self, message: str, *, code: str = "", request_id: str = "", retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.code, self.request_id, self.retry_after = code, request_id, retry_after
-
-
-class ApiRefused(_ApiAnswer):
+class ApiRefused(UnmirrorError):
     """The VPC API refuses: permission, credentials, or an operation that its region does not publish.
 
     Sending again helps once the operator has done what the message says.
@@ -176,15 +171,11 @@ class StillExists(UnmirrorError):
     status, title, slug = 503, "The interface still exists", "still-exists"
 
 
-class ApiUnavailable(_ApiAnswer):
+class ApiUnavailable(UnmirrorError):
     """The API could not be reached, failed, or left the outcome open."""
 
     status, title, slug = 503, "The VPC API is unavailable", "api-unavailable"
-
-    @property
-    def transient(self) -> bool:
-        """Whether trying again within the same delivery can help."""
-        return True
+    transient = True
 
 
 class ApiThrottled(ApiUnavailable):
@@ -213,8 +204,4 @@ class Interrupted(DeadlineExceeded):
     """Somebody said stop before the time was used up."""
 
     title = "Interrupted"
-
-    @property
-    def transient(self) -> bool:
-        """Whether trying again within the same delivery can help."""
-        return False
+    transient = False

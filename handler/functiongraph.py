@@ -14,7 +14,6 @@ from handler.observability import logs
 from handler.observability import settings as observability_settings
 from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import trace_scope
-from handler.report import problem
 from handler.service import Service
 from handler.settings import NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
@@ -65,14 +64,15 @@ def handler(event: object, context: Context) -> dict[str, Any]:
                 ),
             )
             logs.log_report(report)
-            error = report.error
-            answer = responses.for_gateway(responses.of_report(report)) if from_gateway else report.as_json
+            error, response = report.error, responses.of_report(report)
         except Exception as raised:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
             error = rejection(raised, observing)
-            answer = responses.for_gateway(responses.of_error(error)) if from_gateway else problem(error)
-    if error is not None and error.retry and not from_gateway:
+            response = responses.of_error(error)
+    if from_gateway:
+        return responses.for_gateway(response)
+    if error is not None and error.retry:
         raise error from None
-    return answer
+    return response.value or {}
 
 
 def _user_data(context: Context) -> tuple[tuple[str, str], ...]:

@@ -5,11 +5,11 @@ A report holds what happened; its outcome, reason, error and status follow from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from handler.errors import UnmirrorError
 from handler.model import UnreadableSession
@@ -28,7 +28,7 @@ Outcome: TypeAlias = Literal[
 ]
 """What became of a delivery, from the most harmless to the gravest."""
 
-SEVERITY: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(Outcome.__args__)}  # type: ignore[attr-defined]
+SEVERITY: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(get_args(Outcome))}
 
 NO_OP: frozenset[Outcome] = frozenset({"ignored", "nothing_to_do", "pending"})
 """Outcomes of a delivery that asked for nothing, or for what already was so."""
@@ -216,44 +216,41 @@ class Report:
     def outcome(self) -> Outcome:
         """What became of the delivery, in one word."""
         if self.parts:
-            return self._outcome_of_parts()
+            done = any(part.outcome in ("detached", "planned", "partial") for part in self.parts)
+            return "partial" if done and self._worst.error else self._worst.outcome
         if self.ignored is not None:
             return "pending" if self.pending else "ignored"
         if self.sweep is not None and (self.sweep.stop == "blind" or (self.sweep.stop and not self.dry_run)):
             return "stopped"
-        done = {each.status for each in self.detachments}
+        statuses = {each.status for each in self.detachments}
         if self.error is not None:
-            if done & {"detached", "planned"}:
+            if statuses & {"detached", "planned"}:
                 return "partial"
-            return "still_exists" if self._all_errors_are_of_the_living() else "failed"
+            failed = self.failure or any(each.error for each in self.detachments)
+            return (
+                "failed" if failed or any(e.error and e.reason != "still_exists" for e in self.kept) else "still_exists"
+            )
         if self.check is not None:
             return "checked"
-        return "planned" if "planned" in done else "detached" if "detached" in done else "nothing_to_do"
-
-    def _outcome_of_parts(self) -> Outcome:
-        worst = max(self.parts, key=_severity)
-        done = any(part.outcome in ("detached", "planned", "partial") for part in self.parts)
-        return "partial" if worst.error and done else worst.outcome
-
-    def _all_errors_are_of_the_living(self) -> bool:
-        failed = self.failure is not None or any(each.error for each in self.detachments)
-        return not failed and all(each.reason == "still_exists" for each in self.kept if each.error)
+        return "planned" if "planned" in statuses else "detached" if "detached" in statuses else "nothing_to_do"
 
     @cached_property
     def reason(self) -> str:
         """One line for people."""
         if self.parts:
-            return f"{len(self.parts)} {self.part_kind}, at worst: {max(self.parts, key=_severity).reason}"
+            return f"{len(self.parts)} {self.part_kind}, at worst: {self._worst.reason}"
         if self.ignored is not None:
             return self.ignored
         if self.check is not None:
-            return _checked(self.check)
+            failed = ", ".join(each.step for each in self.check if each.status == "failed")
+            return f"to be fixed: {failed}" if failed else "everything that a deletion needs works here"
         if self.outcome == "stopped" and self.sweep is not None:
             return _STOPPED[self.sweep.stop or "limit"].format(gone=self.sweep.gone, sources=self.sweep.sources)
-        clauses = [*_done(self), *_undone(self)]
-        if self.failure is not None:
-            clauses.append(str(self.failure))
-        return "; ".join(clauses) or "no session lists a deleted interface"
+        return "; ".join(_clauses(self)) or "no session lists a deleted interface"
+
+    @property
+    def _worst(self) -> Report:
+        return max(self.parts, key=lambda part: (part.status, SEVERITY[part.outcome]))
 
     def leaves(self) -> Iterator[Report]:
         """Yield the reports of single events and single projects: of this delivery, or of its parts."""
@@ -275,37 +272,26 @@ _MEMBERS = (
 )
 
 
-def _severity(report: Report) -> tuple[int, int]:
-    return report.status, SEVERITY[report.outcome]
-
-
-def distinct(interface_ids: Iterable[str]) -> int:
-    """Count distinct ids."""
-    return len(set(interface_ids))
-
-
-def _done(report: Report) -> Iterator[str]:
+def _clauses(report: Report) -> Iterator[str]:
+    """Yield what was done, what was not, and why."""
     for status, words in (("planned", "dry run: would detach"), ("detached", "detached")):
         done = [each for each in report.detachments if each.status == status]
         if done:
-            interfaces = distinct(id_ for each in done for id_ in each.interface_ids)
+            interfaces = len({id_ for each in done for id_ in each.interface_ids})
             sessions = len({each.session_id for each in done})
             yield f"{words} {interfaces} deleted interface(s) from {sessions} session(s)"
     if report.sweep is not None and report.sweep.stop == "limit":
         yield "this is more than UNMIRROR_SWEEP_LIMIT: without the dry run nothing would be changed"
-
-
-def _undone(report: Report) -> Iterator[str]:
     for reason, words in _KEPT_WORDS.items():
-        kept = [each for each in report.kept if each.reason == reason]
-        if kept:
-            yield f"{len(kept)} interface(s) {words}"
-    for status, words in (("failed", "failed"), ("not_tried", "not tried")):
-        count = sum(each.status == status for each in report.detachments)
-        if count:
-            yield f"{count} removal(s) {words}"
+        if count := sum(each.reason == reason for each in report.kept):
+            yield f"{count} interface(s) {words}"
+    for status in ("failed", "not_tried"):
+        if count := sum(each.status == status for each in report.detachments):
+            yield f"{count} removal(s) {status.replace('_', ' ')}"
     if report.sweep is not None and report.sweep.undecided:
         yield f"{report.sweep.undecided} source(s) undecided"
+    if report.failure is not None:
+        yield str(report.failure)
 
 
 _KEPT_WORDS = {
@@ -322,19 +308,10 @@ _STOPPED = {
 }
 
 
-def _checked(steps: tuple[CheckStep, ...]) -> str:
-    failed = [each.step for each in steps if each.status == "failed"]
-    return f"to be fixed: {', '.join(failed)}" if failed else "everything that a deletion needs works here"
-
-
 def problem(error: UnmirrorError) -> dict[str, Any]:
     """Return the RFC 9457 problem details of an error: one line, no value of any payload."""
-    details = {
-        "type": f"urn:unmirror:problem:{error.slug}",
-        "title": error.title,
-        "status": error.status,
-        "detail": str(error),
-    }
+    kind = f"urn:unmirror:problem:{error.slug}"
+    details = {"type": kind, "title": error.title, "status": error.status, "detail": str(error)}
     for member in ("code", "request_id", "envelope"):
         if value := getattr(error, member, None):
             details[member] = value

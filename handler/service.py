@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from math import ceil, inf
+from typing import Literal
 
 from handler import events
 from handler.bulkhead import Bulkhead
@@ -54,27 +55,18 @@ class Service:
         self,
         settings: Settings,
         client: VpcClient | None,
-        *,
+        observed_by: Instrumentation,
         clock: Clock,
         jitter: Callable[[], float],
         threads: float,
         cancellation: Cancellation,
-        observed_by: Instrumentation,
     ) -> None:
         """Wire the parts; `client` is None while no endpoint is configured: what needs no call works all the same."""
         self.settings, self.client, self.clock, self.cancellation = settings, client, clock, cancellation
-        self.instrumentation = observed_by
-        self._jitter = jitter
+        self.instrumentation, self._jitter = observed_by, jitter
         self._bulkhead = Bulkhead(threads, len(settings.projects))
-        self._workers = Workers(
-            WorkerConfig(
-                observer=_Observer(observed_by),
-                clock=clock,
-                rules=Rules(Protection(settings.protect), settings.dry_run),
-                limits=SweepLimits(settings.sweep_limit.allows),
-                max_age=settings.snapshot_max_age,
-            )
-        )
+        rules, limits = Rules(Protection(settings.protect), settings.dry_run), SweepLimits(settings.sweep_limit.allows)
+        self._workers = Workers(WorkerConfig(_Observer(observed_by), clock, rules, limits, settings.snapshot_max_age))
 
     @classmethod
     def from_env(
@@ -93,19 +85,11 @@ class Service:
         settings = Settings.from_env(environ)
         cancellation = cancellation or Cancellation()
         clock = clock or Clock(sleep=cancellation.sleep)
-        client = None
+        client, observed_by = None, observability_settings.from_env(environ)
         if settings.endpoint:
             credentials = CredentialChain.from_env(environ, clock=clock)
             client = VpcClient(settings.endpoint, credentials, environ=environ, clock=clock, jitter=jitter)
-        return cls(
-            settings,
-            client,
-            clock=clock,
-            jitter=jitter,
-            threads=threads,
-            cancellation=cancellation,
-            observed_by=observability_settings.from_env(environ),
-        )
+        return cls(settings, client, observed_by, clock, jitter, threads, cancellation)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -134,7 +118,7 @@ class Service:
         with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as observer:
             set_trace(observer.trace)
             parsed = events.parse(payload)
-            delivery = Delivery(arrived, deadline, key, observer.trace, progress or _no_progress)
+            delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
             report = replace(report, envelope=parsed.envelope, seconds=self.clock.age(arrived))
             if report.failure is not None and report.status != 503 and not report.detachments:
@@ -153,11 +137,9 @@ class Service:
             self._detach(works, delivery)
             self._sweep(works, delivery)
             self._check(works, delivery)
-        now, reports = self.clock.now(), list[Report]()
-        for of_event in by_event:
-            parts = [work.report(dry_run=self.settings.dry_run, now=now) for work in of_event]
-            reports.append(report_of_parts(parts[0].delivery_id, parts, kind="projects"))
-        return reports
+        now, dry_run = self.clock.now(), self.settings.dry_run
+        reports = [[work.report(dry_run=dry_run, now=now) for work in of_event] for of_event in by_event]
+        return [report_of_parts(parts[0].delivery_id, parts, kind="projects") for parts in reports]
 
     def _in_projects(self, event: Event) -> list[Work]:
         """Return the event for each project that it is about; without one where there is nothing to do in any."""
@@ -215,7 +197,7 @@ class Service:
                     work.submission = Submission(add, "target", (work.event.target_id,), time)
         work_off(
             [work.submission for work in works if work.submission],
-            arrived=delivery.arrived.monotonic,
+            arrived=delivery.arrived,
             deadline=delivery.deadline,
             clock=self.clock,
             jitter=self._jitter,
@@ -235,13 +217,9 @@ class Service:
             waits = []
             for project_id in projects[start : start + MAX_SWEPT_PROJECTS]:
                 sharing = by_project[project_id]
-                task = SweepTask(
-                    by="timer" if any(work.by == "timer" for work in sharing) else "server",
-                    arrived=delivery.arrived.monotonic,
-                    deadline=share,
-                    trace=delivery.trace,
-                    progress=delivery.progress,
-                )
+                by: Literal["timer", "server"] = "timer" if any(work.by == "timer" for work in sharing) else "server"
+                task = SweepTask(by=by, arrived=delivery.arrived, deadline=share, trace=delivery.trace)
+                task.progress = delivery.progress or task.progress
                 for order, work in enumerate(sharing):
                     work.sweep, work.coalesced = task, order > 0
                 waits.append(self._add(project_id, delivery.key, task))
@@ -282,7 +260,3 @@ class _Observer:
 
     def on_unhandled(self, error: BaseException) -> UnmirrorError:
         return logs.log_unhandled(error)
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from handler import __version__
-from handler.cli.options import NAMES, Exit, add_options, example
+from handler.cli.options import Exit, add_options, example
 from handler.cli.output import discard_output, print_error
 
 COMMANDS: Mapping[str, str] = {
@@ -98,7 +98,7 @@ eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
 and for fish: _UNMIRROR_COMPLETE=fish_source unmirror | source""",
 )
 @click.version_option(__version__, prog_name="unmirror")
-@add_options(*NAMES)
+@add_options
 @click.pass_context
 def unmirror(context: click.Context, /, **given: Any) -> None:
     """Take deleted network interfaces out of Huawei Cloud traffic mirror sessions.

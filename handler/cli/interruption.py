@@ -21,10 +21,6 @@ class Interruption:
     signal: int = 0
     """The signal's number, 0 while there was none."""
 
-    def exit_code(self, otherwise: int) -> int:
-        """Return what a shell expects of a process that a signal ended, 128 and its number."""
-        return 128 + self.signal if self.signal else otherwise
-
     def watch(self, signals: socket.socket) -> None:
         """Wait for the numbers of signals, and obey them, until the other end is closed."""
         while number := signals.recv(1):
@@ -36,16 +32,13 @@ class Interruption:
 
 
 @contextmanager
-def interruptible(*, handle: bool = True) -> Iterator[Interruption]:
-    """Let SIGINT and SIGTERM cancel, while the block runs, instead of breaking it off; if they are to be handled.
+def interruptible() -> Iterator[Interruption]:
+    """Let SIGINT and SIGTERM cancel, while the block runs, instead of breaking it off.
 
     Python runs a handler in the main thread alone, and not before that thread comes back from where it is blocked: the
     resolver, or a lock that it was about to wait for. The wakeup descriptor gets the signal's number at once.
     """
     interruption = Interruption()
-    if not handle or threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     wakeup = signal.set_wakeup_fd(theirs.fileno())

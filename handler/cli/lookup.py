@@ -9,9 +9,10 @@ from typing import Literal, TypeAlias
 from handler.cli.output import Progress
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
+from handler.mirror.calls import call, concurrent_map
 from handler.mirror.port import MirrorApi
 from handler.mirror.worker import CallThreads, ThreadedCalls
-from handler.model import MirrorSession, Presence
+from handler.model import MirrorSession
 
 MAX_CALLS = 8
 """At a time; a batch of the function makes up to 32, and may be under way beside this."""
@@ -34,21 +35,15 @@ def look_up(
     """
     calls = ThreadedCalls(CallThreads(), deadline, MAX_CALLS)
     work = partial(api.list_interfaces, interface_ids)
-    listed = calls.call("the list of interfaces", work, CALL_SECONDS) if interface_ids else frozenset()
+    listed = call(calls, "the list of interfaces", work, CALL_SECONDS) if interface_ids else frozenset()
     found: dict[str, Existence] = dict.fromkeys(listed, "exists")
     missing = sorted(each for each in interface_ids if each not in listed)
-    for done, (id_, answer) in enumerate(calls.map(api.find_interface, missing, CALL_SECONDS), 1):
-        found[id_] = _existence(answer)
+    for done, (id_, answer) in enumerate(concurrent_map(calls, api.find_interface, missing, CALL_SECONDS), 1):
+        found[id_] = "undecided" if isinstance(answer, UnmirrorError) else "exists" if answer.exists else "absent"
         progress("verifying those that no list shows", done, len(missing))
     if len(found) < len(interface_ids):
         deadline.require("asking for every interface")
     return found
-
-
-def _existence(answer: Presence | UnmirrorError) -> Existence:
-    if isinstance(answer, UnmirrorError):
-        return "undecided"
-    return "exists" if answer.exists else "absent"
 
 
 def state_of(id_: str, answers: Collection[Existence], sessions: Collection[MirrorSession]) -> State:

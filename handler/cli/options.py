@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import IntEnum
-from math import nan
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from handler.cli import profiles
 from handler.cli.interruption import interruptible
-from handler.cli.output import Output, echo, print_error, printable
+from handler.cli.output import Output, print_error, printable
 from handler.deadline import Cancellation, Deadline
 from handler.errors import NotConfigured, UnmirrorError
 from handler.events.fields import canonical_id
@@ -26,7 +24,7 @@ from handler.settings import Settings
 
 if TYPE_CHECKING:  # help and completion need none of them
     from handler.service import Service
-    from handler.vpc.client import VpcApi, VpcClient
+    from handler.vpc.client import VpcApi
 
 
 class Exit(IntEnum):
@@ -44,71 +42,35 @@ ATTEMPTS = 4
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The common options as they were given."""
+def with_options(*names: str, service: bool = False, seconds: float = A_DAY) -> Callable[[Command], Command]:
+    """Give a command the common options of these names: it takes an Output, and returns its exit code.
 
-    project: str | None = None
-    region: str | None = None
-    endpoint: str | None = None
-    profile: str | None = None
-    """A section of the profile file: its key is taken, and no other."""
-    dry_run: bool = False
-    limit: str | None = None
-    deadline: float | None = None
-    """Seconds; None: as long as it takes."""
-    as_json: bool = False
-
-    def environ(self) -> dict[str, str]:
-        """Return the environment with what the options say in its place."""
-        options = {
-            "HUAWEICLOUD_SDK_PROJECT_ID": self.project,
-            "UNMIRROR_PROJECTS": self.project,
-            "UNMIRROR_REGION": self.region,
-            "UNMIRROR_VPC_ENDPOINT": self.endpoint or ("" if self.region else None),  # that of another region
-            "UNMIRROR_DRY_RUN": "1" if self.dry_run else None,
-            "UNMIRROR_SWEEP_LIMIT": self.limit,
-        }
-        profile = profiles.variables(self.profile) if self.profile else {}
-        return {**os.environ, **profile, **{name: text for name, text in options.items() if text is not None}}
-
-    def output(self) -> Output:
-        """Return where results are printed for people."""
-        return Output.standard(os.environ, muted=self.as_json)
-
-    def print_json(self, value: object) -> None:
-        """Print the value as JSON, if that was asked for: letters beyond ASCII are escaped, and so move no cursor."""
-        if self.as_json:
-            echo(json.dumps(value, indent=2))
-
-
-def with_options(*names: str, service: bool = False) -> Callable[[Command], Command]:
-    """Give a command the common options of these names: it takes them as `Options`, and returns its exit code.
-
-    With `service` it works in the cloud: it takes a Service and a Deadline, too, and a signal ends the deadline. An
-    UnmirrorError that the command raises is printed, as JSON as well where that was asked for.
+    With `service` it works in the cloud: it takes a Service and a Deadline, too, of so many seconds where no other was
+    asked for, and a signal ends the deadline. An UnmirrorError is printed, as JSON as well where that was asked for.
     """
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(**given: Any) -> Any:
-            options = Options(**{name: given.pop(name) for name in names})
-            with interruptible(handle=service) as interruption:
+            options = {name: given.pop(name) for name in names}
+            output = Output.standard(os.environ, as_json=options["as_json"])
+            if not service:
+                sys.exit(command(output, **given))
+            with interruptible() as interruption:
                 try:
-                    cloud = _connect(options, interruption.cancellation) if service else ()
-                    code = command(options, *cloud, **given)
+                    code = command(output, *_connect(options, seconds, interruption.cancellation), **given)
                 except UnmirrorError as error:
-                    options.print_json(problem(error))
+                    output.json(problem(error))
                     print_error(error)
                     code = Exit.FAILED
-            sys.exit(interruption.exit_code(code))
+            sys.exit(128 + interruption.signal if interruption.signal else code)  # as a shell expects of a signal
 
-        return add_options(*names)(run)  # type: ignore[return-value] # it takes what click gives
+        return add_options(run, names)  # type: ignore[return-value] # it takes what click gives
 
     return decorate
 
 
-def _connect(options: Options, cancellation: Cancellation) -> tuple[Service, Deadline]:
+def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellation) -> tuple[Service, Deadline]:
     """Return the service and the deadline for these options; say on stderr where the command acts.
 
     Raises NotConfigured that names what a call of the API needs.
@@ -119,35 +81,40 @@ def _connect(options: Options, cancellation: Cancellation) -> tuple[Service, Dea
 
     if logging.lastResort is not None:  # it writes warnings and errors to stderr
         logging.lastResort.setFormatter(JsonFormatter())
-    service = Service.from_env(options.environ(), cancellation=cancellation)
-    if service.missing:
-        raise NotConfigured(f"set {'; '.join(service.missing)}")
-    deadline = Deadline.within(options.deadline or A_DAY, service.clock.monotonic, cancellation)
-    credentials = vpc_client(service).credentials
+    service = Service.from_env(_environ(options), cancellation=cancellation)
+    settings, client = service.settings, service.client
+    if settings.missing or client is None:
+        raise NotConfigured(f"set {'; '.join(settings.missing)}")
+    deadline = Deadline.within(options["deadline"] or seconds, service.clock.monotonic, cancellation)
     try:
-        credentials.current(deadline)
-        source = f"section {options.profile} of {profiles.path()}" if options.profile else credentials.describe()
+        client.credentials.current(deadline)
+        profile = options["profile"]
+        source = f"section {profile} of {profiles.path()}" if profile else client.credentials.describe()
     except UnmirrorError:  # the command itself will say what was tried
         source = "nowhere"
-    settings = service.settings
     where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
     click.echo(printable(f"unmirror: {describe(settings, sorted(settings.projects))}; {where}"), err=True)
     return service, deadline
 
 
-def vpc_client(service: Service) -> VpcClient:
-    """Return the client of a service that is configured."""
-    if service.client is None:
-        raise NotConfigured("set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
-    return service.client
+def _environ(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment with what the options say in its place."""
+    given = {
+        "HUAWEICLOUD_SDK_PROJECT_ID": options["project"],
+        "UNMIRROR_PROJECTS": options["project"],
+        "UNMIRROR_REGION": options["region"],
+        "UNMIRROR_VPC_ENDPOINT": options["endpoint"] or ("" if options["region"] else None),  # that of another region
+        "UNMIRROR_DRY_RUN": "1" if options.get("dry_run") else None,
+        "UNMIRROR_SWEEP_LIMIT": options.get("limit"),
+    }
+    profile = profiles.variables(options["profile"]) if options["profile"] else {}
+    return {**os.environ, **profile, **{name: text for name, text in given.items() if text is not None}}
 
 
 def project_apis(service: Service) -> list[VpcApi]:
     """Return the API of each configured project, in the order of their ids, for somebody who waits."""
-    return [vpc_client(service).api(each, attempts=ATTEMPTS) for each in sorted(service.settings.projects)]
-
-
-# --- values ------------------------------------------------------------------------------------------------------
+    ids = sorted(service.settings.projects)
+    return [service.client.api(each, attempts=ATTEMPTS) for each in ids if service.client]
 
 
 def resource_id(text: str) -> str:
@@ -159,16 +126,13 @@ def resource_id(text: str) -> str:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Return what takes a number within bounds, and raises BadParameter for anything else."""
+    """Return what takes a number within bounds, and raises BadParameter for anything else, NaN among it."""
 
     def take_number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = nan
-        if not least <= value <= most:
-            raise click.BadParameter(f"{text!r} is no number from {least:,g} to {most:,g}")
-        return value
+        with suppress(ValueError):
+            if least <= float(text) <= most:
+                return float(text)
+        raise click.BadParameter(f"{text!r} is no number from {least:,g} to {most:,g}")
 
     return take_number
 
@@ -219,15 +183,11 @@ CONNECTION = ("project", "region", "endpoint", "profile", "deadline", "as_json")
 """Those of every command that works in the cloud."""
 
 
-def add_options(*names: str) -> Callable[[Command], Command]:
+def add_options(command: Command, names: Sequence[str] = NAMES) -> Command:
     """Add the common options of these names to what click knows of a command."""
-
-    def decorate(command: Command) -> Command:
-        for name in reversed(names):
-            command = _OPTIONS[name](command)
-        return command
-
-    return decorate
+    for name in reversed(names):
+        command = _OPTIONS[name](command)
+    return command
 
 
 def example(*commands: str, exits: str = "") -> str:

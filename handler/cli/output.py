@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -60,18 +61,23 @@ class Output:
     `gh`: for grep, cut and awk.
     """
 
-    terminal: bool = False
-    colour: bool = False
-    width: int = 80
-    muted: bool = False
-    """Whether nothing is printed, because JSON was asked for."""
+    terminal: bool
+    colour: bool
+    width: int
+    as_json: bool
+    """Whether JSON was asked for, and nothing else is printed."""
 
     @classmethod
-    def standard(cls, environ: Mapping[str, str], *, muted: bool = False) -> Output:
+    def standard(cls, environ: Mapping[str, str], *, as_json: bool) -> Output:
         """Return standard output; FORCE_COLOR makes it a terminal (force-color.org), NO_COLOR takes its colours."""
         terminal = sys.stdout.isatty() or bool(environ.get("FORCE_COLOR"))
         colour = terminal and not environ.get("NO_COLOR")
-        return cls(terminal, colour, shutil.get_terminal_size().columns, muted)
+        return cls(terminal, colour, shutil.get_terminal_size().columns, as_json)
+
+    def json(self, value: object) -> None:
+        """Print the value where JSON was asked for: letters beyond ASCII are escaped, and so move no cursor."""
+        if self.as_json:
+            _echo(json.dumps(value, indent=2))
 
     def line(self, label: str, *cells: str) -> None:
         """Print a label and what belongs to it, without the empty cells; a last cell that has a colour gives it."""
@@ -106,8 +112,8 @@ class Output:
 
     def text(self, text: str = "") -> None:
         """Print a text as it is; a pipe gets no empty lines."""
-        if not self.muted and (text or self.terminal):
-            echo(text)
+        if not self.as_json and (text or self.terminal):
+            _echo(text)
 
     def styled(self, text: str, colour: str | None = None, *, bold: bool = False) -> str:
         """Return the text in a colour, where there are colours."""
@@ -119,7 +125,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def echo(text: str) -> None:
+def _echo(text: str) -> None:
     """Print to standard output; a reader who has read enough, as `head` does, changes nothing."""
     try:
         click.echo(text, color=True)  # whoever styled it has decided
@@ -136,8 +142,6 @@ def count(number: int, what: str) -> str:
     """Return how many there are of what: `1 session`, `2 sessions`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
-
-# --- progress ----------------------------------------------------------------------------------------------------
 
 Progress = Callable[[str, int, int], None]
 """Takes what is being done, how much of it is done, and of how much; 0 where that is not known."""
@@ -163,8 +167,6 @@ def progress_line() -> Iterator[Progress]:
         if last:
             click.echo("\r\x1b[K", nl=False, err=True)
 
-
-# --- errors ------------------------------------------------------------------------------------------------------
 
 _HINTS: tuple[tuple[type[UnmirrorError], str], ...] = (
     (BadEvent, "correct what the rules name; `unmirror explain FILE` shows how an event is read"),

@@ -38,12 +38,8 @@ class EventFile:
 
 
 def read_file(_: click.Context, __: click.Parameter, file: IO[bytes]) -> EventFile:
-    """Read a file of the command line; before signals are handled, so that Ctrl-C ends the reading."""
-    return read(file.read())
-
-
-def read(content: bytes) -> EventFile:
-    """Return what the bytes hold; raises nothing."""
+    """Return what a file of the command line holds; read before signals are handled, so that Ctrl-C ends it."""
+    content = file.read()
     if content.startswith(b"\x1f\x8b"):  # gzip's magic number, RFC 1952
         try:
             content = gzip.decompress(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from handler.cli.output import Output, Row, count, print_error
@@ -25,7 +25,7 @@ def print_report(output: Output, report: Mapping[str, Any]) -> None:
 
     Where nothing but an error came of it there is nothing to print: errors go to stderr.
     """
-    rows = list(report_rows(report))
+    rows = report_rows(report)
     if report["error"] and not rows and not report["sweep"]:
         return
     output.line(words(report["outcome"]), report["reason"])
@@ -52,10 +52,15 @@ def _print_figures(output: Output, figures: Mapping[str, Any]) -> None:
             output.line(label, f"{count(number, noun)}{more}")
 
 
-def report_rows(report: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield what happened to each interface, in the order of its sessions' names."""
+def report_rows(report: Mapping[str, Any]) -> list[Row]:
+    """Return what happened to each interface, in the order of its sessions' names."""
     rows = [
-        Row(_DETACHMENTS.get(each["status"], words(each["status"])), id_, _detail(each), *_session(each))
+        Row(
+            _DETACHMENTS.get(each["status"], words(each["status"])),
+            id_,
+            (each["error"] or {}).get("detail", ""),
+            *_session(each),
+        )
         for each in report["detachments"]
         for id_ in each["interface_ids"]
     ]
@@ -66,15 +71,11 @@ def report_rows(report: Mapping[str, Any]) -> Iterator[Row]:
     ]
     rows += [Row("lost target", each["target_id"], "", *_session(each)) for each in report["lost_targets"]]
     rows += [Row("unreadable", "", each["reason"], each["session_id"]) for each in report["unreadable_sessions"]]
-    yield from sorted(rows, key=lambda row: (row.session_name, row.session_id, row.label, row.id))
+    return sorted(rows, key=lambda row: (row.session_name, row.session_id, row.label, row.id))
 
 
 def _session(each: Mapping[str, Any]) -> tuple[str, str]:
     return each["session_id"], each["session_name"]
-
-
-def _detail(each: Mapping[str, Any]) -> str:
-    return each["error"]["detail"] if each["error"] else ""
 
 
 def warn_of_no_session(settings: Settings, project_id: str) -> None:

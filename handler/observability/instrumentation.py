@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 from handler.errors import UnmirrorError
 from handler.model import ApiCall
@@ -12,12 +11,12 @@ from handler.observability.trace_context import TraceContext
 from handler.report import Report
 
 
-@dataclass(slots=True)
 class Observer:
     """Observes one delivery; this one does nothing."""
 
-    trace: TraceContext | None = None
-    """The span of the delivery, or of its sender where none is made; for its log lines and its API calls."""
+    def __init__(self, trace: TraceContext | None) -> None:
+        """Take the span of the delivery, or of its sender where none is made; log lines and API calls name it."""
+        self.trace = trace
 
     def on_finished(self, report: Report) -> None:
         """Take what became of the delivery: the last call, which is not made when the delivery raised."""

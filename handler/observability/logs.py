@@ -28,10 +28,6 @@ drop lines that long."""
 class StdoutHandler(logging.StreamHandler[TextIO]):
     """Writes to what `sys.stdout` is when a line is written."""
 
-    # The standard handler writes under one lock. A handler in which no thread waited for another was no faster: in
-    # storms of 1,500 deletions by 64 senders on two cores 755 deliveries a second and 131 (none mirrored, ten a
-    # session), with this one 830 and 133; the spread of either was 15 %.
-
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line of a record."""
         self.stream = sys.stdout
@@ -92,9 +88,6 @@ def log_event(level: int, event: str, message: str, **members: Any) -> None:
         log.handle(log.makeRecord(log.name, level, "", 0, message, (), None, extra=extra))
 
 
-# --- what became of a delivery ---------------------------------------------------------------------------------
-
-
 def log_report(report: Report) -> None:
     """Write what became of a delivery, then each detachment, then each session that somebody should look at."""
     level = max(map(_level, report.leaves()))
@@ -128,19 +121,18 @@ def _delivery(report: Report) -> dict[str, Any]:
     leaves = list(report.leaves())
     detachments = [each for leaf in leaves for each in leaf.detachments]
     kept = [each for leaf in leaves for each in leaf.kept]
-    snapshots = [leaf.snapshot for leaf in leaves if leaf.snapshot is not None]
     members: dict[str, Any] = {
         "delivery_id": report.delivery_id,
         "envelope": report.envelope,
         "project_id": report.project_id,
         "interface_ids": _distinct(*(each.interface_ids for each in detachments), (each.interface_id for each in kept)),
         "request_ids": _distinct(
-            *(each.request_ids for each in snapshots),
+            *(leaf.snapshot.request_ids for leaf in leaves if leaf.snapshot),
             (each.request_id for leaf in leaves for each in leaf.gone),
             *(each.request_ids for each in detachments),
             (each.request_id for each in kept),
         ),
-        "snapshot_time": rfc3339(report.snapshot.time) if report.snapshot else None,
+        "snapshot_time": report.snapshot and rfc3339(report.snapshot.time),
         "api_calls": report.api_calls,
         "seconds": round(report.seconds, 3),
     }
@@ -157,30 +149,25 @@ def _distinct(*ids: Iterable[str]) -> list[str] | None:
 
 def _log_detachment(report: Report, detachment: Detachment, about: Mapping[str, Any]) -> None:
     """Write all of a detachment: why, what, the proof, and how long after the deletion."""
-    gone = {each.interface_id: each.request_id for each in report.gone}
-    proof = {
-        "snapshot": list(report.snapshot.request_ids) if report.snapshot else [],
-        "gone": _distinct(gone.get(each, "") for each in detachment.interface_ids) or [],
-        "removal": list(detachment.request_ids),
-    }
+    names = ("session_id", "session_name", "interface_ids", "sources_before", "sources_after")
+    gone, snapshot = {each.interface_id: each.request_id for each in report.gone}, report.snapshot
     members: dict[str, Any] = {
         **about,
         "envelope": report.envelope,
         "by": report.by,
-        "session_id": detachment.session_id,
-        "session_name": detachment.session_name,
-        "interface_ids": detachment.interface_ids,
-        "sources_before": detachment.sources_before,
-        "sources_after": detachment.sources_after,
-        "proof": proof,
-        "snapshot_time": rfc3339(report.snapshot.time) if report.snapshot else None,
+        **{name: getattr(detachment, name) for name in names},
+        "proof": {
+            "snapshot": snapshot.request_ids if snapshot else (),
+            "gone": _distinct(gone.get(each, "") for each in detachment.interface_ids) or [],
+            "removal": detachment.request_ids,
+        },
+        "snapshot_time": snapshot and rfc3339(snapshot.time),
+        "problem": detachment.error and problem(detachment.error),
     }
     if (cause := report.cause) is not None:
         seconds = None if cause.seconds is None else round(cause.seconds, 3)
         members |= {"operation": cause.operation, "actor": cause.actor, "event_time": rfc3339(cause.time)}
         members["seconds_after_deletion"] = seconds
-    if detachment.error is not None:
-        members["problem"] = problem(detachment.error)
     message = _DETACHMENTS[detachment.status].format(len(detachment.interface_ids))
     log_event(_level_of(detachment.error), f"interface.{detachment.status}", message, **members)
 
@@ -195,7 +182,6 @@ _DETACHMENTS = {
 
 
 def _log_sessions(report: Report, about: Mapping[str, Any]) -> None:
-    """Write a line for each session that somebody should look at."""
     for lost in report.lost_targets:
         message = "the target of the session is gone" if lost.confirmed else "the target is said to be deleted"
         names = {name: getattr(lost, name) for name in ("session_id", "session_name", "target_id", "confirmed")}
@@ -209,14 +195,17 @@ def _log_sessions(report: Report, about: Mapping[str, Any]) -> None:
             log_event(logging.WARNING, "session.emptied", message, **about, session_id=session_id)
 
 
-# --- what was not worked on ------------------------------------------------------------------------------------
+def log_rejection(error: Exception) -> UnmirrorError:
+    """Write why a delivery was not worked on: the places and the rules, none of the values.
 
-
-def log_rejection(error: UnmirrorError) -> None:
-    """Write why a delivery was not worked on: the places and the rules, none of the values."""
+    Returns the error to answer with: another one where what was raised is a defect.
+    """
+    if not isinstance(error, UnmirrorError):
+        return log_unhandled(error)
     if type(error) is not UnmirrorError:  # that is a defect, which has its line
         envelope = getattr(error, "envelope", None)
         log_event(_level_of(error), f"delivery.{error.slug}", str(error), envelope=envelope, problem=problem(error))
+    return error
 
 
 def log_unhandled(error: BaseException) -> UnmirrorError:

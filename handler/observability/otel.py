@@ -10,13 +10,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeAlias
 
 from opentelemetry import trace as api_trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
+from opentelemetry.metrics import Meter, MeterProvider
 from opentelemetry.sdk import metrics as sdk_metrics
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -35,10 +34,6 @@ from handler.report import Report
 FLUSH_SECONDS = 0.5
 """For the metrics, and again for the spans, of each delivery on FunctionGraph: half of what its edge reserves for the
 answer."""
-
-Flush: TypeAlias = Callable[[int], bool]
-"""Exports what there is within so many milliseconds."""
-
 
 # Powers of about two and a half up to the longest deadline by default, then round times up to a day: OpenTelemetry's
 # own are for milliseconds.
@@ -66,8 +61,10 @@ class _Instruments:
 class OpenTelemetry(Instrumentation):
     """Records deliveries and API calls through providers that somebody else has set up."""
 
-    def __init__(self, traces: TracerProvider, metrics: MeterProvider, flushes: Sequence[Flush] = ()) -> None:
-        """Take the providers; each delivery ends with the flushes, where nothing runs between deliveries."""
+    def __init__(
+        self, traces: TracerProvider, metrics: MeterProvider, flushes: Sequence[Callable[[int], bool]] = ()
+    ) -> None:
+        """Take the providers; each delivery ends with the flushes, which are given their milliseconds."""
         self._tracer = traces.get_tracer("unmirror", __version__)
         self._instruments = _Instruments(metrics.get_meter("unmirror", __version__))
         self._flushes = flushes
@@ -95,15 +92,13 @@ class OpenTelemetry(Instrumentation):
         if not deliveries:
             return
         ended = int(call.ended_at.timestamp() * 1e9)
+        facts: dict[str, str | int] = {"http.response.status_code": call.status, "unmirror.request_id": call.request_id}
         span = self._tracer.start_span(
             *(call.operation, _context(deliveries[0]), SpanKind.CLIENT),
+            attributes={name: value for name, value in facts.items() if value},
             links=[Link(each) for each in deliveries[1:]],
             start_time=ended - int(call.seconds * 1e9),
         )
-        if call.status:
-            span.set_attribute("http.response.status_code", call.status)
-        if call.request_id:
-            span.set_attribute("unmirror.request_id", call.request_id)
         if call.status not in (200, 404):  # the 404 is an answer: it is gone
             span.set_status(Status(StatusCode.ERROR))
             span.set_attribute("error.type", status)
@@ -191,20 +186,19 @@ def exporting(environ: Mapping[str, str], *, traces: bool, metrics: bool) -> Ope
     on_functiongraph = "RUNTIME_FUNC_NAME" in environ or "RUNTIME_PROJECT_ID" in environ
     timeout = FLUSH_SECONDS if on_functiongraph else None
     headers = parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True) or None
-    resource = _resource(environ)
-    flushes: list[Flush] = []
-    tracing: TracerProvider = api_trace.NoOpTracerProvider()
-    metering: MeterProvider = NoOpMeterProvider()
+    resource, readers = _resource(environ), []
     if metrics:
         metric_exporter = OTLPMetricExporter(_endpoint(environ, "metrics"), headers=headers, timeout=timeout)
-        metering = sdk_metrics.MeterProvider([PeriodicExportingMetricReader(metric_exporter)], resource)
-        flushes.append(metering.force_flush)
+        readers.append(PeriodicExportingMetricReader(metric_exporter))
+    metering = sdk_metrics.MeterProvider(readers, resource)
+    flushes: list[Callable[[int], bool]] = [metering.force_flush]
+    tracing = None
     if traces:
-        span_exporter = OTLPSpanExporter(_endpoint(environ, "traces"), headers=headers, timeout=timeout)
         tracing = sdk_trace.TracerProvider(resource=resource)
+        span_exporter = OTLPSpanExporter(_endpoint(environ, "traces"), headers=headers, timeout=timeout)
         tracing.add_span_processor(BatchSpanProcessor(span_exporter))
         flushes.append(tracing.force_flush)
-    return OpenTelemetry(tracing, metering, flushes if on_functiongraph else ())
+    return OpenTelemetry(tracing or api_trace.NoOpTracerProvider(), metering, flushes if on_functiongraph else ())
 
 
 def _endpoint(environ: Mapping[str, str], signal: str) -> str:

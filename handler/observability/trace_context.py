@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(NamedTuple):
     """A span of a distributed trace."""
 
     trace_id: str
@@ -38,8 +38,6 @@ class TraceContext:
             return None
         return cls.parse(payload.get("traceparent"))
 
-
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 _current: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
 

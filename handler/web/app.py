@@ -7,8 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flask
 import functions_framework
@@ -56,8 +55,7 @@ CHUNK = 64 * 1024
 ALLOW = "GET, HEAD, OPTIONS, POST"
 
 
-@dataclass(frozen=True, slots=True)
-class WebEdge:
+class WebEdge(NamedTuple):
     """Both functions of functions-framework, around one service."""
 
     service: Service
@@ -92,9 +90,8 @@ class WebEdge:
     def on_cloud_event(self, event: CloudEvent) -> None:
         """Handle one CloudEvent that the framework has parsed; abort with the status of whatever is no success.
 
-        For platforms that insist on this signature. The framework answers `OK` to every success, which a Knative
-        broker takes for a failure; there is no handshake and no report, and JSON that two readers could read
-        differently is accepted. Use `on_event` wherever you can.
+        For platforms that insist on this signature: the framework answers `OK` to every success, which a Knative
+        broker takes for a failure, and accepts JSON that two readers could read differently.
         """
         headers, body = {}, b""
         if flask.has_request_context():  # the framework's ASGI server has none, and so no header that authenticates
@@ -112,15 +109,14 @@ class WebEdge:
         with trace_scope(trace):
             try:
                 caller = self.authenticator.authenticate(headers, body, deadline)
-                payload = _parse(headers, body, parsed, signed_body_only=caller.message is not None)
+                payload = _parse(headers, body, parsed, signed_body_only=caller.is_smn)
                 from_gateway = invoked and events.is_gateway_request(payload)
                 # FunctionGraph's key of the request; elsewhere anybody can set headers.
                 key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
                 report = self.service.deliver(payload, deadline=caller.deadline, key=key, trace=trace)
                 logs.log_report(report)
-                told_by_cloudevent = report.envelope == "cloudevent" and not invoked
-                now = self.service.clock.now() if told_by_cloudevent else None
-                response = responses.of_report(report, cloudevent_time=now)
+                is_cloudevent = report.envelope == "cloudevent" and not invoked
+                response = responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
             except Exception as error:  # noqa: BLE001 - whatever it is, the sender gets one line and no traceback
                 response = responses.of_error(rejection(error, self.service.instrumentation))
         return responses.for_invoke(response, from_gateway=from_gateway) if invoked else response
@@ -128,7 +124,7 @@ class WebEdge:
     def _readiness(self) -> HttpResponse:
         missing = [*self.service.missing, *([HOW_TO_OPEN] if self.authenticator.accepts_nobody else [])]
         state = {"name": "unmirror", "version": __version__, "ready": not missing, "missing": missing}
-        return responses.of_json(200, state)
+        return HttpResponse(200, responses.JSON, state)
 
     def limit_request(self) -> flask.Response | None:
         """Read the body of the request that begins, within its bound; return a response where it is over one.
@@ -149,10 +145,9 @@ class WebEdge:
         return None
 
     def on_framework_error(self, error: Exception) -> flask.Response | HTTPException:
-        """Answer where the framework does not come to call `on_cloud_event`.
+        """Answer instead of `on_cloud_event`, which the framework does not call with what it cannot parse.
 
-        It has no such path or method, and says so itself; or it cannot parse a CloudEvent, and would answer with the
-        request, all its headers included, or with a 500: then the delivery is handled as `on_event` does.
+        It would answer with the request, all its headers included, or with a 500.
         """
         if isinstance(error, HTTPException) and (error.response is not None or error.code in (404, 405)):
             return error
@@ -218,9 +213,10 @@ def _headers(request: flask.Request) -> dict[str, str]:
 
 def _to_flask(response: HttpResponse) -> flask.Response:
     # An iterator, because after any other response the framework reads the request to its end, however long.
-    answer = flask.Response(iter((response.body,)), response.status)
+    body = response.body
+    answer = flask.Response(iter((body,)), response.status)
     answer.headers.clear()
     answer.headers.update(response.headers)
     if response.status != 204:
-        answer.headers["Content-Length"] = str(len(response.body))
+        answer.headers["Content-Length"] = str(len(body))
     return answer

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handler.deadline import Clock, Deadline
 from handler.errors import CannotVerify, NotConfigured, Unauthenticated
@@ -32,18 +31,20 @@ SMN_SECONDS = 4.0
 Source: https://support.huaweicloud.com/intl/en-us/smn_faq/smn_faq_0014.html"""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+SMN_MARK = b'"signing_cert_url"'
+"""In every message of SMN; a cheap check before parsing."""
+
+
+class Caller(NamedTuple):
     """An authenticated caller."""
 
     deadline: Deadline
     """Of the delivery: the function's own, or the caller's where that is sooner."""
-    message: smn.Message | None = None
-    """The verified message where the caller is SMN."""
+    is_smn: bool = False
+    """Whether SMN has signed the body, which says nothing of the headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticator:
+class Authenticator(NamedTuple):
     """The ways to authenticate that the settings have; any one of them is enough."""
 
     settings: Settings
@@ -51,22 +52,20 @@ class Authenticator:
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Authenticator:
-        """Return the authenticator; raise NotConfigured where what one of its ways needs is not installed."""
+        """Raise NotConfigured where what one of the ways needs is not installed."""
         if not settings.smn_topics:
             return cls(settings)
         if find_spec("cryptography") is None:
             raise NotConfigured("UNMIRROR_SMN_TOPICS needs cryptography: pip install 'unmirror[smn]'")
-        from handler.web.smn import Certificates, SmnVerifier
+        from handler.web.smn import SmnVerifier
 
-        return cls(settings, SmnVerifier(settings, Certificates(clock.monotonic), clock.now))
+        return cls(settings, SmnVerifier(settings, clock))
 
     @property
     def accepts_nobody(self) -> bool:
         """Whether nothing is set by which a caller could authenticate."""
-        settings = self.settings
-        return not (
-            settings.trust_platform or settings.webhook_secrets or settings.bearer_tokens or settings.smn_topics
-        )
+        its = self.settings
+        return not (its.trust_platform or its.webhook_secrets or its.bearer_tokens or its.smn_topics)
 
     def authenticate(self, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Caller:
         """Return the caller; raise Unauthenticated, or CannotVerify where the proof cannot be had in time.
@@ -75,7 +74,7 @@ class Authenticator:
         only then is the subscription confirmed that it asks about.
         """
         cannot_verify: CannotVerify | None = None
-        if self.smn is not None and self.smn.looks_like(body):
+        if self.smn is not None and SMN_MARK in body:
             deadline = deadline.sooner(SMN_SECONDS)
             try:
                 message = self.smn.verify(body, deadline)
@@ -85,7 +84,7 @@ class Authenticator:
                 cannot_verify = error
             else:
                 self.smn.confirm_subscription(message, deadline)
-                return Caller(deadline, message)
+                return Caller(deadline, is_smn=True)
         if self.settings.trust_platform or self._has_token(headers) or self._is_signed(headers, body):
             return Caller(deadline)
         raise cannot_verify or Unauthenticated("the caller is not authenticated")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from handler.errors import UnmirrorError
 from handler.observability import logs
@@ -21,50 +20,51 @@ from handler.report import NO_OP, Report, problem, rfc3339
 RETRY_AFTER_SECONDS = 10
 """Where the API asked for no time. Huawei documents none; a deletion is visible within seconds, an outage may pass."""
 
+JSON: Mapping[str, str] = {"Content-Type": "application/json"}
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+
+class HttpResponse(NamedTuple):
     """An HTTP response, free of any framework."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes = b""
+    value: dict[str, Any] | None = None
+    """What the body says; None for an empty one."""
+
+    @property
+    def body(self) -> bytes:
+        """The value as one line of JSON."""
+        return b"" if self.value is None else f"{_encode(self.value)}\n".encode("ascii")
 
 
 def rejection(error: Exception, instrumentation: Instrumentation) -> UnmirrorError:
-    """Return the error to answer a delivery with that was not worked on, logged and counted.
-
-    The one guard of every edge. What was not raised on purpose is a defect: the log has its place, the sender
-    gets an error that tells nothing.
-    """
-    if isinstance(error, UnmirrorError):
-        logs.log_rejection(error)
-        rejected = error
-    else:
-        rejected = logs.log_unhandled(error)
+    """Return the error to answer a delivery with that was not worked on, logged and counted. See `log_rejection`."""
+    rejected = logs.log_rejection(error)
     instrumentation.on_rejected(rejected)
     return rejected
 
 
-def of_report(report: Report, *, cloudevent_time: datetime | None = None) -> HttpResponse:
+def of_report(report: Report, cloudevent_time: datetime | None = None) -> HttpResponse:
     """Render a report; as a CloudEvent of that time, where it is given and a sender of CloudEvents reads the answer.
 
     A Knative broker takes an empty body or a CloudEvent as a success, and any other body as a failed delivery.
     """
     if report.error is not None:
-        return of_json(report.status, report.as_json, _retry_after(report.error))
+        return HttpResponse(report.status, {**JSON, **_retry_after(report.error)}, report.as_json)
     if cloudevent_time is None:
-        return of_json(200, report.as_json)
+        return HttpResponse(200, JSON, report.as_json)
     if not _is_worth_telling(report):
         return HttpResponse(204, {})
     headers = {
+        **JSON,
         "ce-specversion": "1.0",
         "ce-type": "io.unmirror.report.v1",
         "ce-source": "unmirror",
         "ce-id": _header_value(report.delivery_id),
         "ce-time": rfc3339(cloudevent_time) or "",
     }
-    return of_json(200, report.as_json, headers)
+    return HttpResponse(200, headers, report.as_json)
 
 
 def of_error(error: UnmirrorError, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -72,16 +72,7 @@ def of_error(error: UnmirrorError, headers: Mapping[str, str] | None = None) -> 
     headers = {"Content-Type": "application/problem+json", **_retry_after(error), **(headers or {})}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return of_json(error.status, problem(error), headers)
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
-
-
-def of_json(status: int, value: object, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Render any JSON value."""
-    body = f"{_encode(value)}\n".encode("ascii")
-    return HttpResponse(status, {"Content-Type": "application/json", **(headers or {})}, body)
+    return HttpResponse(error.status, headers, problem(error))
 
 
 def for_gateway(response: HttpResponse) -> dict[str, Any]:
@@ -102,7 +93,7 @@ def for_invoke(response: HttpResponse, *, from_gateway: bool) -> HttpResponse:
     # The page does not say what makes an asynchronous invocation fail, and so be tried again or reach the failure
     # destination. A gateway reads statusCode; to everything else HTTP says the same, so that no failure counts as done.
     status = 200 if from_gateway else response.status
-    return of_json(status, for_gateway(response), {**response.headers, "Content-Type": "application/json"})
+    return HttpResponse(status, {**response.headers, **JSON}, for_gateway(response))
 
 
 def _is_worth_telling(report: Report) -> bool:
@@ -110,9 +101,7 @@ def _is_worth_telling(report: Report) -> bool:
 
 
 def _retry_after(error: UnmirrorError) -> dict[str, str]:
-    if error.status != 503:
-        return {}
-    return {"Retry-After": str(ceil(error.retry_after or RETRY_AFTER_SECONDS))}
+    return {"Retry-After": str(ceil(error.retry_after or RETRY_AFTER_SECONDS))} if error.status == 503 else {}
 
 
 def _header_value(text: str) -> str:

@@ -14,7 +14,7 @@ import base64
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from handler import events
-from handler.deadline import Deadline
+from handler.deadline import Clock, Deadline
 from handler.errors import BadEvent, CannotVerify, DeadlineExceeded, Unauthenticated
 from handler.lru import LruCache
 from handler.observability import logs
@@ -48,8 +48,6 @@ MAX_PAGE = 64 * 1024
 
 RSA_BITS = range(2048, 8193)
 MIN_EC_BITS = 256
-MARK = b'"signing_cert_url"'
-"""In every message of SMN; a cheap check before parsing."""
 
 _CONFIRMATION = ("message", "message_id", "subscribe_url", "timestamp", "topic_urn", "type")
 SIGNED: Mapping[str, tuple[str, ...]] = {
@@ -62,14 +60,14 @@ SIGNED: Mapping[str, tuple[str, ...]] = {
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Message:
     """A message of the form that SMN documents. Not yet verified."""
 
-    members: Mapping[str, str] = field(repr=False)
+    members: Mapping[str, str]
     """What is signed, in its order."""
-    signature: bytes = field(repr=False)
-    certificate_url: str = field(repr=False)
+    signature: bytes
+    certificate_url: str
 
     @classmethod
     def parse(cls, body: bytes) -> Message:
@@ -111,15 +109,13 @@ class Message:
 
 def is_certificate_url(url: str, region: str, domains: Iterable[str]) -> bool:
     """Tell whether SMN of that region keeps its certificates there: scheme, host and path, and nothing else."""
-    return _is_at(
-        url, [f"smn.{region}.{each}" for each in domains], rf"SMN_{re.escape(region)}_[0-9A-Za-z]{{1,64}}\.pem"
-    )
+    hosts = [f"smn.{region}.{domain}" for domain in domains]
+    return _is_at(url, hosts, rf"SMN_{re.escape(region)}_[0-9A-Za-z]{{1,64}}\.pem")
 
 
 def is_confirmation_url(url: str, region: str, domains: Iterable[str]) -> bool:
     """Tell whether a subscription of that region is confirmed there: by SMN itself, or by the cloud's console."""
-    names = (f"smn.{region}", "console", "console-intl")
-    hosts = [f"{name}.{domain}" for domain in domains for name in names]
+    hosts = [f"{name}.{domain}" for domain in domains for name in (f"smn.{region}", "console", "console-intl")]
     return _is_at(url, hosts, r"[0-9A-Za-z/_-]{1,200}\?[0-9A-Za-z._~:/?@!$&'()*+,;=%-]{1,4000}")
 
 
@@ -209,28 +205,25 @@ def check_signature(message: Message, certificate: Certificate, now: datetime, p
         raise Unauthenticated("its signature does not hold") from None
 
 
-@dataclass(frozen=True, slots=True)
 class SmnVerifier:
     """Verifies the messages of the topics that the settings name. Needs the extra `smn`."""
 
-    settings: Settings
-    certificates: Certificates
-    now: Callable[[], datetime]
-
-    def looks_like(self, body: bytes) -> bool:
-        """Tell whether a body could be a message of SMN at all."""
-        return MARK in body
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings, self.clock, self.certificates = settings, clock, Certificates(clock.monotonic)
 
     def verify(self, body: bytes, deadline: Deadline) -> Message:
         """Return the message that the body is, of one of the topics.
 
-        Raises Unauthenticated for any other body, saying what is wrong, for the log alone; CannotVerify where the
-        certificate cannot be had in time.
+        Raises Unauthenticated, for the log alone, for any other body; CannotVerify where the certificate is away.
         """
-        message, now = Message.parse(body), self.now()
+        message, now = Message.parse(body), self.clock.now()
         if message.members["topic_urn"] not in self.settings.smn_topics:
             raise Unauthenticated("its topic is not among UNMIRROR_SMN_TOPICS")
-        if not _is_timely(message.members["timestamp"], now):
+        try:
+            age = now - datetime.fromisoformat(message.members["timestamp"])
+        except (ValueError, TypeError):  # no time, or one without a zone
+            age = timedelta.max
+        if not -MAX_CLOCK_SKEW <= age <= MAX_AGE:
             raise Unauthenticated("its timestamp is too old, too early, or none")
         if not is_certificate_url(message.certificate_url, message.region, self.settings.smn_domains):
             raise Unauthenticated("its certificate is not where SMN of the topic's region keeps its own")
@@ -261,10 +254,3 @@ class SmnVerifier:
         what = f"a subscription was not confirmed: {failure}; confirm it in SMN's console"
         logs.log_event(logging.ERROR, "smn.not_confirmed", what, topic_urn=topic_urn)
         raise CannotVerify("the subscription is not confirmed; the log says why")
-
-
-def _is_timely(timestamp: str, now: datetime) -> bool:
-    try:
-        return now - MAX_AGE <= datetime.fromisoformat(timestamp) <= now + MAX_CLOCK_SKEW
-    except (ValueError, TypeError):  # no time, or one without a zone
-        return False

@@ -141,7 +141,7 @@ def test_a_call_is_a_child_of_the_first_delivery_and_linked_to_the_others(record
     with recorder.otel.delivery(None) as one, recorder.otel.delivery(None) as two:
         assert one.trace is not None
         assert two.trace is not None
-        recorder.otel.on_call(call("find_interface", 404), [replace(SENDER, sampled=False), one.trace, two.trace])
+        recorder.otel.on_call(call("find_interface", 404), [SENDER._replace(sampled=False), one.trace, two.trace])
     (span,) = recorder.spans(SpanKind.CLIENT)
     assert span.parent is not None
     assert f"{span.parent.span_id:016x}" == one.trace.span_id
@@ -156,7 +156,7 @@ def _ns(moment: datetime) -> int:
 
 
 def test_what_the_sender_does_not_sample_is_measured_all_the_same(recorder: Recorder) -> None:
-    unsampled = replace(SENDER, sampled=False)
+    unsampled = SENDER._replace(sampled=False)
     recorder.deliver(proven(), parent=unsampled)
     recorder.otel.on_call(call(), [unsampled])
     assert recorder.exporter.get_finished_spans() == ()

@@ -55,8 +55,9 @@ def test_a_call_that_is_under_way_at_sigterm_is_awaited_and_reported(
     tenant: Tenant, emulator: Emulator, tmp_path: Path
 ) -> None:
     held = hold(emulator, "remove_sources")
+    in_one_session = delete(tenant, "web-1")
     with serving(AS_THE_IMAGE, tmp_path, settings_for(emulator)) as (child, url):
-        answer = told(child, url, deleted(delete(tenant)), held.reached, held.go_on.set)
+        answer = told(child, url, deleted(in_one_session), held.reached, held.go_on.set)
         assert child.wait(20) == 0
     assert (answer.status, answer.report["outcome"]) == (200, "detached")
 

@@ -27,13 +27,9 @@ from tests.support.tenant import (
     server_deleted,
     sources,
     structured,
-    timer,
     trace,
     without,
 )
-
-NESTED = "[" * 100 + "]" * 100
-"""A message that no reader takes: it is nested too deep."""
 
 ENVELOPES = {
     "the CTS trigger's": lambda function, id_: function.post(cts(id_)),
@@ -208,29 +204,6 @@ def test_another_region_is_a_403(new_function: NewFunction, tenant: Tenant, emul
     assert function.post({**event, "region": "eu-west-101"}).report["outcome"] == "detached"
 
 
-def test_of_several_projects_the_event_names_which(new_function: NewFunction, tenant: Tenant) -> None:
-    function = new_function(UNMIRROR_PROJECTS=f"another,{PROJECT_ID}", HUAWEICLOUD_SDK_PROJECT_ID="")
-    gone = delete(tenant)
-    assert function.post(deleted(gone)).slug == "not-configured"
-    assert function.post(deleted(gone, project_id="another")).report["outcome"] == "nothing_to_do"
-    assert function.post(deleted(gone, project_id=PROJECT_ID)).report["outcome"] == "detached"
-
-
-# --- what names no interface -----------------------------------------------------------------------------------
-
-
-def test_a_timer_sweeps_every_project(new_function: NewFunction, tenant: Tenant) -> None:
-    function = new_function(UNMIRROR_PROJECTS=f"another,{PROJECT_ID}", HUAWEICLOUD_SDK_PROJECT_ID="")
-    before, gone = sources(tenant), delete(tenant)
-    answer = function.post(timer())
-    assert (answer.status, answer.report["outcome"], answer.report["project_id"]) == (200, "detached", None)
-    assert {part["project_id"]: part["outcome"] for part in answer.report["parts"]} == {
-        "another": "nothing_to_do",
-        PROJECT_ID: "detached",
-    }
-    assert sources(tenant) == without(before, gone)
-
-
 def test_a_deleted_server_is_a_503_while_its_interface_lives_and_a_sweep_when_it_is_gone(
     hasty: Function, tenant: Tenant
 ) -> None:
@@ -255,30 +228,6 @@ def test_a_delivery_of_several_events_reports_each(send: Any, function: Function
     assert [part["delivery_id"] for part in answer.report["parts"]] == gone
     assert [part["outcome"] for part in answer.report["parts"]] == ["detached", "detached"]
     assert sources(tenant) == without(before, *gone)
-
-
-def test_the_worst_part_is_the_answer(hasty: Function, tenant: Tenant) -> None:
-    before, gone, alive = sources(tenant), delete(tenant), tenant.interfaces["mail-1"]
-    answer = batch(
-        hasty,
-        cloud_event(trace(gone)),
-        cloud_event(trace(alive)),
-        cloud_event({}, "com.example.other"),
-        cloud_event(trace(gone, project_id="another")),
-    )
-    assert (answer.status, answer.report["outcome"], answer.report["retry"]) == (503, "partial", True)
-    parts = [part["outcome"] for part in answer.report["parts"]]
-    assert parts == ["detached", "still_exists", "ignored", "failed"]
-    assert sources(tenant) == without(before, gone)
-
-
-def test_an_unreadable_part_is_a_400_that_costs_the_others_nothing(hasty: Function, tenant: Tenant) -> None:
-    before, gone, alive = sources(tenant), delete(tenant), tenant.interfaces["mail-1"]
-    answer = hasty.post(messages(NESTED, cts(gone)))
-    assert (answer.status, answer.report["retry"]) == (400, False)
-    assert [part["outcome"] for part in answer.report["parts"]] == ["failed", "detached"]
-    assert sources(tenant) == without(before, gone)
-    assert hasty.post(messages(NESTED, cts(alive))).status == 503
 
 
 # --- what a sender of CloudEvents reads ------------------------------------------------------------------------

@@ -44,17 +44,6 @@ def test_a_deleted_interface_leaves_its_sessions(send: Any, function: Function, 
     assert sources(tenant) == without(before, gone)
 
 
-def test_our_own_event_is_read(function: Function, tenant: Tenant) -> None:
-    before, gone = sources(tenant), delete(tenant)
-    assert structured(function, cloud_event({"interface_ids": [gone]}, DELETED, "/inventory")).status == 200
-    assert sources(tenant) == without(before, gone)
-
-
-def test_another_type_is_ignored(function: Function, emulator: Emulator) -> None:
-    assert structured(function, cloud_event({}, "com.example.other")).status == 200
-    assert emulator.calls == []
-
-
 def test_a_living_interface_asks_for_a_redelivery(function: Function, tenant: Tenant, emulator: Emulator) -> None:
     answer = structured(function, cloud_event(trace(tenant.interfaces[VICTIM])))
     assert (answer.status, answer.report["outcome"]) == (503, "still_exists")

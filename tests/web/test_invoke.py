@@ -73,12 +73,6 @@ def test_the_platforms_keys_are_used_before_others(function: Function, tenant: T
     assert {call.access_key for call in emulator.calls} == {TEMPORARY[0]}
 
 
-def test_keys_that_are_the_text_null_are_none(function: Function, tenant: Tenant, emulator: Emulator) -> None:
-    answer = invoke(function, deleted(delete(tenant)), key_headers("null", "null", "null"))
-    assert answer.enclosed.report["outcome"] == "detached"
-    assert {call.access_key for call in emulator.calls} == {ACCESS_KEY}
-
-
 def test_keys_in_headers_are_nothing_where_anybody_can_set_headers(
     new_function: NewFunction, tenant: Tenant, emulator: Emulator
 ) -> None:
@@ -86,16 +80,6 @@ def test_keys_in_headers_are_nothing_where_anybody_can_set_headers(
     headers = {**key_headers(*TEMPORARY), "Authorization": "Bearer marked-token"}
     assert invoke(function, deleted(delete(tenant)), headers).enclosed.report["outcome"] == "detached"
     assert {call.access_key for call in emulator.calls} == {ACCESS_KEY}
-
-
-def test_a_key_that_no_header_can_carry_is_a_502_that_does_not_repeat_it(
-    new_function: NewFunction, tenant: Tenant, emulator: Emulator
-) -> None:
-    headers = key_headers("marked\u00e4", "marked", "marked")
-    answer = invoke(new_function(), deleted(delete(tenant)), headers)
-    assert answer.status == 502
-    assert b"marked" not in answer.body
-    assert emulator.calls == []
 
 
 def test_what_one_key_is_told_holds_for_no_other(hasty: Function, tenant: Tenant, emulator: Emulator) -> None:

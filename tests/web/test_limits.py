@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from handler.events.parser import MAX_EVENTS, MAX_IDS
 from handler.web.app import MAX_BATCH, MAX_BODY, MAX_URI
-from tests.support.function import Function, NewFunction, untraced
-from tests.support.tenant import BATCH, DELETED, batch
+from tests.support.function import Function, NewFunction
+from tests.support.tenant import BATCH
 
 JSON = "application/json"
 
@@ -87,20 +85,3 @@ def test_a_body_that_breaks_off_is_a_400(function: Function) -> None:
 def test_a_body_that_takes_longer_than_a_delivery_is_a_408(new_function: NewFunction) -> None:
     answer = new_function(UNMIRROR_DEADLINE="0.000001").post({})
     assert (answer.status, answer.slug) == (408, "request-timeout")
-
-
-def event(*numbers: int) -> dict[str, object]:
-    ids = [str(UUID(int=number)) for number in numbers]
-    attributes = {"specversion": "1.0", "id": str(numbers[0]), "source": "/x", "type": DELETED}
-    return {**attributes, "data": {"interface_ids": ids}}
-
-
-@untraced
-def test_a_delivery_may_hold_1000_events_and_10000_interfaces(function: Function) -> None:
-    assert (MAX_EVENTS, MAX_IDS) == (1_000, 10_000)
-    events = [event(number) for number in range(MAX_EVENTS)]
-    assert batch(function, *events).report["outcome"] == "nothing_to_do"
-    assert batch(function, *events, event(0)).status == 400
-    events = [event(*range(start, start + 1_000)) for start in range(0, MAX_IDS, 1_000)]
-    assert batch(function, *events).report["outcome"] == "nothing_to_do"
-    assert batch(function, *events, event(MAX_IDS)).status == 400

@@ -166,7 +166,10 @@ def test_a_certificate_is_kept_for_a_day_and_a_failure_for_a_minute(topic: Topic
             assert len(topic.asked) == asked
 
 
-def test_failures_drop_no_certificate_and_neither_fills_the_memory(topic: Topic) -> None:
+def test_failures_drop_no_certificate_and_neither_fills_the_memory(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smn, "MAX_CERTIFICATES", 3)
     certificates = smn.Certificates(Clock())
     certificates.get(CERTIFICATE, within())
     for number in range(2 * smn.MAX_CERTIFICATES):

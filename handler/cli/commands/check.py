@@ -7,8 +7,8 @@ from functools import partial
 import click
 
 from handler.check import run_check
-from handler.cli.options import CONNECTION, Exit, Options, example, with_options
-from handler.cli.output import print_error
+from handler.cli.options import CONNECTION, Exit, example, with_options
+from handler.cli.output import Output, print_error
 from handler.deadline import Deadline
 from handler.mirror.worker import call_within
 from handler.report import CheckStep
@@ -19,23 +19,21 @@ SECONDS = 60.0
 
 
 @click.command(epilog=example("unmirror check --region eu-west-101", exits="1 where something has to be fixed"))
-@with_options(*CONNECTION, service=True)
-def check(options: Options, service: Service, deadline: Deadline) -> int:
+@with_options(*CONNECTION, service=True, seconds=SECONDS)
+def check(output: Output, service: Service, deadline: Deadline) -> int:
     """Say whether it can work here, and what to fix.
 
     Tries the settings, the credentials, the endpoint, the clock, and each call
     that changes nothing, in every configured project. Gives up after 60
     seconds where no other deadline is asked for.
     """
-    deadline = deadline if options.deadline else deadline.sooner(SECONDS)
     by_project: dict[str, tuple[CheckStep, ...]] = {}
     for project_id in sorted(service.settings.projects):
         run = partial(run_check, service.settings, service.client, project_id, None)
         by_project[project_id] = call_within(deadline, "the check", run)
     failed = [step for steps in by_project.values() for step in steps if step.status == "failed"]
     projects = [{"project_id": each, "steps": [step._asdict() for step in steps]} for each, steps in by_project.items()]
-    options.print_json({"ok": not failed, "projects": projects})
-    output = options.output()
+    output.json({"ok": not failed, "projects": projects})
     for project_id, steps in by_project.items():
         if len(by_project) > 1:
             output.line("project", project_id)

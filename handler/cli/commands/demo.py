@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import requests
 from werkzeug.serving import make_server
 
 from handler.cli.commands.emulate import DELETED, LIVING, SERVER
-from handler.cli.options import Exit, Options, example, with_options
+from handler.cli.options import Exit, example, with_options
 from handler.cli.output import Output, count, print_error
 from handler.cli.reports import words
 from handler.emulator import sample
@@ -44,45 +44,26 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One event of the demo: what was sent, what came back, what it cost."""
-
-    title: str
-    text: str
-    status: int
-    report: Mapping[str, Any]
-    seconds: float
-    calls: Mapping[str, int]
-    """API calls by operation, as the emulator counted them."""
-    before: Mapping[str, tuple[str, ...]]
-    after: Mapping[str, tuple[str, ...]]
-    """The sources of each session, as the emulator has them."""
-    wrong: tuple[str, ...]
-    """What is not as claimed."""
-
-
 @click.command(epilog=example("unmirror demo", exits="1 where the emulator's state is not as claimed"))
 @with_options("as_json")
-def demo(options: Options) -> int:
+def demo(output: Output) -> int:
     """Watch events detach deleted interfaces.
 
     Needs no cloud: starts the emulator and the real function, deletes an
     interface and a server, and sends the events over HTTP.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    output = options.output()
     output.text(f"{output.styled('unmirror', bold=True)}: an emulated project with 8 traffic mirror sessions and 30")
     output.text("servers, and the real function, loaded by functions-framework, over HTTP.")
-    tenant, acts = sample.seed(), []
+    tenant, acts = sample.seed(), list[dict[str, Any]]()
     with Emulator(tenant.cloud, keys={ACCESS_KEY: SECRET_KEY}) as emulator, _function(emulator.url) as url:
         for act in play(tenant, emulator, url):
             acts.append(act)
             _print_act(output, len(acts), act, tenant)
-            if act.wrong:
+            if act["wrong"]:
                 break
-    wrong = [claim for act in acts for claim in act.wrong]
-    options.print_json({"as_claimed": not wrong, "acts": [asdict(act) for act in acts]})
+    wrong = acts[-1]["wrong"]
+    output.json({"as_claimed": not wrong, "acts": acts})
     output.text()
     if wrong:
         hint = "run it again with --json, and please report what it prints"
@@ -114,25 +95,25 @@ def _function(endpoint: str) -> Iterator[str]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[Act]:
-    """Yield the acts one by one."""
-    stage, cloud = _Stage(tenant, emulator, url), tenant.cloud
+def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[dict[str, Any]]:
+    """Yield the acts one by one, as `schemas/cli/demo.json` describes them."""
+    act, cloud = partial(_act, tenant, emulator, url), tenant.cloud
     interface, server = tenant.interfaces[DELETED], tenant.servers[SERVER]
     cloud.delete_port(interface)
-    yield stage.act(
+    yield act(
         f"The interface of {DELETED} is deleted",
         "CTS tells of it: VPC, ports, deletePort. Three sessions list it.",
         trace("VPC", "ports", "deletePort", interface, 1),
         expected=(200, "detached"),
         removed=interface,
     )
-    yield stage.act(
+    yield act(
         f"Somebody forges the same event about {LIVING}, which exists",
         "The API still shows the interface: refused. The sender may try again later.",
         trace("VPC", "ports", "deletePort", tenant.interfaces[LIVING], 2),
         expected=(503, "still_exists"),
     )
-    yield stage.act(
+    yield act(
         "The first event is delivered once more",
         "Delivery is at least once. There is nothing left to do, and that is a success.",
         trace("VPC", "ports", "deletePort", interface, 1),
@@ -140,7 +121,7 @@ def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[Act]:
     )
     cloud.delete_server(server, ports="pending")
     threading.Timer(PORTS_SECONDS, cloud.finish_deletion, (server,)).start()
-    yield stage.act(
+    yield act(
         f"The server {SERVER} is deleted, and its interface goes a moment later",
         "The event names no interface: the function waits for the server's, then sweeps.",
         trace("ECS", "ecs", "deleteServer", server, 3),
@@ -160,59 +141,62 @@ def trace(service: str, resource_type: str, operation: str, resource_id: str, nu
     return {"cts": names | times | result | {"resource_id": resource_id, "project_id": PROJECT_ID, "user": user}}
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    tenant: Tenant
-    emulator: Emulator
-    url: str
+def _act(
+    tenant: Tenant,
+    emulator: Emulator,
+    url: str,
+    title: str,
+    text: str,
+    event: Mapping[str, Any],
+    *,
+    expected: tuple[int, str],
+    removed: str = "",
+    deliveries: int = 1,
+) -> dict[str, Any]:
+    """Deliver the event; return what was sent, what came back, what it cost, and what is not as claimed."""
+    before, counts, began = _sources(tenant), dict(emulator.counts), time.monotonic()
+    for _ in range(deliveries):
+        answer = requests.post(url, json=event, timeout=60, proxies={"no_proxy": "127.0.0.1"})
+        if answer.status_code != 503:
+            break
+    seconds, after, report = time.monotonic() - began, _sources(tenant), answer.json()
+    calls = {name: new for name, many in emulator.counts.items() if (new := many - counts.get(name, 0))}
+    should_be = {name: [id_ for id_ in sources if id_ != removed] for name, sources in before.items()}
+    claims = {
+        f"the answer is {expected[0]}": answer.status_code == expected[0],
+        f"the outcome is {expected[1]}": report.get("outcome") == expected[1],
+        "every session has exactly the sources that it should": after == should_be,
+        "what should change nothing asked for no change": bool(removed) == ("remove_sources" in calls),
+    }
+    return {
+        "title": title,
+        "text": text,
+        "status": answer.status_code,
+        "report": report,
+        "seconds": seconds,
+        "calls": calls,
+        "before": before,
+        "after": after,
+        "wrong": [claim for claim, holds in claims.items() if not holds],
+    }
 
-    def act(
-        self,
-        title: str,
-        text: str,
-        event: Mapping[str, Any],
-        *,
-        expected: tuple[int, str],
-        removed: str = "",
-        deliveries: int = 1,
-    ) -> Act:
-        before, counts, began = self._sources(), dict(self.emulator.counts), time.monotonic()
-        for _ in range(deliveries):
-            answer = requests.post(self.url, json=event, timeout=60, proxies={"no_proxy": "127.0.0.1"})
-            if answer.status_code != 503:
-                break
-        seconds, after, report = time.monotonic() - began, self._sources(), answer.json()
-        calls = {name: many - counts.get(name, 0) for name, many in self.emulator.counts.items()}
-        should_be = {name: tuple(id_ for id_ in sources if id_ != removed) for name, sources in before.items()}
-        claims = {
-            f"the answer is {expected[0]}": answer.status_code == expected[0],
-            f"the outcome is {expected[1]}": report.get("outcome") == expected[1],
-            "every session has exactly the sources that it should": after == should_be,
-            "what should change nothing asked for no change": bool(removed) == bool(calls.get("remove_sources")),
-        }
-        calls = {name: many for name, many in calls.items() if many}
-        wrong = tuple(claim for claim, holds in claims.items() if not holds)
-        return Act(title, text, answer.status_code, report, seconds, calls, before, after, wrong)
 
-    def _sources(self) -> dict[str, tuple[str, ...]]:
-        sources = self.tenant.cloud.sources(PROJECT_ID)
-        return {name: sources[id_] for name, id_ in self.tenant.sessions.items()}
+def _sources(tenant: Tenant) -> dict[str, list[str]]:
+    sources = tenant.cloud.sources(PROJECT_ID)
+    return {name: list(sources[id_]) for name, id_ in tenant.sessions.items()}
 
 
-def _print_act(output: Output, number: int, act: Act, tenant: Tenant) -> None:
+def _print_act(output: Output, number: int, act: Mapping[str, Any], tenant: Tenant) -> None:
     """Print what was sent, what came of it, and the sessions that changed: what left them in brackets."""
     output.text()
-    output.text(output.styled(f"{number}. {act.title}", bold=True))
-    output.text(act.text)
-    output.line(str(act.status), f"{words(act.report['outcome'])}: {act.report['reason']}")
-    for name, before in act.before.items():
-        if before != act.after[name]:
-            marked = [
-                each if id_ in act.after[name] else f"[{each}]"
-                for id_, each in zip(before, tenant.names(before), strict=True)
-            ]
-            output.line("session", name, " ".join(marked))
-    calls = ", ".join(f"{many} {name}" for name, many in act.calls.items()) or "none"
-    output.line("took", f"{act.seconds * 1000:,.0f} ms; {count(sum(act.calls.values()), 'API call')}: {calls}")
-    for claim in act.wrong:
+    output.text(output.styled(f"{number}. {act['title']}", bold=True))
+    output.text(act["text"])
+    output.line(str(act["status"]), f"{words(act['report']['outcome'])}: {act['report']['reason']}")
+    for name, before in act["before"].items():
+        if (after := act["after"][name]) != before:
+            named = zip(before, tenant.names(before), strict=True)
+            output.line("session", name, " ".join(each if id_ in after else f"[{each}]" for id_, each in named))
+    calls = ", ".join(f"{many} {name}" for name, many in act["calls"].items()) or "none"
+    output.line("took", f"{act['seconds'] * 1000:,.0f} ms; {count(sum(act['calls'].values()), 'API call')}: {calls}")
+    for claim in act["wrong"]:
         output.line("not so", claim)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 
 from handler.cli.lookup import explain_state, look_up, state_of
-from handler.cli.options import CONNECTION, Exit, Options, example, project_apis, resource_id, with_options
-from handler.cli.output import print_error
+from handler.cli.options import CONNECTION, Exit, example, project_apis, resource_id, with_options
+from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report, warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import StillExists, UnmirrorError
@@ -30,7 +30,7 @@ _UNKNOWN_HINT = "an interface's id is that of its port; `unmirror sessions` show
 )
 @click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=resource_id)
 @with_options("dry_run", *CONNECTION, service=True)
-def detach(options: Options, service: Service, deadline: Deadline, interface_ids: tuple[str, ...]) -> int:
+def detach(output: Output, service: Service, deadline: Deadline, interface_ids: tuple[str, ...]) -> int:
     """Detach interfaces from their sessions, if they are gone.
 
     Looks in all configured projects. An interface that the VPC API still
@@ -39,17 +39,17 @@ def detach(options: Options, service: Service, deadline: Deadline, interface_ids
     """
     report = _deliver(service, interface_ids, deadline)
     parts = report.parts or (report,)
-    options.print_json(report.as_json)
+    output.json(report.as_json)
     for part in parts:
         if part.detachments or part.lost_targets or any(each.reason != "not_mirrored" for each in part.kept):
-            print_report(options.output(), part.as_json)
+            print_report(output, part.as_json)
     failed = _print_errors(parts)
     detached = {id_ for part in parts for each in part.detachments for id_ in each.interface_ids}
     protected = {each.interface_id for part in parts for each in part.kept if each.reason == "protected"}
     others = [each for each in interface_ids if each not in detached | protected]
     if others and not failed:
         try:
-            failed = not _identify(options, service, others, deadline)
+            failed = _identify(output, service, others, deadline)
         except UnmirrorError as error:
             print_error(error)
             failed = True
@@ -93,8 +93,8 @@ def _print_errors(parts: Sequence[Report]) -> bool:
     return failed
 
 
-def _identify(options: Options, service: Service, ids: Sequence[str], deadline: Deadline) -> bool:
-    """Print what each id is that left no session; return whether all are interfaces that exist in none."""
+def _identify(output: Output, service: Service, ids: Sequence[str], deadline: Deadline) -> bool:
+    """Print what each id is that left no session; return whether any is more than an unmirrored interface."""
     sessions: list[MirrorSession] = []
     answers = []
     for api in project_apis(service):
@@ -110,8 +110,8 @@ def _identify(options: Options, service: Service, ids: Sequence[str], deadline: 
         state = state_of(each, [answer[each] for answer in answers], sessions)
         text = explain_state(each, state, sessions)
         if state == "exists" and each not in mirrored | targets:
-            options.output().line("not mirrored", each, text)
+            output.line("not mirrored", each, text)
             continue
         wrong = True
         print_error(f"{each}: {text}", hint=_EXISTS_HINT if each in mirrored else _UNKNOWN_HINT)
-    return not wrong
+    return wrong

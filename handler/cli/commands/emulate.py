@@ -6,14 +6,13 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
 from functools import partial
-from typing import Literal
+from typing import Any
 
 import click
 
-from handler.cli.options import Exit, Options, example, number, with_options
-from handler.cli.output import echo, print_error
+from handler.cli.options import Exit, example, number, with_options
+from handler.cli.output import Output, print_error
 from handler.emulator import sample
 from handler.emulator.operations import Behaviour
 from handler.emulator.server import Emulator
@@ -43,23 +42,15 @@ _option = partial(click.option, metavar="NUMBER", show_default=True)
     help="What remove-sources does with an id that the session does not list.",
 )
 @with_options("as_json")
-def emulate(
-    options: Options,
-    port: int,
-    log: bool,
-    latency: float,
-    page_cap: int,
-    rate_limit: int | None,
-    seed: int,
-    unsigned: bool,
-    absent_source: Literal["reject", "ignore"],
-) -> int:
+def emulate(output: Output, port: int, log: bool, seed: int, unsigned: bool, absent_source: Any, **limits: Any) -> int:
     """Serve an emulated VPC API until Ctrl-C.
 
     Prints the variables that point the function and the other commands at it,
     an interface that is deleted already, and how to delete more.
     """
-    if not _is_free(port):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
         print_error(f"port {port} is taken", hint="take another, or any that is free: unmirror emulate --port 0")
         return Exit.FAILED
     tenant = sample.seed(seed)
@@ -71,20 +62,22 @@ def emulate(
         tenant.cloud,
         keys=None if unsigned else {sample.ACCESS_KEY: sample.SECRET_KEY},
         behaviour=Behaviour(absent_source=absent_source),
-        latency=latency,
-        page_cap=page_cap,
-        rate_limit=rate_limit,
         port=port,
         keep_calls=log,
+        **limits,
     ) as emulator:
-        _print_start(options, emulator.url, tenant)
-        while not stop.wait(LOG_SECONDS if log else 3600):
-            _print_calls(emulator)
-        _print_calls(emulator)
+        _print_start(output, emulator.url, tenant)
+        stopped = False
+        while not stopped:
+            stopped = stop.wait(LOG_SECONDS if log else 3600)
+            while emulator.calls:
+                call = emulator.calls.pop(0)
+                text = f"{time.strftime('%H:%M:%S')} {call.status} {call.method} {call.path} {call.operation}"
+                click.echo(text, err=True)
     return Exit.DONE
 
 
-def _print_start(options: Options, url: str, tenant: sample.Tenant) -> None:
+def _print_start(output: Output, url: str, tenant: sample.Tenant) -> None:
     """Print how to point the function and the commands at the emulator, and how to delete things in it."""
     variables = {
         "UNMIRROR_VPC_ENDPOINT": url,
@@ -93,26 +86,10 @@ def _print_start(options: Options, url: str, tenant: sample.Tenant) -> None:
         "HUAWEICLOUD_SDK_PROJECT_ID": sample.PROJECT_ID,
     }
     deleted, living, server = tenant.interfaces[DELETED], tenant.interfaces[LIVING], tenant.servers[SERVER]
-    options.print_json({"variables": variables, "deleted": deleted, "living": living, "server": server})
-    if not options.as_json:
-        echo("\n".join(f"export {name}={value}" for name, value in variables.items()))
-        echo(f"# deleted already, and still in three sessions: {deleted}")
-        echo("# deletes another interface, which is in one session:")
-        echo(f"curl -X DELETE {url}/emulator/ports/{living}")
-        echo("# deletes a server, the interface of which goes 2 seconds later:")
-        echo(f"curl -X DELETE '{url}/emulator/servers/{server}?after=2'")
-
-
-def _print_calls(emulator: Emulator) -> None:
-    """Print the requests that were answered since the last time."""
-    while emulator.calls:
-        call = emulator.calls.pop(0)
-        click.echo(f"{time.strftime('%H:%M:%S')} {call.status} {call.method} {call.path} {call.operation}", err=True)
-
-
-def _is_free(port: int) -> bool:
-    with suppress(OSError), socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        return True
-    return False
+    output.json({"variables": variables, "deleted": deleted, "living": living, "server": server})
+    output.text("\n".join(f"export {name}={value}" for name, value in variables.items()))
+    output.text(f"# deleted already, and still in three sessions: {deleted}")
+    output.text("# deletes another interface, which is in one session:")
+    output.text(f"curl -X DELETE {url}/emulator/ports/{living}")
+    output.text("# deletes a server, the interface of which goes 2 seconds later:")
+    output.text(f"curl -X DELETE '{url}/emulator/servers/{server}?after=2'")

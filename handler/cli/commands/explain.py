@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from handler import events
-from handler.cli.options import Exit, Options, example, with_options
+from handler.cli.options import Exit, example, with_options
 from handler.cli.output import Output, print_error
 from handler.cli.payloads import EventFile, Payload, read_file
 from handler.cli.reports import words
@@ -17,7 +17,7 @@ from handler.cli.reports import words
 @click.command(epilog=example("unmirror explain event.json", exits="1 where an event cannot be read"))
 @click.argument("file", type=click.File("rb"), callback=read_file)
 @with_options("as_json")
-def explain(options: Options, file: EventFile) -> int:
+def explain(output: Output, file: EventFile) -> int:
     """Say what an event means.
 
     FILE holds one event as JSON, an array of them, JSON lines, or what CTS
@@ -26,13 +26,12 @@ def explain(options: Options, file: EventFile) -> int:
     """
     explained = [(payload.place, _explain(payload)) for payload in file.payloads]
     faults = [(place, fault) for place, each in explained for fault in _faults(each)]
-    output = options.output()
     if len(explained) == 1:
-        options.print_json(explained[0][1])
+        output.json(explained[0][1])
         _print_explanation(output, explained[0][1])
     else:
         items = [{"place": place, "explanation": each} for place, each in explained]
-        options.print_json({"readable": not faults, "items": items})
+        output.json({"readable": not faults, "items": items})
         for place, each in explained:
             output.text(place)
             _print_explanation(output, each)

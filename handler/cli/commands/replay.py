@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from handler.cli.options import CONNECTION, Exit, Options, example, with_options
+from handler.cli.options import CONNECTION, Exit, example, with_options
 from handler.cli.output import Output, Progress, count, hint_for, print_error, progress_line
 from handler.cli.payloads import EventFile, Payload, read_file
 from handler.cli.reports import words
@@ -41,7 +41,7 @@ _OUTCOMES = {BadEvent: "unreadable", Forbidden: "forbidden", Interrupted: "not_t
 )
 @click.argument("file", type=click.File("rb"), callback=read_file)
 @with_options("dry_run", *CONNECTION, service=True)
-def replay(options: Options, service: Service, deadline: Deadline, file: EventFile) -> int:
+def replay(output: Output, service: Service, deadline: Deadline, file: EventFile) -> int:
     """Work off events from a file.
 
     FILE holds one event as JSON, an array of them, JSON lines, or what CTS
@@ -53,8 +53,8 @@ def replay(options: Options, service: Service, deadline: Deadline, file: EventFi
         results = list(_replay(service, file.payloads, deadline, progress))
     outcomes = dict(sorted(Counter(_outcome(report) for _, report in results).items()))
     as_json = [{"place": place, "outcome": _outcome(report), "report": report.as_json} for place, report in results]
-    options.print_json({"events": len(results), "outcomes": outcomes, "results": as_json})
-    _print_results(options.output(), results, outcomes)
+    output.json({"events": len(results), "outcomes": outcomes, "results": as_json})
+    _print_results(output, results, outcomes)
     if errors := [report.error for _, report in results if report.error]:
         again = sum(error.retry for error in errors)
         text = f"{len(errors)} of {len(results)} did not end well; {again} of them can end differently later"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from handler.cli.lookup import Existence, explain_state, look_up, state_of
-from handler.cli.options import CONNECTION, Exit, Options, example, project_apis, resource_id, with_options
+from handler.cli.options import CONNECTION, Exit, example, project_apis, resource_id, with_options
 from handler.cli.output import Output, Row, count, print_error, progress_line
 from handler.cli.reports import warn_of_no_session
 from handler.deadline import Deadline
@@ -36,7 +36,7 @@ MAX_SOURCES = 10
 @click.option("--name", metavar="GLOB", help="Only those of such a name.")
 @with_options(*CONNECTION, service=True)
 def sessions(
-    options: Options, service: Service, deadline: Deadline, interface: str | None, target: str | None, name: str | None
+    output: Output, service: Service, deadline: Deadline, interface: str | None, target: str | None, name: str | None
 ) -> int:
     """List the sessions, and mark what is gone.
 
@@ -52,7 +52,13 @@ def sessions(
                 progress(f"listing the sessions of {api.project_id}", 0, 0)
                 listing = call_within(deadline, "the list of sessions", api.list_sessions)
                 of_project = sorted(listing.sessions, key=lambda each: (each.name, each.id))
-                chosen = [each for each in of_project if _matches(each, interface, target, name)]
+                chosen = [
+                    each
+                    for each in of_project
+                    if (interface is None or interface in each.sources)
+                    and (target is None or target == each.target_id)
+                    and (name is None or fnmatchcase(each.name, name))
+                ]
                 known = look_up(api, _interfaces(chosen) | ({interface} if interface else set()), deadline, progress)
                 found += [_as_json(api.project_id, each, known, protected=protection.covers(each)) for each in chosen]
                 listed += of_project
@@ -73,19 +79,11 @@ def sessions(
             "mirrored_by": [session.id for session in listed if interface in session.sources],
             "target_of": [session.id for session in listed if interface == session.target_id],
         }
-    options.print_json({"interface": asked, "sessions": found, "failed": failed})
-    _print_sessions(options.output(), found, complete=not failed)
+    output.json({"interface": asked, "sessions": found, "failed": failed})
+    _print_sessions(output, found, complete=not failed)
     if asked:
-        _print_interface(options.output(), asked, listed)
+        _print_interface(output, asked, listed)
     return Exit.FAILED if failed else Exit.DONE
-
-
-def _matches(session: MirrorSession, interface: str | None, target: str | None, name: str | None) -> bool:
-    return (
-        (interface is None or interface in session.sources)
-        and (target is None or target == session.target_id)
-        and (name is None or fnmatchcase(session.name, name))
-    )
 
 
 def _interfaces(found: Iterable[MirrorSession]) -> set[str]:

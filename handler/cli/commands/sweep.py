@@ -6,8 +6,8 @@ import uuid
 
 import click
 
-from handler.cli.options import CONNECTION, Exit, Options, example, with_options
-from handler.cli.output import print_error, progress_line
+from handler.cli.options import CONNECTION, Exit, example, with_options
+from handler.cli.output import Output, print_error, progress_line
 from handler.cli.reports import print_report, warn_of_no_session
 from handler.deadline import Deadline
 from handler.service import Service
@@ -30,7 +30,7 @@ _STOPPED_HINT = "`unmirror sweep --dry-run` shows what it would detach, and `unm
     )
 )
 @with_options("dry_run", "limit", *CONNECTION, service=True)
-def sweep(options: Options, service: Service, deadline: Deadline) -> int:
+def sweep(output: Output, service: Service, deadline: Deadline) -> int:
     """Detach every source that is gone.
 
     Looks at every source of every session, in all configured projects; one
@@ -39,14 +39,9 @@ def sweep(options: Options, service: Service, deadline: Deadline) -> int:
     """
     event = {"type": "io.unmirror.sweep.due.v1", "id": f"cli-{uuid.uuid4()}", "data": {}}
     with progress_line() as show:
-
-        def progress(stage: str, done: int, total: int) -> None:
-            show(_STAGES[stage], done, total)
-
-        report = service.deliver(event, deadline=deadline, progress=progress)
-    options.print_json(report.as_json)
+        report = service.deliver(event, deadline=deadline, progress=lambda stage, *far: show(_STAGES[stage], *far))
     parts = report.parts or (report,)
-    output = options.output()
+    output.json(report.as_json)
     for part in parts:
         print_report(output, part.as_json)
     for part in parts:
