@@ -112,7 +112,7 @@ ODD: dict[str, Say] = {
 }
 
 
-@dataclass
+@dataclass(repr=False)  # Hypothesis would print all that it remembers, and complain of the length
 class Misframing:
     """The server's plan for the next request, and what it has said odd things on."""
 
