@@ -32,6 +32,10 @@ SERVERS_A_CALL = 50
 """Server ids in one list: about 2.5 KiB of the 32 KiB that the gateway takes for a URI."""
 
 
+LATE = "no answer in time; it may be done all the same, sent again it will be found so"
+"""What is said of an id that was not decided in time."""
+
+
 class Rules(NamedTuple):
     """What the operator decided about removals."""
 
@@ -264,7 +268,7 @@ class Batch:
 
     def _answer_the_rest(self) -> None:
         """Answer what the batch's time was not enough for."""
-        late = DeadlineExceeded("no answer in time; it may be done all the same, sent again it will be found so")
+        late = DeadlineExceeded(LATE)
         untried = DeadlineExceeded("no time left to try the removal")
         for session_id, ids in self._plan.removals.items():
             if any(self._is_gone(id_) and session_id in self._sessions_of[id_] for id_ in ids):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
-from handler.mirror.detach import Job
+from handler.mirror.detach import LATE, Job
 from handler.mirror.results import Part, merged
 from handler.model import UnreadableSession
 from handler.report import Kept, SnapshotEvidence
@@ -80,7 +80,7 @@ def work_off(
 
 def decided(job: Job) -> dict[str, Part]:
     """Return a part for each id of a job; what is not decided by now is undecided."""
-    late = DeadlineExceeded("no answer in time; it may be done all the same, sent again it will be found so")
+    late = DeadlineExceeded(LATE)
     parts, unfinished = dict(job.parts), dict(job.unfinished)
     for id_ in [each for each in job.ids if each not in parts]:
         if job.failure is not None or job.kind != "interfaces":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+from handler.deadline import Clock
 from handler.model import Listing, MirrorSession
+from handler.report import SnapshotEvidence
 
 MARGIN = timedelta(seconds=2)
 """Between an event's time and the snapshots that answer for it: traces and answers are dated by different machines."""
@@ -45,6 +47,12 @@ class Snapshot:
             if session.target_id:
                 others = self._by_target.get(session.target_id)
                 self._by_target[session.target_id] = alone if others is None else others + alone
+
+    def evidence(self, arrived: float, clock: Clock) -> SnapshotEvidence:
+        """Return the snapshot as the proof of what is decided now, for a delivery that arrived at that second."""
+        listing = self.listing
+        predates = listing.began.monotonic < arrived
+        return SnapshotEvidence(listing.taken_at, listing.request_ids, clock.age(listing.began), predates)
 
     def sessions(self) -> list[MirrorSession]:
         """Return all sessions that are left."""

@@ -194,10 +194,9 @@ class Sweep:
 
     def _result(self, snapshot: Snapshot, stop: Literal["limit", "blind"] | None, parts: Mapping[str, Part]) -> Swept:
         listing, undecided = snapshot.listing, [] if stop else sorted(self._undecided())
-        predates, age = listing.began.monotonic < self._arrived, self._clock.age(listing.began)
         return Swept(
             self._figures(snapshot, stop, parts),
-            SnapshotEvidence(listing.taken_at, listing.request_ids, age, predates),
+            snapshot.evidence(self._arrived, self._clock),
             parts,
             tuple(self._kept(snapshot, id_) for id_ in undecided[:MAX_NAMED]),
             self._failure(len(undecided)) if undecided else None,

@@ -26,7 +26,6 @@ from handler.mirror.retry import MAX_QUEUED, decided
 from handler.mirror.snapshot import Snapshot, is_fresh_for
 from handler.mirror.sweep import Sweep, SweepLimits, SweepTask
 from handler.model import ApiCall, Presence
-from handler.report import SnapshotEvidence
 
 MAX_CALLS = 32
 """Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides."""
@@ -443,10 +442,8 @@ class Worker:
             self._config.observer.on_abandoned(self.project_id)
 
     def _set_evidence(self, job: Job, snapshot: Snapshot) -> None:
-        listing = snapshot.listing
-        predates, age = listing.began.monotonic < job.arrived, self._config.clock.age(listing.began)
-        job.evidence = SnapshotEvidence(listing.taken_at, listing.request_ids, age, predates)
-        job.unreadable = listing.unreadable
+        job.evidence = snapshot.evidence(job.arrived, self._config.clock)
+        job.unreadable = snapshot.listing.unreadable
 
     def _calls(self, jobs: Sequence[Job]) -> tuple[ThreadedCalls, MirrorApi]:
         """Return the calls of a batch, which has as much time as the job that has most, and the API for them."""
