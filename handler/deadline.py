@@ -18,6 +18,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
+"""Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)."""
+
+
+def longest_backoff(failures: int) -> float:
+    """Return the seconds to wait at most after so many earlier failures and this one; jitter takes a part of them."""
+    return min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0**failures)
+
+
 class Instant(NamedTuple):
     """A moment on both clocks of this machine."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from handler.deadline import Clock, Deadline
+from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import LATE, Job
 from handler.mirror.results import Part, merged
@@ -20,8 +20,6 @@ many takes about a second at 100 ms a call, which is what another delivery may h
 STILL_EXISTS_SECONDS = (0.25, 0.75, 1.5)
 """Before each further verification of an interface that is said to be deleted and still exists. A deletion and the
 API's view of it are not one moment; bounded, because a forged event must not hold a thread for long."""
-BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.2, 5.0
-"""Of exponential backoff with full jitter after transient failures, as botocore's standard mode has it."""
 MAX_ATTEMPTS = len(STILL_EXISTS_SECONDS) + 1
 
 
@@ -118,5 +116,5 @@ def _pause(attempt: int, errors: Sequence[UnmirrorError], jitter: Callable[[], f
             elif error.transient:
                 yield error.retry_after or backoff
 
-    backoff = jitter() * min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt + 1))
+    backoff = jitter() * longest_backoff(attempt)
     return max(seconds(), default=0.0)

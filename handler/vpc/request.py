@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from handler import __version__
-from handler.deadline import Clock, Deadline
+from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, BadReply, KeyCoolingDown, OutcomeUnknown
 from handler.model import ApiCall, Operation
 from handler.vpc.credentials import AccessKey, CredentialChain
@@ -22,10 +22,6 @@ USER_AGENT = f"unmirror/{__version__}"
 
 CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
 """For one call, and for one page of a list, of 2 MiB at most: ten times what they take on a bad day (300 ms, 1 s)."""
-
-BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
-"""Before the second try at most, and twice as long each time; with full jitter, as AWS advises
-(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)."""
 
 
 class Caller(NamedTuple):
@@ -76,8 +72,7 @@ class RequestSender:
             except ApiUnavailable as error:
                 lost_change = isinstance(error, OutcomeUnknown | BadReply) and request.method != "GET"
                 may_pass = attempt < request.caller.attempts and error.transient and not lost_change
-                backoff = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt - 1))
-                pause = max(error.retry_after or 0.0, self._jitter() * backoff)
+                pause = max(error.retry_after or 0.0, self._jitter() * longest_backoff(attempt - 1))
                 if not may_pass or pause >= deadline.remaining():
                     raise
             self.clock.sleep(pause)
