@@ -13,11 +13,11 @@ from handler.errors import BadEvent, UnsupportedMedia, Violation
 from handler.events.strict_json import decode_parts
 
 # No type, and the type for "of no known type", say the same (RFC 9110, §8.3). SMN posts its JSON as text/plain.
-_JSON = re.compile(
+_JSON = (
     r"|text/plain|application/(?:json|octet-stream|cloudevents(?:-batch)?\+json)|(?!application/cloudevents).*\+json"
 )
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
-_ATTRIBUTE = re.compile(r"ce-(?!data(?:contenttype)?$)([a-z0-9]+)")  # neither may come as a header of this kind
+_ATTRIBUTE = r"ce-(?!data(?:contenttype)?$)([a-z0-9]+)"  # neither may come as a header of this kind
 _BINARY_MARKS = frozenset({"ce-specversion", "ce-id", "ce-source", "ce-type"})
 
 
@@ -33,11 +33,12 @@ def from_http(headers: Mapping[str, str], body: bytes) -> object:
     media, *parameters = (part.strip() for part in content_type.lower().split(";"))
     is_event = media.startswith("application/cloudevents")
     if _BINARY_MARKS & known.keys() and not is_event:
-        event: dict[str, object] = {m[1]: _attribute(known[m[0]]) for m in map(_ATTRIBUTE.fullmatch, known) if m}
+        found = [match for name in known if (match := re.fullmatch(_ATTRIBUTE, name))]
+        event: dict[str, object] = {match[1]: _attribute(known[match[0]]) for match in found}
         members = {"datacontenttype": content_type, "data": body}
         return event | {name: value for name, value in members.items() if value}
     charsets = {each.removeprefix("charset=").strip('"') for each in parameters if each.startswith("charset=")}
-    if not (_JSON.fullmatch(media) and charsets <= _CHARSETS):
+    if not (re.fullmatch(_JSON, media) and charsets <= _CHARSETS):
         raise UnsupportedMedia(
             "send JSON in UTF-8: application/json, any +json, text/plain, or CloudEvents in any mode"
         )

@@ -28,6 +28,11 @@ class Envelope(NamedTuple):
     lacks: tuple[str, ...] = ()
     """Members that would make it another envelope."""
 
+    def matches(self, value: Mapping[str, object]) -> bool:
+        """Tell whether the object has all marks."""
+        has = value.__contains__
+        return all(map(has, self.has)) and value.items() >= self.says.items() and not any(map(has, self.lacks))
+
     def mismatches(self, value: Mapping[str, object]) -> tuple[Violation, ...]:
         """Return the rules by which the object is not this envelope; none when it has all marks."""
         return (
@@ -35,10 +40,6 @@ class Envelope(NamedTuple):
             *(Violation(f"$.{name}", f"const: {own}") for name, own in self.says.items() if value.get(name) != own),
             *(Violation("$", f"not: {name}") for name in self.lacks if name in value),
         )
-
-    def matches(self, value: Mapping[str, object]) -> bool:
-        """Tell whether the object has all marks."""
-        return not self.mismatches(value)
 
 
 ENVELOPES = (

@@ -18,7 +18,7 @@ MAX_TEXT = 512
 
 UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _DATE, _CLOCK = r"(\d{4})[-/](\d\d)[-/](\d\d)", r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
-_TIME = re.compile(rf"{_DATE}[T ]{_CLOCK} ?(?:Z|z|GMT|UTC|(?:GMT|UTC)?([+-]\d\d:?\d\d))", re.ASCII)
+_TIME = rf"{_DATE}[T ]{_CLOCK} ?(?:Z|z|GMT|UTC|(?:GMT|UTC)?([+-]\d\d:?\d\d))"
 _FIRST_MILLISECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
 
 
@@ -39,7 +39,7 @@ def time(value: object) -> datetime | None:
     console's `2022/02/14 11:58:03 GMT+08:00`.
     """
     try:
-        if isinstance(value, str) and (match := _TIME.fullmatch(value)):
+        if isinstance(value, str) and (match := re.fullmatch(_TIME, value, re.ASCII)):
             year, month, day, clock, zone = match.groups()
             return datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{zone or 'Z'}").astimezone(UTC)
         if isinstance(value, str):

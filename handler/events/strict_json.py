@@ -16,7 +16,7 @@ _MAX_DIGITS = 4_300  # of an integer: what Python turns into text and back by de
 
 # One token is a whole string or one bracket. Every part is optional at the end of the text, so that a string
 # which never ends is a token too: the scan goes over each character once, whatever the text.
-_TOKEN = re.compile(r'"(?:[^"\\]+|\\.?)*"?|[][{}]', re.DOTALL)
+_STRING_OR_BRACKET = r'"(?:[^"\\]+|\\.?)*"?|[][{}]'
 
 
 class NotStrict(NamedTuple):
@@ -76,7 +76,7 @@ def _prune(text: str) -> str:
     """Return the text with NaN in the place of whatever is nested too deep."""
     kept: list[str] = []
     depth = start = 0
-    for token in _TOKEN.finditer(text):
+    for token in re.finditer(_STRING_OR_BRACKET, text, re.DOTALL):
         match token[0]:
             case "[" | "{":
                 depth += 1

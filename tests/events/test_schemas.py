@@ -14,7 +14,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from handler import events
-from handler.errors import Violation
 from handler.events import schemas
 from handler.events.cts import OPERATIONS
 from handler.events.envelopes import ARRAY, ENVELOPES, Envelope
@@ -58,14 +57,6 @@ def test_a_pattern_means_the_same_in_every_dialect(name: str) -> None:
         assert re.compile(pattern)
 
 
-@pytest.mark.parametrize("name", sorted({*names()} - {*NAMES}))
-def test_a_value_can_be_validated_by_a_schema_that_is_no_envelope_s_too(name: str) -> None:
-    """They refer to each other, and to parts of each other."""
-    for value in schemas.schema(name)["examples"]:
-        assert events.validate(name, value) == ()
-    assert events.validate(name, None)
-
-
 def test_no_violation_repeats_a_value_or_a_name_of_the_sender() -> None:
     secret = "hunter2"
     own = {"type": "io.unmirror.interface.deleted.v1", "id": secret}
@@ -81,7 +72,6 @@ def test_no_violation_repeats_a_value_or_a_name_of_the_sender() -> None:
         told = events.explain(payload)
         assert told["fault"]
         assert secret not in json.dumps(told)
-    assert Violation("$.variables.*", "type: string") in events.validate("cli/emulate", {"variables": {secret: 1}})
 
 
 def test_the_schemas_are_read_from_a_zip_and_jsonschema_is_imported_when_one_is_needed(tmp_path: Path) -> None:
