@@ -16,13 +16,14 @@ from typing import Any, TextIO
 
 from handler.errors import UnmirrorError
 from handler.observability.trace_context import current_trace
-from handler.report import NO_OP, Detachment, Report, problem, rfc3339
+from handler.report import Detachment, Report, problem, rfc3339
 
 log = logging.getLogger("unmirror")
 
+MAX_LINE = 16 * 1024
+"""Characters of a line whose lists are whole: Docker's log drivers split a line there."""
 MAX_LISTED = 100
-"""Entries of each list of a line; the answer has them all. A sweep's report can be megabytes, and collectors cut or
-drop lines that long."""
+"""Entries of each list of a longer line; the answer has them all. A sweep's report can be megabytes."""
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):
@@ -38,7 +39,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one line of ASCII JSON, so that nothing in it can begin another line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without members that are None or an empty text, and with no list that is too long."""
+        """Return the line, without members that are None or an empty text; lists of a long line are cut."""
         line: dict[str, Any] = {
             "time": rfc3339(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -47,28 +48,27 @@ class JsonFormatter(logging.Formatter):
         }
         if (trace := current_trace()) is not None:
             line |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
-        left_out: dict[str, int] = {}
-        for name, value in getattr(record, "members", {}).items():
-            if value is not None and value != "":
-                line[name] = _bounded(value, name, left_out)
-        if left_out:
-            line["left_out"] = left_out
-        return _encode(line)
+        members = getattr(record, "members", {}).items()
+        line |= {name: value for name, value in members if value is not None and value != ""}
+        if len(text := _encode(line)) > MAX_LINE:
+            left_out: dict[str, int] = {}
+            line = {name: _cut(value, name, left_out) for name, value in line.items()}
+            text = _encode({**line, "left_out": left_out})
+        return text
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-def _bounded(value: Any, path: str, left_out: dict[str, int]) -> Any:
+def _cut(value: Any, path: str, left_out: dict[str, int]) -> Any:
     """Return the value with each list in it cut, and count in `left_out` by how many entries, by the list's path."""
     if isinstance(value, dict):
-        return {name: _bounded(each, f"{path}.{name}", left_out) for name, each in value.items()}
-    if not isinstance(value, (list, tuple)) or not value:
+        return {name: _cut(each, f"{path}.{name}", left_out) for name, each in value.items()}
+    if not isinstance(value, (list, tuple)):
         return value
     if len(value) > MAX_LISTED:
         left_out[path] = left_out.get(path, 0) + len(value) - MAX_LISTED
-        value = value[:MAX_LISTED]
-    return [_bounded(each, path, left_out) for each in value] if isinstance(value[0], dict) else value
+    return [_cut(each, path, left_out) for each in value[:MAX_LISTED]]
 
 
 def configure() -> None:
@@ -136,9 +136,9 @@ def _delivery(report: Report) -> dict[str, Any]:
         "api_calls": report.api_calls,
         "seconds": round(report.seconds, 3),
     }
-    if report.outcome not in NO_OP or report.parts:
+    if report.error or report.parts or report.sweep or report.check:
         members["report"] = report.as_json
-    elif kept:
+    elif kept:  # detachments have lines of their own
         members["kept"] = [{"interface_id": each.interface_id, "reason": each.reason} for each in kept]
     return members
 

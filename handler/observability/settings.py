@@ -52,7 +52,7 @@ _ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "OTEL_METRICS_EXPORTER": ("", "otlp", "none"),
     "OTEL_EXPORTER_OTLP_PROTOCOL": ("", "http/protobuf"),
 }
-_HEADER = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*")
+_HEADER = r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*"
 
 
 def _unusable(environ: Mapping[str, str]) -> Iterator[str]:
@@ -63,5 +63,5 @@ def _unusable(environ: Mapping[str, str]) -> Iterator[str]:
     # OpenTelemetry's SDK logs a header that it cannot parse as a whole, and that may be a key.
     for name in _HEADERS:
         headers = (each.strip(" \t") for each in environ.get(name, "").split(","))
-        if not all(_HEADER.fullmatch(each) for each in headers if each):
+        if not all(re.fullmatch(_HEADER, each) for each in headers if each):
             yield name

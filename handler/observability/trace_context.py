@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Self
 
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_TRACEPARENT = r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"
 
 
 class TraceContext(NamedTuple):
@@ -26,7 +26,7 @@ class TraceContext(NamedTuple):
 
         Source: https://www.w3.org/TR/trace-context/#version-format.
         """
-        match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
+        match = re.fullmatch(_TRACEPARENT, traceparent) if isinstance(traceparent, str) else None
         if match is None or not match[1].strip("0") or not match[2].strip("0"):
             return None
         return cls(match[1], match[2], bool(int(match[3], 16) & 1))
