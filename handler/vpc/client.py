@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Literal, NamedTuple, TypeVar
@@ -116,16 +117,14 @@ class VpcApi:
         for _ in range(MAX_RESTARTS):
             began = self._sender.clock.instant()
             with suppress(MarkerVanished):  # what was read may have a gap
-                pages = list(self._pages("list_sessions", self._sessions, read_sessions, deadline))
-                read = [each for page in pages for each in page.items]
-                sessions = {each.id: each for each in read if isinstance(each, MirrorSession)}
-                return Listing(
-                    sessions=tuple(sessions.values()),
-                    taken_at=pages[0].reply.earliest,
-                    began=began,
-                    request_ids=tuple(page.reply.request_id for page in pages),
-                    unreadable=tuple(each for each in read if isinstance(each, UnreadableSession)),
-                )
+                sessions: dict[str, MirrorSession] = {}
+                unreadable, request_ids, times = list[UnreadableSession](), list[str](), list[datetime]()
+                for page in self._pages("list_sessions", self._sessions, read_sessions, deadline):
+                    sessions |= {each.id: each for each in page.items if isinstance(each, MirrorSession)}
+                    unreadable += [each for each in page.items if isinstance(each, UnreadableSession)]
+                    request_ids.append(page.reply.request_id)
+                    times.append(page.reply.earliest)
+                return Listing(tuple(sessions.values()), times[0], began, tuple(request_ids), tuple(unreadable))
         raise ApiUnavailable("sessions are deleted faster than they can be listed")
 
     def show_session(self, session: MirrorSession, deadline: Deadline) -> SessionReply:
