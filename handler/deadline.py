@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -37,8 +36,7 @@ class Instant(NamedTuple):
     """UTC; goes on while the process is frozen, and jumps when somebody sets it."""
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(NamedTuple):
     """The time of this machine, as its users take it."""
 
     monotonic: Callable[[], float] = time.monotonic

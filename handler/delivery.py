@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from handler.mirror.retry import Submission
 from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepTask
 from handler.model import Event, Ignored, InterfacesDeleted, ServersDeleted, SweepRequested, TargetDeleted
 from handler.observability.trace_context import TraceContext
-from handler.report import NO_OP, By, Cause, CheckStep, Report
+from handler.report import By, Cause, CheckStep, Report
 from handler.vpc.credentials import AccessKey
 
 MAX_TEXT = 64
@@ -34,7 +34,7 @@ class Delivery(NamedTuple):
     progress: Progress | None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False)
 class Work:
     """One event in one project, and what has come of it so far."""
 
@@ -73,10 +73,8 @@ class Work:
         if self.sweep is not None:
             members |= _of_sweep(self.sweep) | {"coalesced": self.coalesced or self.sweep.coalesced}
         members["api_calls"] = sum(len(calls) for task in (self.submission, self.sweep) if task for calls in task.calls)
-        report = Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
-        if report.detachments or report.outcome not in NO_OP:
-            report = replace(report, cause=self._cause(now))
-        return report
+        members["cause"] = self._cause(now)
+        return Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
 
     def _cause(self, now: datetime) -> Cause:
         metadata, seconds = self.event.metadata, None

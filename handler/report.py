@@ -158,7 +158,7 @@ class CheckStep(NamedTuple):
     request_id: str = ""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)  # the cheapest class to make, for a start counts each millisecond
 class Report:
     """What became of one delivery, or of one part of it."""
 
@@ -183,7 +183,7 @@ class Report:
     """None when the event asked for no sweep, or the sweep could not begin."""
     check: tuple[CheckStep, ...] | None = None
     cause: Cause | None = None
-    """None where there was nothing to do."""
+    """The event, as far as it says. The JSON has it only where there was something to do."""
     api_calls: int = 0
     """HTTP calls of the batches and sweeps that this delivery took part in; they may have served others, too."""
     seconds: float = 0.0
@@ -262,7 +262,10 @@ class Report:
     @cached_property
     def as_json(self) -> dict[str, Any]:
         """The report as `schemas/report.json` describes it. It is made once and shared: do not change it."""
-        return {name: _encode(getattr(self, name)) for name in _MEMBERS}
+        found = {name: _encode(getattr(self, name)) for name in _MEMBERS}
+        if self.outcome in NO_OP and not self.detachments:
+            found["cause"] = None
+        return found
 
 
 _MEMBERS = (

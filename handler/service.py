@@ -6,14 +6,12 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from math import ceil, inf
 from typing import Literal
 
 from handler import events
 from handler.bulkhead import Bulkhead
-from handler.check import run_check
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.delivery import Delivery, Work, report_of_parts
 from handler.errors import Forbidden, NotConfigured, UnmirrorError
@@ -120,7 +118,7 @@ class Service:
             parsed = events.parse(payload)
             delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
-            report = replace(report, envelope=parsed.envelope, seconds=self.clock.age(arrived))
+            report.envelope, report.seconds = parsed.envelope, self.clock.age(arrived)
             if report.failure is not None and report.status != 503 and not report.detachments:
                 raise report.failure
             observer.on_finished(report)
@@ -229,6 +227,8 @@ class Service:
     def _check(self, works: Sequence[Work], delivery: Delivery) -> None:
         for work in works:
             if isinstance(work.event, CheckRequested):
+                from handler.check import run_check  # no other delivery needs it
+
                 run = partial(run_check, self.settings, self.client, work.project_id, delivery.key)
                 work.check = call_within(delivery.deadline, "a check", run)
 

@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias
 from handler.cli.output import Progress
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.calls import call, concurrent_map
-from handler.mirror.port import MirrorApi
+from handler.mirror.port import MirrorApi, call, concurrent_map
 from handler.mirror.worker import CallThreads, ThreadedCalls
 from handler.model import MirrorSession
 

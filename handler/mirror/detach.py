@@ -15,9 +15,8 @@ from typing import Literal, NamedTuple
 from handler.deadline import Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
 from handler.lru import LruCache
-from handler.mirror.calls import Calls, Ended
 from handler.mirror.plan import Plan, Protection
-from handler.mirror.port import MirrorApi
+from handler.mirror.port import Calls, Ended, MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Removal, remove
 from handler.mirror.results import Part, lost_targets, name
 from handler.mirror.snapshot import Snapshot
@@ -43,7 +42,7 @@ class Rules(NamedTuple):
     dry_run: bool = False
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Task:
     """What waits in a queue of a worker, and what comes back of it."""
 
@@ -65,7 +64,7 @@ class Task:
         return self.failure is not None
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Job(Task):
     """Ids that one delivery or sweep hands to a worker. Its parts are filled one by one."""
 

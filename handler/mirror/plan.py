@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -36,23 +35,22 @@ class Protection(NamedTuple):
         return self.covers_id(session) or self.covers_name(session)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Interfaces by what a snapshot says of them."""
 
-    removals: dict[str, list[str]] = field(default_factory=dict)
+    removals: dict[str, list[str]]
     """Interface ids by the id of a session that lists them and may be touched, as far as its id tells."""
-    protected: dict[str, list[MirrorSession]] = field(default_factory=dict)
+    protected: dict[str, list[MirrorSession]]
     """By interface id the sessions that keep it because of their own id."""
-    targets: dict[str, list[MirrorSession]] = field(default_factory=dict)
+    targets: dict[str, list[MirrorSession]]
     """By interface id the sessions that mirror to it."""
-    unmirrored: list[str] = field(default_factory=list)
+    unmirrored: list[str]
     """Interfaces that are neither source nor target."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, interface_ids: Iterable[str], protection: Protection) -> Plan:
         """Return the plan for these interfaces, assuming that each is gone."""
-        plan = cls()
+        plan = cls({}, {}, {}, [])
         for id_ in interface_ids:
             holding, targeting = snapshot.holding(id_), snapshot.targeting(id_)
             if targeting:

@@ -19,7 +19,7 @@ CALL_SECONDS = 5.0
 the official SDK's own samples wait 3 s to 10 s."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class Removal:
     """What became of the interfaces that were to leave one session."""
 

@@ -23,7 +23,7 @@ API's view of it are not one moment; bounded, because a forged event must not ho
 MAX_ATTEMPTS = len(STILL_EXISTS_SECONDS) + 1
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False)
 class Submission:
     """The ids of one event on their way through a worker, attempt by attempt."""
 

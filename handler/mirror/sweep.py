@@ -15,9 +15,8 @@ from typing import Literal, NamedTuple, TypeVar
 
 from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
-from handler.mirror.calls import Calls, call, concurrent_map
 from handler.mirror.detach import Rules, Task, verify
-from handler.mirror.port import MirrorApi
+from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
 from handler.mirror.results import Part, kept, name
 from handler.mirror.snapshot import Snapshot
 from handler.model import Presence, UnreadableSession
@@ -71,7 +70,7 @@ class Swept(NamedTuple):
     unreadable: tuple[UnreadableSession, ...] = ()
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class SweepTask(Task):
     """A sweep that a delivery asks for. One that has not begun serves all who wait for it."""
 

@@ -18,9 +18,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
-from handler.mirror.calls import Ended, call
 from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
-from handler.mirror.port import MirrorApi
+from handler.mirror.port import Ended, MirrorApi, call
 from handler.mirror.results import Part
 from handler.mirror.retry import MAX_QUEUED, decided
 from handler.mirror.snapshot import Snapshot, is_fresh_for

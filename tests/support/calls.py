@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.calls import Ended
+from handler.mirror.port import Ended
 
 T = TypeVar("T")
 R = TypeVar("R")

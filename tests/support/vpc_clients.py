@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from handler.deadline import Clock, Deadline
@@ -50,7 +50,7 @@ class VpcRegion:
     @property
     def clock(self) -> Clock:
         """The clients' clock, which notes how long they slept."""
-        return replace(self.time.clock, sleep=self._sleep)
+        return self.time.clock._replace(sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -213,7 +213,7 @@ def test_a_defect_in_a_try_holds_up_no_other(region: VpcRegion) -> None:
             raise ZeroDivisionError
         return region.time.now()
 
-    client = region.client(clock=replace(region.clock, now=now))
+    client = region.client(clock=region.clock._replace(now=now))
     with pytest.raises(ZeroDivisionError):
         region.list(client, KEY)
     broken.clear()
