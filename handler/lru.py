@@ -39,11 +39,6 @@ class LruCache(Generic[K, V]):
             self._entries.move_to_end(key)
             return self._entries[key]
 
-    def clear(self) -> None:
-        """Drop every entry."""
-        with self._lock:
-            self._entries.clear()
-
     def __len__(self) -> int:
         return len(self._entries)
 
