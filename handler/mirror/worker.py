@@ -239,18 +239,10 @@ J = TypeVar("J", bound=Task)
 class Queue(Generic[J]):
     """Tasks that one thread works off, batch by batch. The thread lives while there are any."""
 
-    def __init__(
-        self,
-        work: Callable[[list[J]], None],
-        on_unhandled: Callable[[BaseException], UnmirrorError],
-        hold: Callable[[list[J]], float] = lambda waiting: 0.0,
-    ) -> None:
-        """Take what works off those that wait; what it does not `take` out waits for the next batch.
-
-        `hold` tells for how many seconds those that wait are not to be worked off yet.
-        """
-        self._work, self._on_unhandled, self._hold = work, on_unhandled, hold
-        self._changed = threading.Condition()
+    def __init__(self, work: Callable[[list[J]], None], on_unhandled: Callable[[BaseException], UnmirrorError]) -> None:
+        """Take what works off those that wait; what it does not `take` out waits for the next batch."""
+        self._work, self._on_unhandled = work, on_unhandled
+        self._lock = threading.Lock()
         self._waiting: list[J] = []
         self._in_work: list[J] = []
         self.idle = True
@@ -260,22 +252,21 @@ class Queue(Generic[J]):
         """Put a task in; return what waits for it, no longer than the task's deadline."""
         event = threading.Event()
         task.completed = event.set
-        with self._changed:
+        with self._lock:
             self._waiting.append(task)
-            self._changed.notify()
             if self.idle:
                 self._start()
         return partial(_wait, task, event)
 
     def waiting(self) -> list[J]:
         """Return what waits now, the oldest first."""
-        with self._changed:
+        with self._lock:
             return list(self._waiting)
 
     def take(self, tasks: Sequence[J]) -> None:
         """Take tasks out of the queue."""
         taken = {id(each) for each in tasks}
-        with self._changed:
+        with self._lock:
             self._waiting = [each for each in self._waiting if id(each) not in taken]
             self._in_work += tasks
 
@@ -305,17 +296,11 @@ class Queue(Generic[J]):
             self._in_work.clear()
 
     def _next(self) -> list[J] | None:
-        """Wait until those that wait may be worked off; None, and idle, when none is left."""
-        with self._changed:
-            while True:
-                self._drop_late()
-                if not self._waiting:
-                    self.idle = True
-                    return None
-                seconds = self._hold(self._waiting)
-                if seconds <= 0:
-                    return list(self._waiting)
-                self._changed.wait(min(seconds, *(each.deadline.remaining() for each in self._waiting)))
+        """Return those that wait; None, and idle, when none is left."""
+        with self._lock:
+            self._drop_late()
+            self.idle = not self._waiting
+            return list(self._waiting) or None
 
     def _drop_late(self) -> None:
         """Answer those whose time is up: a batch that nobody waits for would make the others wait."""
@@ -364,7 +349,7 @@ class Worker:
         self._gone: LruCache[str, Presence] = LruCache(MAX_GONE)
         self._last_server_sweep: Instant | None = None
         self.jobs: Queue[Job] = Queue(self._work_off, config.observer.on_unhandled)
-        self.sweeps: Queue[SweepTask] = Queue(self._sweep, config.observer.on_unhandled, self._hold)
+        self.sweeps: Queue[SweepTask] = Queue(self._sweep, config.observer.on_unhandled)
 
     @property
     def idle(self) -> bool:
@@ -464,16 +449,13 @@ class Worker:
 
     # --- sweeps
 
-    def _hold(self, waiting: Sequence[SweepTask]) -> float:
-        """Return for how long sweeps that only servers cause have to wait."""
-        if self._last_server_sweep is None or any(each.by != "server" for each in waiting):
-            return 0.0
-        return SERVER_SWEEP_SECONDS - self._config.clock.age(self._last_server_sweep)
-
     def _sweep(self, waiting: list[SweepTask]) -> None:
         """Sweep once for all that wait; who comes later waits for the next."""
-        self.sweeps.take(waiting)
         config = self._config
+        if all(each.by == "server" for each in waiting) and self._last_server_sweep is not None:
+            config.clock.sleep(max(0.0, SERVER_SWEEP_SECONDS - config.clock.age(self._last_server_sweep)))
+            waiting = self.sweeps.waiting()
+        self.sweeps.take(waiting)
         if any(each.by == "server" for each in waiting):
             self._last_server_sweep = config.clock.instant()
         deadline = max((each.deadline for each in waiting), key=lambda each: each.at)
