@@ -62,10 +62,8 @@ class Removal:
     def removable(self, reply: SessionReply, interface_ids: Sequence[str], absent: Status) -> list[str]:
         """As `read`, and note as `protected` what the session lists under a name that is protected by now."""
         listed = self.read(reply, interface_ids, absent)
-        if reply.session is None:
-            return []
-        self.session = reply.session
-        if self.protection.covers_name(reply.session):
+        self.session = reply.session or self.session
+        if self.protection.covers_name(self.session):
             self.settle(listed, "protected")
             return []
         return listed

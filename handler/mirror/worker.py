@@ -289,10 +289,9 @@ class Queue(Generic[J]):
         while (waiting := self._next()) is not None:
             try:
                 self._work(waiting)
-            except UnmirrorError as error:
-                self.fail([*waiting, *self._in_work], error)
-            except Exception as bug:  # noqa: BLE001 - the thread must live on for those that come later
-                self.fail([*waiting, *self._in_work], self._on_unhandled(bug))
+            except Exception as error:  # noqa: BLE001 - the thread must live on for those that come later
+                known = error if isinstance(error, UnmirrorError) else self._on_unhandled(error)
+                self.fail([*waiting, *self._in_work], known)
             self._in_work.clear()
 
     def _next(self) -> list[J] | None:

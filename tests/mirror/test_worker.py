@@ -213,6 +213,7 @@ class TestHungCalls:
         desk.cloud.then("find_interface", gate())
         report = desk.report(desk.job("a", "e"))
         assert (report.outcome, [each.reason for each in report.kept]) == ("partial", ["undecided"])
+        assert desk.observer.abandoned == [], "the batch went on without it"
 
     def test_with_too_many_hung_calls_nothing_more_begins(self, desk: Desk, gate: Callable[[], Gate]) -> None:
         ids = [f"x{n}" for n in range(MAX_LEFT_BEHIND)]
