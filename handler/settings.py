@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -40,8 +39,7 @@ class SweepLimit(NamedTuple):
         return leaving <= max(10.0, seen * self.number / 100) if self.percent else leaving <= self.number
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What the operator decided. Secrets never show in the `repr`."""
 
     region: str | None = None
@@ -56,13 +54,13 @@ class Settings:
     dry_run: bool = False
     protect: tuple[str, ...] = ()
     """Session ids in either case, or globs of session names, that are never touched."""
-    sweep_limit: SweepLimit = field(default=SweepLimit(20, percent=True))
+    sweep_limit: SweepLimit = SweepLimit(20, percent=True)
     deadline: float = 25.0
     """Seconds that one delivery may take. Less than the 30 s after which FunctionGraph and most gateways give up."""
     snapshot_max_age: float = 300.0
     """Seconds."""
-    bearer_tokens: tuple[str, ...] = field(default=(), repr=False)
-    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    bearer_tokens: tuple[str, ...] = ()
+    webhook_secrets: tuple[str, ...] = ()
     smn_topics: frozenset[str] = frozenset()
     smn_domains: tuple[str, ...] = SMN_DOMAINS
     """Where SMN's certificates and confirmations may be: `smn.<region>.<domain>`, and the domain's console."""
@@ -70,6 +68,11 @@ class Settings:
     """SHA-256 of the certificates that SMN may sign with, in hex; empty: of any that it serves itself."""
     trust_platform: bool = False
     """Whoever reaches the function was authenticated by the platform."""
+
+    def __repr__(self) -> str:
+        shown = self._asdict()
+        del shown["bearer_tokens"], shown["webhook_secrets"]
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

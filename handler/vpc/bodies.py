@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from handler.model import MirrorSession, Presence, SessionReply, UnreadableSession
@@ -19,9 +20,6 @@ T = TypeVar("T")
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 
-MAX_PAGES = 10_000
-"""Of a list. 20,000 sessions, a region's quota, are ten."""
-
 
 class Page(NamedTuple, Generic[T]):
     """One page of a list."""
@@ -29,7 +27,9 @@ class Page(NamedTuple, Generic[T]):
     items: list[T]
     next_marker: str
     """What the next page starts after; empty on the last."""
-    reply: Reply
+    request_id: str
+    earliest: datetime
+    """See `Reply.earliest`. The answer itself is let go: ten pages of 2,000 sessions are 80 MiB as JSON."""
 
 
 class Port(NamedTuple):
@@ -49,7 +49,8 @@ def read_sessions(reply: Reply, seen: Collection[str]) -> Page[MirrorSession | U
         raise MarkerVanished
     sessions = [_session(each) for each in _member(reply, "traffic_mirror_sessions", list)]
     _member(reply, "page_info", dict)
-    return Page(sessions, _next_marker(reply, "", seen, empty=not sessions), reply)
+    marker = _next_marker(reply, "", seen, empty=not sessions)
+    return Page(sessions, marker, reply.request_id, reply.earliest)
 
 
 def read_session(reply: Reply, session_id: str) -> SessionReply:
@@ -77,12 +78,13 @@ def read_presence(reply: Reply, interface_id: str) -> Presence:
 def read_ports(reply: Reply, seen: Collection[str]) -> Page[Port]:
     """Return a page of interfaces; `seen` are the markers so far. A 404 that says "gone" is an empty one."""
     if reply.status != 200:
-        return Page([], "", reply)
+        return Page([], "", reply.request_id, reply.earliest)
     ports = _member(reply, "ports", list)
     if not all(isinstance(port, dict) and isinstance(port.get("id"), str) for port in ports):
         raise bad_reply(reply, "has an interface without an id")
     items = [Port(port["id"].lower(), str(port.get("device_id") or "").lower()) for port in ports]
-    return Page(items, _next_marker(reply, ports[-1]["id"] if ports else "", seen, empty=not ports), reply)
+    marker = _next_marker(reply, ports[-1]["id"] if ports else "", seen, empty=not ports)
+    return Page(items, marker, reply.request_id, reply.earliest)
 
 
 def _next_marker(reply: Reply, last_id: str, seen: Collection[str], *, empty: bool) -> str:
@@ -92,11 +94,11 @@ def _next_marker(reply: Reply, last_id: str, seen: Collection[str], *, empty: bo
         marker = _member(reply, "page_info", dict).get("next_marker") or ""
     if not isinstance(marker, str):
         raise bad_reply(reply, "has a marker that is no text")
-    if marker in seen and empty:  # the end, as some gateways say it
-        return ""
-    if (marker and marker in seen) or len(seen) >= MAX_PAGES:
+    if marker not in seen:
+        return marker
+    if marker and not empty:  # an empty page that repeats its marker is the end, as some gateways say it
         raise bad_reply(reply, "has pages in a circle, so that its end cannot be found; report it with the request id")
-    return marker
+    return ""
 
 
 def _session(body: object) -> MirrorSession | UnreadableSession:

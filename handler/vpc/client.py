@@ -122,8 +122,8 @@ class VpcApi:
                 for page in self._pages("list_sessions", self._sessions, read_sessions, deadline):
                     sessions |= {each.id: each for each in page.items if isinstance(each, MirrorSession)}
                     unreadable += [each for each in page.items if isinstance(each, UnreadableSession)]
-                    request_ids.append(page.reply.request_id)
-                    times.append(page.reply.earliest)
+                    request_ids.append(page.request_id)
+                    times.append(page.earliest)
                 return Listing(tuple(sessions.values()), times[0], began, tuple(request_ids), tuple(unreadable))
         raise ApiUnavailable("sessions are deleted faster than they can be listed")
 

@@ -11,18 +11,13 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, NotConfigured
-
-if TYPE_CHECKING:
-    from configparser import ConfigParser
 
 KEY_NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
 _PROFILE_NAME = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
@@ -30,18 +25,17 @@ _POD_NAMES = ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_T
 NAMES = (*KEY_NAMES, _PROFILE_NAME, *_POD_NAMES)
 """The variables that are read."""
 
-_PART_NAMES = ("the access key", "the secret key", "the security token")
-_HEADER_NAMES = ("X-CFF-Security-Access-Key", "X-CFF-Security-Secret-Key", "X-CFF-Security-Token")
-_PROFILE_PARTS = ("ak", "sk", "security_token")
-
+_PARTS = ("the access key", "the secret key", "the security token")
+_HEADERS = ("x-cff-security-access-key", "x-cff-security-secret-key", "x-cff-security-token")
+_PROFILE_MEMBERS = ("ak", "sk", "security_token")
 _ANSWERS = (
     ("credential", "access", "secret", "securitytoken", "expires_at"),  # ECS metadata
     ("credentials", "accessKeyId", "secretAccessKey", "securityToken", "expiration"),  # CCE pod identity
 )
-"""Of a link-local service: the member that holds the key, and the key's own."""
+"""Of a link-local service: the member that holds the key, and the key's own. The SDK takes either from both."""
 
 ADVISORY_REFRESH = timedelta(minutes=5)
-"""Before a key expires one thread asks for the next, while the others go on. It is there 10 minutes before (OTC)."""
+"""So long before a key expires the next is asked for. It is there 10 minutes before (OTC)."""
 NEGATIVE_TTL = 60.0
 """Seconds for which providers that had nothing new are not asked again."""
 METADATA, PROBE_SECONDS = "http://169.254.169.254", 3.0
@@ -50,19 +44,28 @@ METADATA, PROBE_SECONDS = "http://169.254.169.254", 3.0
 _NOT_HEADER_SAFE = "has a line feed, a blank or another character that no HTTP header can carry; copy it anew"
 
 
-@dataclass(frozen=True)
 class AccessKey:
     """An access key, permanent or temporary. Equal to another if the API cannot tell them apart; shows no secret."""
 
-    id: str = field(repr=False)
-    secret: str = field(repr=False)
-    security_token: str = field(default="", repr=False)
-    expires_at: datetime | None = field(default=None, compare=False)
+    __slots__ = ("expires_at", "id", "secret", "security_token")
+
+    def __init__(self, id_: str, secret: str, security_token: str = "", expires_at: datetime | None = None) -> None:
+        self.id, self.secret, self.security_token, self.expires_at = id_, secret, security_token, expires_at
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccessKey) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def __repr__(self) -> str:
+        return f"AccessKey(expires_at={self.expires_at})"
+
+    def _parts(self) -> tuple[str, str, str]:
+        return self.id, self.secret, self.security_token
 
     @classmethod
-    def of(
-        cls, *given: str | None, expires_at: datetime | None = None, names: Sequence[str] = _PART_NAMES
-    ) -> Self | None:
+    def of(cls, *given: str | None, expires_at: datetime | None = None, names: Sequence[str] = _PARTS) -> Self | None:
         """Return the key of an id, a secret and perhaps a token, each absent as None, "" or "null"; None without all.
 
         Raises NotConfigured, with the `names` and no value, for half a key and for what no header can carry.
@@ -79,7 +82,7 @@ class AccessKey:
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Self | None:
         """Return the key that FunctionGraph puts into a request to an image; names in lower case. See `of`."""
-        return cls.of(*(headers.get(name.lower()) for name in _HEADER_NAMES), names=_HEADER_NAMES)
+        return cls.of(*map(headers.get, _HEADERS))
 
 
 def _is_header_safe(text: str) -> bool:
@@ -116,10 +119,10 @@ class CredentialChain:
         """Return the chain for an environment; reads nothing yet."""
         http = http or ask_link_local
         home = home or Path(environ.get("HOME") or environ.get("USERPROFILE") or "/")
-        profile = f"the profile file {profile_file(environ, home)}"
+        profile = Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
         providers: dict[str, CredentialProvider] = {
             f"the variables {KEY_NAMES[0]} and {KEY_NAMES[1]}": partial(_from_variables, environ),
-            profile: partial(_from_profile, environ, home, profile),
+            f"the profile file {profile}": partial(_from_profile, profile),
             "CCE pod identity": partial(_from_pod_identity, environ, http),
             "the ECS metadata service": partial(_from_metadata, http),
         }
@@ -135,30 +138,22 @@ class CredentialChain:
         Raises NotConfigured that lists what was tried.
         """
         key = self._key
-        if key is None or not self._lasts(key):
-            return self._refreshed(deadline)
-        return key if self._lasts(key, ADVISORY_REFRESH) else self._refreshed(deadline, spare=key)
+        is_being_refreshed = self._lock.locked()  # then the others go on with the one there is
+        if key and self._lasts(key, timedelta(0) if is_being_refreshed else ADVISORY_REFRESH):
+            return key
+        return self._other_than(None, deadline)
 
     def refresh(self, refused: AccessKey, deadline: Deadline) -> AccessKey | None:
-        """Return a key other than the one that the API refused; None if the providers have no other."""
-        with suppress(NotConfigured):
-            key = self._refreshed(deadline, refused=refused)
-            return None if key == refused else key
-        return None
+        """Return a key other than the one that the API refused, None if the providers have no other; see `current`."""
+        key = self._other_than(refused, deadline)
+        return None if key == refused else key
 
     def _lasts(self, key: AccessKey, span: timedelta = timedelta(0)) -> bool:
         return key.expires_at is None or key.expires_at - self._clock.now() > span
 
-    def _refreshed(
-        self, deadline: Deadline, *, refused: AccessKey | None = None, spare: AccessKey | None = None
-    ) -> AccessKey:
-        """Ask the providers, unless another thread has done so meanwhile, or they had nothing new a moment ago.
-
-        While another thread asks them, return `spare`, or wait where there is none.
-        """
-        if not self._lock.acquire(timeout=0.0 if spare else deadline.require("reading the credentials")):
-            if spare:
-                return spare
+    def _other_than(self, refused: AccessKey | None, deadline: Deadline) -> AccessKey:
+        """Ask the providers, unless another thread has done so meanwhile, or they had nothing new a moment ago."""
+        if not self._lock.acquire(timeout=deadline.require("reading the credentials")):
             raise DeadlineExceeded("no time left while another delivery reads the credentials")
         try:
             if self._key and self._key != refused and self._lasts(self._key, ADVISORY_REFRESH):
@@ -179,6 +174,8 @@ class CredentialChain:
             except CredentialsNotFound as error:
                 tried.append(f"{name}: {error}")
                 continue
+            except NotConfigured as error:  # half a key: another provider's would be another identity
+                raise NotConfigured(f"{name}: {error}") from error
             self._nothing_new = self._clock.instant() if key == self._key else None
             self._key, self._source, self._failure = key, name, ""
             self._providers = {name: read}  # one that fails for once must not make us another identity
@@ -194,34 +191,21 @@ def _found(key: AccessKey | None, why_not: str) -> AccessKey:
 
 
 def _from_variables(environ: Mapping[str, str], _: float) -> AccessKey:
-    return _found(AccessKey.of(*map(environ.get, KEY_NAMES), names=KEY_NAMES), "not set")
+    return _found(AccessKey.of(*map(environ.get, KEY_NAMES)), "not set")
 
 
-def profile_file(environ: Mapping[str, str], home: Path) -> Path:
-    """Return where the official SDK's profile file is."""
-    return Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
-
-
-def profiles(environ: Mapping[str, str], home: Path) -> ConfigParser:
-    """Return the profile file: a section each. Raises CredentialsNotFound where there is none that can be read."""
+def _from_profile(file: Path, _: float) -> AccessKey:
     import configparser  # most functions have their keys from elsewhere
 
     profile = configparser.ConfigParser(interpolation=None)
     try:
-        found = profile.read(profile_file(environ, home), encoding="utf-8")
+        found = profile.read(file, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError, OSError):  # what they say quotes the file
         raise CredentialsNotFound("it cannot be read") from None
     if not found:
         raise CredentialsNotFound("there is none")
-    return profile
-
-
-def _from_profile(environ: Mapping[str, str], home: Path, source: str, _: float) -> AccessKey:
-    profile = profiles(environ, home)
     basic: Mapping[str, str] = profile["basic"] if profile.has_section("basic") else {}
-    names = [f"{part} of [basic] in {source}" for part in _PROFILE_PARTS]
-    key = AccessKey.of(*map(basic.get, _PROFILE_PARTS), names=names)
-    return _found(key, "it has no ak and sk in its section [basic]")
+    return _found(AccessKey.of(*map(basic.get, _PROFILE_MEMBERS)), "it has no ak and sk in its section [basic]")
 
 
 def _from_pod_identity(environ: Mapping[str, str], http: Http, seconds: float) -> AccessKey:
@@ -235,51 +219,43 @@ def _from_pod_identity(environ: Mapping[str, str], http: Http, seconds: float) -
     if not _is_header_safe(token):
         raise CredentialsNotFound(f"its token file {_NOT_HEADER_SAFE}")
     headers = {"Authorization": token, "Content-Type": "application/json"}
-    return _temporary("CCE pod identity", *http("POST", url, headers, b"{}", min(seconds, PROBE_SECONDS)))
+    return _temporary(*http("POST", url, headers, b"{}", min(seconds, PROBE_SECONDS)))
 
 
 def _from_metadata(http: Http, seconds: float) -> AccessKey:
-    """Ask with a token where the service gives one (404, 405 and 503 say that it does not), else without."""
+    """Ask with a token where the service gives one, else without."""
     seconds = min(seconds / 2, PROBE_SECONDS)
     ttl = {"X-Metadata-Token-Ttl-Seconds": "21600"}
     status, token = http("PUT", f"{METADATA}/meta-data/latest/api/token", ttl, None, seconds)
-    if status not in (200, 404, 405, 503):
-        raise CredentialsNotFound(f"its token service answered {status}")
     headers = {"X-Metadata-Token": token.decode("latin-1").strip()} if status == 200 else {}
     url = f"{METADATA}/openstack/latest/securitykey"
-    return _temporary("the ECS metadata service", *http("GET", url, headers, None, seconds))
+    return _temporary(*http("GET", url, headers, None, seconds))
 
 
-def _temporary(source: str, status: int, body: bytes) -> AccessKey:
+def _temporary(status: int, body: bytes) -> AccessKey:
     if status != 200:
         raise CredentialsNotFound(f"it answered {status}: is an agency configured?")
     try:
         answer = json.loads(body)
-        member, *members, expiry = next(row for row in _ANSWERS if row[0] in answer)
-        parts = [answer[member][name] for name in members]
-        expires_at = datetime.fromisoformat(answer[member][expiry])
-    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):  # what they say quotes the answer
-        raise CredentialsNotFound("its answer cannot be read") from None
-    if not all(part and isinstance(part, str) for part in parts):
-        raise CredentialsNotFound("its answer cannot be read")
-    expires_at = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
-    names = [f"{each} of {source}" for each in members]
-    return _found(AccessKey.of(*parts, expires_at=expires_at, names=names), "its answer cannot be read")
+        holder, *parts, expiry = next(row for row in _ANSWERS if row[0] in answer)
+        expires_at = datetime.fromisoformat(answer[holder][expiry])
+        expires_at = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
+        key = AccessKey.of(*(answer[holder][part] for part in parts), expires_at=expires_at)
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError):
+        key = None  # without the error, which quotes the answer
+    return _found(key, "its answer cannot be read")
 
 
 def ask_link_local(
     method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
 ) -> tuple[int, bytes]:
     """Ask a link-local service: never through a proxy, never redirected, never retried. See `Http`."""
-    import requests
-    import urllib3
+    import requests  # whose key is in the variables asks none
 
     with requests.Session() as session:
         session.trust_env = False
         try:
-            with session.request(
-                method, url, headers=dict(headers), data=body, timeout=timeout, allow_redirects=False, stream=True
-            ) as response:
-                return response.status_code, response.raw.read(65_536, decode_content=True)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            answer = session.request(method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False)
+        except requests.RequestException as error:
             raise CredentialsNotFound("no answer") from error
+    return answer.status_code, answer.content

@@ -37,7 +37,6 @@ Meaning: TypeAlias = Literal[
 
 ANY = r".*"
 _GATEWAY = r"API(GW|G)\."
-_OF_VPC = r"VPC\.(?!2204$)\d+|PortNotFound"
 
 _MEANINGS: tuple[tuple[str, str, str, Meaning], ...] = (
     # operation            status         code                                meaning
@@ -51,7 +50,7 @@ _MEANINGS: tuple[tuple[str, str, str, Meaning], ...] = (
     (ANY, ANY, r"VPC\.(2204|0007|2201|2701|0010)", "refused"),  # 2204: no such resource, or no permission
     (ANY, "409", r"VPC\.0103", "transient"),  # busy
     (ANY, "408|500|502|503|504", ANY, "transient"),
-    ("find_interface|list_interfaces", "404", _OF_VPC, "gone"),  # the v1 table has it for the list, too
+    ("find_interface|list_interfaces", "404", r"VPC\.\d+|PortNotFound", "gone"),  # the v1 table: the list's, too
     ("show_session", "404", r"VPC\.\d+", "gone"),
     ("next_sessions", "400|404", r"VPC\.\d+", "marker_vanished"),
     ("remove_sources", "400|404|409", r"VPC\.\d+", "rejected"),
@@ -64,9 +63,10 @@ class NotPublished(ApiRefused):
     """The gateway of this region does not know the operation."""
 
 
-_LOCK = "{clock}; it is not tried again for 5 minutes: the API locks a key for as long after more than five failures"
+_LOCK = "{cause}; it is not tried again for 5 minutes: the API locks a key for as long after more than five failures"
 _GRANT = "grant {permission} for the region's project, not for an enterprise project, and check the project id"
 _ELSEWHERE = "check UNMIRROR_REGION or the endpoint; not every region has traffic mirroring"
+_NO_JSON = "; it is no JSON, perhaps a web page: check the endpoint, and whether a proxy wants a login"
 _FORM = "the API here differs from its documents, perhaps in the `limit` of a page; check the endpoint, or report it"
 
 _ERRORS: Mapping[Meaning, tuple[type[ApiRefused] | type[ApiUnavailable], str]] = {
@@ -113,7 +113,7 @@ class Reply:
 
     @property
     def date(self) -> datetime | None:
-        """The cloud's clock when it answered, UTC."""
+        """The cloud's clock when it answered, UTC; None where the answer does not say."""
         return _http_date(self.headers.get("date", ""))
 
     @property
@@ -132,23 +132,18 @@ class Reply:
         found = self.headers.get("x-request-id") or (self.json.get("request_id") if isinstance(self.json, dict) else "")
         return re.sub(r"[^0-9A-Za-z_.:-]", "", found)[:128] if isinstance(found, str) else ""
 
-    @property
-    def hint(self) -> str:
-        """What the body tells of an answer that is none of the API's; empty where it is JSON."""
-        if self.body.lstrip()[:1] == b"<":
-            return "; it is a web page: check the endpoint, and whether a proxy wants a login"
-        return "; it is no JSON: check the endpoint" if self.json is None else ""
-
     def retry_after(self, now: datetime) -> float | None:
         """Return the seconds that the API asks to wait, from either form of the header; MAX_RETRY_AFTER at most."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
-            seconds = float(text)
-        elif (moment := _http_date(text)) is not None:
-            seconds = max(0.0, (moment - (self.date or now)).total_seconds())
-        else:
-            return None
-        return min(MAX_RETRY_AFTER, seconds)
+            return min(MAX_RETRY_AFTER, float(text))
+        moment = _http_date(text)
+        return None if moment is None else min(MAX_RETRY_AFTER, max(0.0, (moment - (self.date or now)).total_seconds()))
+
+    @property
+    def hint(self) -> str:
+        """What to do about a body that is none of the API's; empty where it is JSON."""
+        return _NO_JSON if self.json is None else ""
 
 
 def is_skewed(ours: datetime, theirs: datetime | None) -> bool:
@@ -169,14 +164,14 @@ def error_for(operation: Operation, reply: Reply, now: datetime) -> ApiRefused |
     if found not in _ERRORS:
         return None
     kind, text = _ERRORS[found]
-    clock = "check the access key"
+    cause = "check the access key"
     if reply.date and is_skewed(now, reply.date):
-        clock = f"this machine's clock is {abs(now - reply.date) // timedelta(minutes=1)} minutes off; set it"
+        cause = f"this machine's clock is {abs(now - reply.date) // timedelta(minutes=1)} minutes off; set it"
     message = text.format(
         call=operation.replace("_", " "),
         status=f"status {reply.status} {reply.code}".rstrip(),
         permission=_PERMISSIONS[operation],
-        clock=clock,
+        cause=cause,
         hint=reply.hint,
     )
     return kind(message, code=reply.code, request_id=reply.request_id, retry_after=reply.retry_after(now))
@@ -189,11 +184,10 @@ def bad_reply(reply: Reply, what: str) -> BadReply:
 
 def _http_date(text: str) -> datetime | None:
     """Read an HTTP date, in UTC."""
-    try:
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+    return None
 
 
 def _code(body: object) -> str:
@@ -204,5 +198,5 @@ def _code(body: object) -> str:
         return "ApiNotFound"
     holders = [each for each in (body, body.get("NeutronError"), body.get("error")) if isinstance(each, dict)]
     codes = [each.get(key) for each in holders for key in ("error_code", "errorCode", "code", "type")]
-    code = next((each for each in codes if isinstance(each, str | int) and not isinstance(each, bool)), "")
-    return str(code) if re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", str(code)) else ""
+    code = next((str(each) for each in codes if isinstance(each, str | int)), "")
+    return code if re.fullmatch(r"[0-9A-Za-z_.-]{1,64}", code) else ""

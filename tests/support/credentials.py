@@ -48,6 +48,11 @@ TOKEN_URL = f"{METADATA}/meta-data/latest/api/token"
 KEY_URL = f"{METADATA}/openstack/latest/securitykey"
 
 
+def metadata(*keys: tuple[int, bytes], token: tuple[int, bytes] = (404, b"")) -> Services:
+    """Return a metadata service that gives these keys one after the other, or one for ever."""
+    return Services({TOKEN_URL: token, KEY_URL: [*keys] if len(keys) > 1 else keys[0]})
+
+
 VARIABLES = {"HUAWEICLOUD_SDK_AK": "env-ak", "HUAWEICLOUD_SDK_SK": "env-sk"}
 PROFILE = "[basic]\nak = file-ak\nsk = file-sk%1\nsecurity_token = file-token\n"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from handler.deadline import Clock, Deadline
 from handler.emulator.server import Emulator
@@ -15,9 +17,13 @@ from handler.vpc.client import VpcApi, VpcClient
 from handler.vpc.credentials import AccessKey, CredentialChain
 from tests.support.clock import FakeClock
 
+T = TypeVar("T")
+
 PROJECT = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 ACCESS_KEY, SECRET_KEY = "EXAMPLEACCESSKEY", "example-secret-key-for-tests-only"
 KEY = AccessKey(ACCESS_KEY, SECRET_KEY)
+EMPTY = b'{"traffic_mirror_sessions":[],"page_info":{"previous_marker":"","current_count":0}}'
+"""A list of no sessions."""
 VARIABLES = {"HUAWEICLOUD_SDK_AK": ACCESS_KEY, "HUAWEICLOUD_SDK_SK": SECRET_KEY}
 
 
@@ -31,6 +37,18 @@ def rotating(clock: Clock, *keys: AccessKey) -> CredentialChain:
     """Return a chain that gives one key after the other, each time it is read, and the last for ever."""
     left = list(keys)
     return CredentialChain({"a test": lambda _: left.pop(0) if len(left) > 1 else left[0]}, clock)
+
+
+def at_once(count: int, work: Callable[[], T]) -> list[T]:
+    """Return the results of so many calls that begin at once."""
+    barrier = threading.Barrier(count)
+
+    def run(_: int) -> T:
+        barrier.wait(10)
+        return work()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
 
 
 @dataclass

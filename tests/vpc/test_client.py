@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from handler.deadline import Deadline
 from handler.emulator.operations import Behaviour, Fault
-from handler.errors import ApiRefused, ApiUnavailable, BadReply, RemovalRejected, UnmirrorError
+from handler.errors import ApiRefused, ApiUnavailable, BadReply, UnmirrorError
 from handler.model import UnreadableSession
 from handler.vpc.client import VpcApi
 from tests.support.clock import NOON
@@ -36,6 +37,9 @@ def answer(body: bytes | object, status: int = 200, **fault: Any) -> Fault:
     )
 
 
+Ask: TypeAlias = Callable[[VpcApi, Deadline], object]
+
+
 # --- pages ------------------------------------------------------------------------------------------------
 
 
@@ -48,21 +52,18 @@ def test_all_pages_are_read_whatever_number_the_api_gives_at_a_time(new_region: 
     assert len(listing.request_ids) == len(set(listing.request_ids)) == 3
 
 
-@pytest.mark.parametrize(
-    ("theirs", "ours", "expected"),
-    [(0, 0, 0), (7200, 0, 0), (0, 28_800, 0), (-7200, 0, -7200), (0, -60, -60), (None, 0, -900), (None, 600, -300)],
-    ids=["both right", "theirs ahead", "ours ahead", "theirs behind", "ours behind", "no date", "no date, ours ahead"],
-)
-def test_a_listing_is_never_taken_for_newer_than_it_is(
-    new_region: NewRegion, theirs: float | None, ours: float, expected: float
-) -> None:
-    region = new_region(behaviour=Behaviour(date_offset=theirs), keys=None, page_cap=1)
-    region.time.wall_offset = ours
+def test_a_listing_is_as_old_as_its_first_page(new_region: NewRegion) -> None:
+    region = new_region(behaviour=Behaviour(date_offset=-7200), page_cap=1)
     for _ in range(3):
         region.cloud.add_session(PROJECT)
+
+    async def take_a_while(_: str) -> None:
+        region.time.pass_(1)
+
+    region.emulator.hold = take_a_while
+    began = region.clock.instant()
     listing = region.api().list_sessions(region.deadline())
-    assert listing.taken_at == NOON + timedelta(seconds=expected)
-    assert listing.began == region.clock.instant()
+    assert (listing.taken_at, listing.began) == (NOON - timedelta(seconds=7200), began)
 
 
 @pytest.mark.parametrize("status", [404, 400])
@@ -112,13 +113,10 @@ def test_an_empty_last_page_that_repeats_its_marker_is_the_end(new_region: NewRe
 UNREADABLE: list[tuple[str, Fault]] = [
     ("a redirect", answer(b"", 302, headers={"Location": "/elsewhere"})),
     ("no body", answer(b"")),
-    ("204", answer(b"", 204)),
     ("202", answer(page(), 202)),
-    ("null", answer(b"null")),
     ("a list", answer(b"[]")),
     ("no list", answer(b'{"page_info":{}}')),
     ("null for a list", answer(b'{"traffic_mirror_sessions":null,"page_info":{}}')),
-    ("an object for a list", answer(b'{"traffic_mirror_sessions":{},"page_info":{}}')),
     ("no page info", answer(b'{"traffic_mirror_sessions":[]}')),
     ("a marker that is a number", answer(page(next_marker=7))),
     ("deep nesting", answer(b"[" * 200_000)),
@@ -136,23 +134,12 @@ def test_what_is_no_listing_is_an_error_and_never_an_empty_one(region: VpcRegion
     assert region.operations == ["list_sessions"]
 
 
-@pytest.mark.parametrize(
-    "empty",
-    [
-        {"traffic_mirror_sources": None},
-        {"traffic_mirror_sources": None, "type": None},
-        {"traffic_mirror_sources": None, "type": "eip"},
-        {"type": None},
-        {},
-    ],
-)
+@pytest.mark.parametrize("empty", [{"traffic_mirror_sources": None, "type": None}, {"type": "eip"}, {}])
 def test_null_or_missing_sources_are_none_and_a_null_type_is_eni(region: VpcRegion, empty: dict[str, Any]) -> None:
     region.emulator.faults.append(answer(page({"id": "s", **empty}, shown("t"))))
     listing = region.api().list_sessions(region.deadline())
-    assert [(each.id, each.sources, each.type) for each in listing.sessions] == [
-        ("s", (), empty.get("type") or "eni"),
-        ("t", ("a",), "eni"),
-    ]
+    found = [(each.id, each.sources, each.type) for each in listing.sessions]
+    assert found == [("s", (), empty.get("type") or "eni"), ("t", ("a",), "eni")]
     assert listing.unreadable == ()
 
 
@@ -195,25 +182,21 @@ def test_what_an_answer_is_about_is_compared_in_lower_case(region: VpcRegion, sh
     assert region.api().find_interface("s-1", region.deadline()).exists
 
 
-@pytest.mark.parametrize("body", [{"id": "another", "traffic_mirror_sources": []}, 1, {"id": "s", "type": 7}])
-def test_another_session_than_the_one_asked_for_is_an_error(region: VpcRegion, body: object) -> None:
-    region.emulator.faults.append(answer({"traffic_mirror_session": body}))
+@pytest.mark.parametrize("body", [shown("another"), 1, {}, None])
+def test_another_object_than_the_one_asked_for_is_an_error(region: VpcRegion, body: object) -> None:
+    region.emulator.faults += [answer({"traffic_mirror_session": body}), answer({"port": body})]
     with pytest.raises(BadReply):
         region.api().show_session(session("s"), region.deadline())
-
-
-@pytest.mark.parametrize("body", [{"port": {"id": "another"}}, {"port": {}}, {"port": None}, {}])
-def test_another_interface_than_the_one_asked_for_is_an_error(region: VpcRegion, body: object) -> None:
-    region.emulator.faults.append(answer(body))
     with pytest.raises(BadReply):
-        region.api().find_interface("i", region.deadline())
+        region.api().find_interface("s", region.deadline())
 
 
 @pytest.mark.parametrize("ports", [{}, None, ["i"], [{}], [{"id": 7}]])
-def test_interfaces_without_ids_are_no_list(region: VpcRegion, ports: object) -> None:
-    region.emulator.faults.append(answer({"ports": ports}))
+def test_interfaces_without_ids_are_no_list_and_a_404_is_an_empty_one(region: VpcRegion, ports: object) -> None:
+    region.emulator.faults += [answer({"ports": ports}), answer({"code": "VPC.2502"}, 404)]
     with pytest.raises(BadReply):
         region.api().list_interfaces(["i"], region.deadline())
+    assert region.api().list_interfaces(["i"], region.deadline()) == frozenset()
 
 
 @pytest.mark.parametrize("id_", ["", "a/b", "..", "a?b", "a b", "a\r\nHost: x", "-a", "\u00e9", "a" * 129, "%2e%2e"])
@@ -256,41 +239,23 @@ def test_an_interface_exists_or_is_gone_by_the_apis_own_word(region: VpcRegion) 
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "error"),
+    ("body", "is_answer"),
     [
-        (404, b'{"error_code":"VPC.2204","error_msg":"x"}', ApiRefused),
-        (404, b'{"error_code":"APIGW.0101","error_msg":"x"}', ApiRefused),
-        (404, b"<html>not found</html>", BadReply),
-        (404, b"", BadReply),
-        (404, f'{{"code":"VPC.2502","message":"Port {OTHER} not found"}}'.encode(), BadReply),
-        (404, f'{{"NeutronError":{{"type":"PortNotFound","message":"Port {OTHER.upper()}"}}}}'.encode(), BadReply),
-        (403, b'{"error_code":"VPC.2201"}', ApiRefused),
-        (200, b"", BadReply),
+        ({"code": "VPC.2502", "message": f"Port {GONE.upper()} not found"}, True),
+        ({"error_code": "VPC.2502", "error_msg": "Port not found", "request_id": OTHER}, True),
+        ({"code": "VPC.2502", "message": f"Port {OTHER} not found"}, False),
+        ({"NeutronError": {"type": "PortNotFound", "message": f"Port {OTHER.upper()}"}}, False),
     ],
 )
-def test_an_interface_is_never_taken_to_be_gone_by_anything_else(
-    region: VpcRegion, status: int, body: bytes, error: type[UnmirrorError]
-) -> None:
-    region.emulator.faults.append(answer(body, status, times=-1))
-    with pytest.raises(error):
-        region.api().find_interface(GONE, region.deadline())
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"code": "VPC.2502", "message": f"Port {GONE.upper()} not found"},
-        {"error_code": "VPC.2502", "error_msg": "Port not found", "request_id": OTHER},
-    ],
-)
-def test_a_404_that_names_the_id_or_none_is_an_answer(region: VpcRegion, body: object) -> None:
+def test_a_404_is_an_answer_if_it_names_the_id_or_none(region: VpcRegion, body: object, is_answer: bool) -> None:
     region.emulator.faults.append(answer(body, 404))
-    assert not region.api().find_interface(GONE, region.deadline()).exists
+    with nullcontext() if is_answer else pytest.raises(BadReply):
+        assert not region.api().find_interface(GONE, region.deadline()).exists
 
 
 # --- what is refused says what to do --------------------------------------------------------------------------
 
-ASK: dict[str, Callable[[VpcApi, Deadline], object]] = {
+ASK: dict[str, Ask] = {
     "vpc:trafficMirrorSessions:list": lambda api, left: api.list_sessions(left),
     "vpc:trafficMirrorSessions:get": lambda api, left: api.show_session(session(), left),
     "vpc:trafficMirrorSessions:removeSource": lambda api, left: api.remove_sources(session(), ["i"], left),
@@ -312,11 +277,9 @@ def test_a_refusal_names_the_permission_and_the_request(region: VpcRegion, permi
     ("status", "body", "error", "text"),
     [
         (404, b'{"error_code":"APIGW.0101"}', ApiRefused, "not offered here.*UNMIRROR_REGION"),
-        (404, b'{"message":"API not found"}', ApiRefused, "not offered here.*UNMIRROR_REGION"),
         (400, b'{"error_code":"VPC.0301","request_id":"r"}', ApiRefused, "`limit` of a page"),
-        (200, b"<!DOCTYPE html><html>sign in</html>", BadReply, "it is a web page: check the endpoint.*proxy"),
+        (200, b"<!DOCTYPE html><html>sign in</html>", BadReply, "perhaps a web page: check the endpoint.*proxy"),
         (503, b"<html>sorry</html>", ApiUnavailable, "list sessions fails"),
-        (418, b"teapot", BadReply, "no JSON: check the endpoint"),
     ],
 )
 def test_each_odd_answer_says_what_it_is_and_what_to_do(
@@ -324,19 +287,6 @@ def test_each_odd_answer_says_what_it_is_and_what_to_do(
 ) -> None:
     with wire([said(f"{status} x", body)]) as served, pytest.raises(error, match=text):
         region.list(region.client(served.url))
-
-
-def test_a_limit_that_the_region_refuses_is_named(new_region: NewRegion) -> None:
-    with pytest.raises(ApiRefused, match="`limit` of a page"):
-        new_region(behaviour=Behaviour(max_limit=1000)).list()
-
-
-def test_a_removal_that_is_rejected_as_a_whole_is_told_apart(region: VpcRegion) -> None:
-    made = region.cloud.add_session(PROJECT, sources=["a"])
-    with pytest.raises(RemovalRejected) as caught:
-        region.api().remove_sources(session(made, "a", "absent"), ["a", "absent"], region.deadline())
-    assert caught.value.request_id
-    assert region.operations == ["remove_sources"]
 
 
 def test_whose_knowledge_an_answer_is_follows_from_the_key_as_the_api_sees_it(region: VpcRegion) -> None:

@@ -6,16 +6,16 @@ import threading
 
 import pytest
 
-from handler.errors import ApiRefused, DeadlineExceeded, NotConfigured
+from handler.errors import DeadlineExceeded, NotConfigured
 from handler.vpc.credentials import AccessKey
 from tests.support.clock import FakeClock
-from tests.support.credentials import KEY_URL, POD, TOKEN_URL, VARIABLES, Chain, Services, deadline, temporary
-from tests.support.vpc_clients import KEY, VpcRegion, rotating
+from tests.support.credentials import POD, VARIABLES, Chain, deadline, metadata, temporary
+from tests.support.vpc_clients import at_once
 
 
 def test_a_temporary_key_is_refreshed_before_it_expires_and_a_permanent_one_never(chain: Chain) -> None:
     time = FakeClock()
-    services = Services({TOKEN_URL: (200, b"t"), KEY_URL: [temporary("first"), temporary("second", 12)]})
+    services = metadata(temporary("first"), temporary("second", 12))
     credentials = chain({}, services, time=time)
     assert credentials.current(deadline()).id == "first-ak"
     time.pass_(5.9 * 3600)
@@ -27,7 +27,7 @@ def test_a_temporary_key_is_refreshed_before_it_expires_and_a_permanent_one_neve
 
 
 def test_a_key_that_cannot_be_refreshed_yet_is_used_while_it_lasts(chain: Chain) -> None:
-    time, services = FakeClock(), Services({TOKEN_URL: (200, b"t"), KEY_URL: temporary()})
+    time, services = FakeClock(), metadata(temporary())
     credentials = chain({}, services, time=time)
     first = credentials.current(deadline())
     services.answers = {}
@@ -41,7 +41,8 @@ def test_a_key_that_cannot_be_refreshed_yet_is_used_while_it_lasts(chain: Chain)
 
 
 def test_a_provider_that_fails_for_once_does_not_make_us_another_identity(chain: Chain, pod: dict[str, str]) -> None:
-    time, services = FakeClock(), Services({POD: temporary("pod"), TOKEN_URL: (404, b""), KEY_URL: temporary("meta")})
+    time, services = FakeClock(), metadata(temporary("meta"))
+    services.answers[POD] = temporary("pod")
     credentials = chain(pod, services, time=time)
     assert credentials.current(deadline()).id == "pod-ak"
     del services.answers[POD]
@@ -50,7 +51,7 @@ def test_a_provider_that_fails_for_once_does_not_make_us_another_identity(chain:
 
 
 def test_an_expired_key_that_its_provider_still_hands_out_is_used_and_asked_for_once_a_minute(chain: Chain) -> None:
-    time, services = FakeClock(), Services({TOKEN_URL: (404, b""), KEY_URL: temporary(hours=-1)})
+    time, services = FakeClock(), metadata(temporary(hours=-1))
     credentials = chain({}, services, time=time)
     assert {credentials.current(deadline()).id for _ in range(9)} == {"meta-ak"}
     assert len(services.asked) == 4
@@ -59,51 +60,27 @@ def test_an_expired_key_that_its_provider_still_hands_out_is_used_and_asked_for_
     assert len(services.asked) == 6
 
 
-def test_one_thread_refreshes_while_the_others_go_on_with_the_key_they_have(chain: Chain) -> None:
-    time = FakeClock()
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: [temporary("first"), temporary("second", 12)]})
-    credentials = chain({}, services, time=time)
-    credentials.current(deadline())
-    time.pass_(5.95 * 3600)
-    renewing, go_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        renewing.set()
-        assert go_on.wait(5)
-
-    services.on_ask = wait
-    got: list[str] = []
-    renewer = threading.Thread(target=lambda: got.append(credentials.current(deadline()).id))
-    renewer.start()
-    assert renewing.wait(5)
-    assert [credentials.current(deadline()).id for _ in range(3)] == ["first-ak"] * 3
-    go_on.set()
-    renewer.join(5)
-    assert got == ["second-ak"]
-    assert len(services.asked) == 4
-
-
 def test_many_threads_that_have_no_key_ask_once(chain: Chain) -> None:
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
-    credentials, barrier = chain({}, services), threading.Barrier(16)
-    got: list[AccessKey] = []
-
-    def ask() -> None:
-        barrier.wait()
-        got.append(credentials.current(deadline()))
-
-    threads = [threading.Thread(target=ask) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(5)
-    assert len(got) == 16
-    assert len(set(got)) == 1
+    services = metadata(temporary())
+    credentials = chain({}, services)
+    assert len({key.id for key in at_once(16, lambda: credentials.current(deadline()))}) == 1
     assert len(services.asked) == 2
 
 
+def test_one_thread_refreshes_while_the_others_go_on_with_the_key_they_have(chain: Chain) -> None:
+    time, services = FakeClock(), metadata(temporary("first"), temporary("second", 12))
+    credentials = chain({}, services, time=time)
+    credentials.current(deadline())
+    time.pass_(5.95 * 3600)
+    meanwhile: list[str] = []
+    services.on_ask = lambda: meanwhile.append(credentials.current(deadline()).id)
+    assert credentials.current(deadline()).id == "second-ak"
+    assert set(meanwhile) == {"first-ak"}
+    assert len(services.asked) == 4
+
+
 def test_who_waits_for_another_to_read_the_keys_waits_no_longer_than_its_deadline(chain: Chain) -> None:
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
+    services = metadata(temporary())
     credentials = chain({}, services)
     reading, go_on = threading.Event(), threading.Event()
 
@@ -126,7 +103,7 @@ def test_who_waits_for_another_to_read_the_keys_waits_no_longer_than_its_deadlin
 
 
 def test_the_sources_are_read_again_for_a_key_that_was_refused(chain: Chain) -> None:
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: [temporary("first"), temporary("second")]})
+    services = metadata(temporary("first"), temporary("second"))
     credentials = chain({}, services)
     first = credentials.current(deadline())
     second = credentials.refresh(first, deadline())
@@ -140,7 +117,7 @@ def test_the_sources_are_read_again_for_a_key_that_was_refused(chain: Chain) -> 
 def test_there_is_no_other_key_where_the_providers_have_the_same_or_none(chain: Chain) -> None:
     same = chain(VARIABLES)
     assert same.refresh(same.current(deadline()), deadline()) is None
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: temporary()})
+    services = metadata(temporary())
     none = chain({}, services)
     refused = none.current(deadline())
     services.answers = {}
@@ -151,7 +128,7 @@ def test_there_is_no_other_key_where_the_providers_have_the_same_or_none(chain: 
 
 def test_a_key_that_was_rotated_is_found_within_a_minute(chain: Chain) -> None:
     time = FakeClock()
-    services = Services({TOKEN_URL: (404, b""), KEY_URL: [temporary("old"), temporary("old"), temporary("new")]})
+    services = metadata(temporary("old"), temporary("old"), temporary("new"))
     credentials = chain({}, services, time=time)
     old = credentials.current(deadline())
     assert [credentials.refresh(old, deadline()) for _ in range(3)] == [None] * 3
@@ -159,18 +136,3 @@ def test_a_key_that_was_rotated_is_found_within_a_minute(chain: Chain) -> None:
     new = credentials.refresh(old, deadline())
     assert new is not None
     assert new.id == "new-ak"
-
-
-@pytest.mark.parametrize("given", [KEY, None])
-def test_a_key_of_the_chain_is_replaced_once_when_it_is_refused_and_a_deliverys_never(
-    region: VpcRegion, given: AccessKey | None
-) -> None:
-    region.emulator.keys = {"new": "new-sk"}
-    chain = rotating(region.clock, AccessKey("old", "old-sk"), AccessKey("new", "new-sk"))
-    client = region.client(credentials=chain)
-    if given is None:
-        assert region.list(client) == region.list(client) == []
-    else:
-        with pytest.raises(ApiRefused):
-            region.list(client, given)
-    assert region.refusals == 1

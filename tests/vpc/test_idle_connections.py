@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,10 +13,10 @@ from handler.deadline import Clock, Deadline
 from handler.errors import OutcomeUnknown
 from handler.model import Presence
 from handler.vpc.client import VpcClient
-from tests.support.vpc_clients import VpcRegion, session
+from tests.support.vpc_clients import EMPTY, VpcRegion, at_once, session
 from tests.support.wire import closing, said, silent, wire
 
-EMPTY = said("200 OK", b'{"traffic_mirror_sessions":[],"page_info":{"previous_marker":"","current_count":0}}')
+LISTED = said("200 OK", EMPTY)
 GONE = said("404 Not Found", b'{"error_code":"VPC.2502"}')
 SHOWN = said("200 OK", b'{"traffic_mirror_session":{"id":"s","traffic_mirror_sources":[]}}')
 
@@ -44,23 +43,12 @@ class Vanishing:
         def write(connection: socket.socket) -> None:
             self.clients.append(connection.getpeername())
             if self.clients[-1] not in self.vanished:
-                connection.sendall(GONE if b"/ports/" in head else EMPTY)
+                connection.sendall(GONE if b"/ports/" in head else LISTED)
                 return
             self._end(connection)
             self.left.release()
 
         return write
-
-
-def at_once(count: int, ask: Callable[[], Any]) -> list[Any]:
-    """Return the results of so many calls that begin at once."""
-    results: list[Any] = []
-    threads = [threading.Thread(target=lambda: results.append(ask())) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    return results
 
 
 def find(region: VpcRegion, client: VpcClient) -> Callable[[], Presence]:
@@ -88,7 +76,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 @pytest.mark.parametrize("clocks", ["both", "wall alone"])
 def test_a_connection_that_was_idle_for_long_is_not_used_again(region: VpcRegion, clocks: str) -> None:
     """By either clock: a process that is frozen between two events has its monotonic one stand still."""
-    with wire([EMPTY, silent]) as lost, wire([EMPTY]) as served:
+    with wire([LISTED, silent]) as lost, wire([LISTED]) as served:
         for url in (served.url, lost.url):
             client = region.client(url)
             region.list(client)
@@ -143,7 +131,7 @@ def test_who_waits_for_a_probe_that_met_a_vanished_connection_goes_on_right_afte
 
 def test_a_read_whose_connection_vanished_is_tried_once_more_within_its_deadline(region: VpcRegion) -> None:
     for vanishes, seconds, expected in ((closing, 25.0, 2), (silent, 0.3, 1)):
-        with wire([EMPTY, vanishes, EMPTY]) as served:
+        with wire([LISTED, vanishes, LISTED]) as served:
             clock = Clock()
             client = region.client(served.url, clock=clock)
             region.api(client).list_sessions(Deadline.within(25, clock.monotonic))
@@ -158,7 +146,7 @@ def test_a_new_connection_an_answer_that_has_begun_and_a_removal_have_the_whole_
     region: VpcRegion, impatient: Callable[[], None]
 ) -> None:
     impatient()
-    with wire([late(EMPTY), late(EMPTY, at=len(EMPTY) - 20), late(SHOWN)]) as served:
+    with wire([late(LISTED), late(LISTED, at=len(LISTED) - 20), late(SHOWN)]) as served:
         client = region.client(served.url)
         assert region.list(client) == region.list(client) == []
         assert region.api(client).remove_sources(session("s", "i"), ["i"], region.deadline()).session is not None
@@ -171,9 +159,9 @@ def test_an_api_that_is_always_slow_is_not_asked_twice(region: VpcRegion, impati
 
     def slow(connection: socket.socket) -> None:
         region.time.pass_(3)
-        connection.sendall(EMPTY)
+        connection.sendall(LISTED)
 
-    with wire([slow, late(EMPTY)]) as served:
+    with wire([slow, late(LISTED)]) as served:
         client = region.client(served.url)
         assert region.list(client) == region.list(client) == []
         assert (len(served.heads), served.connections) == (2, 1)

@@ -29,7 +29,6 @@ def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
     [
         # the meanings of a 404
         ("find_interface", 404, "APIGW.0101", "not_published"),
-        ("list_sessions", 404, "APIGW.0101", "not_published"),
         ("show_session", 404, "APIG.0101", "not_published"),
         ("next_sessions", 404, "VPC.2801", "marker_vanished"),
         ("show_session", 404, "VPC.2803", "gone"),
@@ -38,11 +37,8 @@ def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
         ("find_interface", 404, "VPC.2204", "refused"),
         # and what a 404 is not
         ("find_interface", 404, "", "unreadable"),
-        ("find_interface", 404, "404", "unreadable"),
         ("find_interface", 404, "ApiNotFound", "not_published"),
         ("find_interface", 404, "APIGW.0103", "unreadable"),
-        ("show_session", 404, "", "unreadable"),
-        ("show_session", 404, "VPC.2204", "refused"),
         ("list_sessions", 404, "VPC.2801", "unreadable"),
         ("list_interfaces", 404, "VPC.2502", "gone"),
         ("list_interfaces", 404, "VPC.2204", "refused"),
@@ -59,32 +55,26 @@ def reply(status: int = 404, body: object = None, **headers: str) -> Reply:
         ("remove_sources", 400, "VPC.0007", "refused"),
         # who may
         ("list_sessions", 401, "APIGW.0301", "unauthenticated"),
-        ("list_sessions", 401, "APIGW.0307", "unauthenticated"),
         ("list_sessions", 401, "VPC.0008", "unauthenticated"),
         ("list_sessions", 401, "", "unauthenticated"),
         ("list_sessions", 401, "VPC.0005", "refused"),
         ("list_sessions", 401, "VPC.0009", "refused"),
         ("list_sessions", 403, "VPC.2201", "refused"),
-        ("remove_sources", 403, "", "refused"),
         ("remove_sources", 403, "APIGW.0302", "refused"),
-        ("show_session", 400, "VPC.0007", "refused"),
         # too much, and trouble that may pass
         ("list_sessions", 429, "APIGW.0308", "throttled"),
         ("list_sessions", 429, "", "throttled"),
         ("list_sessions", 403, "APIG.0308", "throttled"),
         ("list_sessions", 408, "", "transient"),
         ("list_sessions", 500, "VPC.2502", "transient"),
-        ("find_interface", 500, "VPC.2502", "transient"),
         ("list_sessions", 502, "", "transient"),
         ("list_sessions", 503, "APIGW.0613", "transient"),
         ("list_sessions", 504, "APIGW.0201", "transient"),
         # what cannot be asked for so
         ("list_sessions", 405, "APIGW.0501", "unacceptable"),
         ("list_interfaces", 414, "APIGW.0201", "unacceptable"),
-        ("remove_sources", 413, "APIGW.0201", "unacceptable"),
         # what the API does not document
         ("list_sessions", 302, "", "unreadable"),
-        ("list_sessions", 204, "", "unreadable"),
         ("remove_sources", 202, "", "unreadable"),
         ("list_sessions", 418, "VPC.0001", "unreadable"),
         ("list_sessions", 400, "", "unreadable"),
@@ -118,11 +108,8 @@ def test_gone_is_never_concluded_from_anything_but_the_vpc_apis_own_404(
         ({"code": "VPC.2502", "message": "Port not found"}, "VPC.2502"),
         ({"NeutronError": {"type": "PortNotFound", "message": "none", "detail": ""}}, "PortNotFound"),
         ({"error": {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}}, "401"),
-        ({"error_msg": "throttled", "error_code": "APIGW.0308", "request_id": "r"}, "APIGW.0308"),
-        ({"error_code": "VPC.2201", "encoded_authorization_message": "x"}, "VPC.2201"),
         ({"error_code": "a code with spaces"}, ""),
         ({"error_code": "x" * 65}, ""),
-        ({"error_code": True}, ""),
         ({"error_code": None, "code": "VPC.0002"}, "VPC.0002"),
         ({"NeutronError": "text"}, ""),
         ({"message": "API not found"}, "ApiNotFound"),
@@ -159,17 +146,9 @@ def test_the_request_id_is_of_the_header_or_else_of_the_body(header: str | None,
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("7", 7.0),
-        ("0", 0.0),
-        (" 120 ", 120.0),
-        ("Fri, 01 May 2026 12:00:30 GMT", 30.0),
-        ("Fri, 01 May 2026 11:00:00 GMT", 0.0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("1.5", None),
-        ("9999999999", None),
-        ("\u0663", None),
+        *(("7", 7), ("0", 0), (" 120 ", 120), ("999", 300)),
+        *(("Fri, 01 May 2026 12:00:30 GMT", 30), ("Fri, 01 May 2026 11:00:00 GMT", 0)),
+        *((text, None) for text in ("", "soon", "-5", "1.5", "\u0663")),
     ],
 )
 def test_the_wait_that_is_asked_for_comes_in_seconds_or_as_a_moment(text: str, seconds: float | None) -> None:
@@ -216,5 +195,5 @@ def test_an_answer_is_never_taken_for_newer_than_it_is(date: str, expected: date
 def test_no_header_raises(text: str) -> None:
     odd = reply(date=text, retry_after=text, x_request_id=text)
     assert odd.date is None or odd.date.tzinfo is UTC
-    assert (odd.retry_after(NOW) or 0.0) >= 0.0
+    assert 0 <= (odd.retry_after(NOW) or 0) <= 300
     assert len(odd.request_id) <= 128

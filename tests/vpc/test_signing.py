@@ -40,18 +40,8 @@ def test_a_known_request_gets_the_known_signature(vector: dict[str, Any]) -> Non
         vector["secret_key"],
         when,
     )
-    assert sent["Authorization"] == vector["authorization"]
+    assert (sent["Authorization"], sent["X-Sdk-Date"]) == (vector["authorization"], vector["headers"]["X-Sdk-Date"])
     assert vector["sent"] == (f"{vector['path']}?{query}" if query else vector["path"])
-
-
-def test_a_request_is_signed_as_of_the_moment_of_sending_in_utc() -> None:
-    sent = signed("GET", "/", "", {"Host": "example.com"}, b"", "ak", "sk", WHEN)
-    assert sent["X-Sdk-Date"] == "20260102T030405Z"
-
-
-def test_what_is_sent_shows_nothing_of_the_secret_key() -> None:
-    sent = signed("GET", "/", "", {"Host": "example.com"}, b"", "ak", "s3cret", WHEN)
-    assert "s3cret" not in str(sent)
 
 
 @given(st.sampled_from(("GET", "PUT", "POST", "DELETE")), segments, queries, headers, st.binary(max_size=40))

@@ -13,10 +13,9 @@ import pytest
 from handler.deadline import Clock, Deadline
 from handler.errors import ApiUnavailable, NotConfigured, OutcomeUnknown, UnmirrorError
 from handler.vpc.transport import proxies_for
-from tests.support.vpc_clients import VpcRegion, session
+from tests.support.vpc_clients import EMPTY, VpcRegion, session
 from tests.support.wire import closing, said, wire
 
-EMPTY = b'{"traffic_mirror_sessions":[],"page_info":{"previous_marker":"","current_count":0}}'
 REMOTE = "https://vpc.example.invalid"
 AUTHORITIES = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"]
 CERTIFICATE = str(Path(__file__).with_name("loopback.pem"))
@@ -44,15 +43,11 @@ def failure(region: VpcRegion, url: str, **options: Any) -> UnmirrorError:
     [
         b"hello\r\n\r\n",
         b"HTTP/1.1 999999 x\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 9\r\n\r\nxxxxx",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
-        b"\x16\x03\x01\x02",
-        b"",
     ],
-    ids=["not HTTP", "status", "two lengths", "bad chunk", "no gzip", "many headers", "long header", "TLS", "nothing"],
+    ids=["not HTTP", "status", "no gzip", "many headers", "long header"],
 )
 def test_what_is_no_http_leaves_the_outcome_open(region: VpcRegion, data: bytes) -> None:
     def say(connection: socket.socket) -> None:
@@ -70,13 +65,6 @@ def test_a_compressed_answer_is_read_though_none_is_asked_for(region: VpcRegion)
         assert (served.header("accept-encoding"), served.connections) == ("identity", 1)
 
 
-def test_a_connection_that_the_server_closed_while_idle_is_replaced(region: VpcRegion) -> None:
-    with wire([said("200 OK", EMPTY), closing, said("200 OK", EMPTY)]) as served:
-        client = region.client(served.url)
-        assert region.list(client) == region.list(client) == []
-        assert len(served.heads) == 3
-
-
 def test_a_server_that_closes_after_each_answer_gets_a_connection_for_each(region: VpcRegion) -> None:
     with wire([said("200 OK", EMPTY, "Connection: close")]) as served:
         client = region.client(served.url)
@@ -87,14 +75,10 @@ def test_a_server_that_closes_after_each_answer_gets_a_connection_for_each(regio
 # --- what cannot be reached ---------------------------------------------------------------------------------
 
 
-def test_a_refused_connection_and_an_unknown_host_are_said_to_be_that(region: VpcRegion) -> None:
-    for url, text in (
-        ("http://127.0.0.1:9", "the connection is refused; check UNMIRROR_REGION"),
-        (REMOTE, "its host is not known here; check UNMIRROR_REGION"),
-    ):
-        error = failure(region, url)
-        assert text in str(error)
-        assert not isinstance(error, OutcomeUnknown)
+def test_an_unknown_host_is_said_to_be_that(region: VpcRegion) -> None:
+    error = failure(region, REMOTE)
+    assert "its host is not known here; check UNMIRROR_REGION" in str(error)
+    assert not isinstance(error, OutcomeUnknown)
 
 
 def test_a_host_that_does_not_answer_is_told_apart(region: VpcRegion) -> None:
@@ -178,14 +162,9 @@ HOST, PROXY = "https://vpc.example.com", {"https": "http://p:1"}
         (HOST, {"HTTP_PROXY": "http://p:1"}, {"http": "http://p:1"}),
         (HOST, {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, {}),
         (HOST, {"HTTPS_PROXY": "http://p:1", "no_proxy": "a.test, example.com"}, {}),
-        (HOST, {"HTTPS_PROXY": "http://p:1", "no_proxy": ".example.com"}, {}),
-        (HOST, {"HTTPS_PROXY": "http://p:1", "no_proxy": "ample.com"}, PROXY),
-        (HOST + ":8443", {"HTTPS_PROXY": "http://p:1", "no_proxy": "vpc.example.com:8443"}, {}),
         (HOST + ":8443", {"HTTPS_PROXY": "http://p:1", "no_proxy": "vpc.example.com:443"}, PROXY),
         ("https://10.1.2.3", {"HTTPS_PROXY": "http://p:1", "no_proxy": "10.1.0.0/16"}, {}),
-        ("https://10.2.2.3", {"HTTPS_PROXY": "http://p:1", "no_proxy": "10.1.0.0/16"}, PROXY),
         ("http://127.0.0.1:8080", {"HTTP_PROXY": "http://p:1"}, {}),
-        ("http://[::1]:8080", {"HTTP_PROXY": "http://p:1"}, {}),
         ("http://localhost:8080", {"HTTP_PROXY": "http://p:1"}, {}),
         (HOST, {}, {}),
     ],
