@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -33,7 +32,6 @@ from handler.model import (
     TargetDeleted,
     Unreadable,
 )
-from handler.observability import logs
 from handler.observability import settings as observability_settings
 from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import TraceContext, set_trace
@@ -64,7 +62,7 @@ class Service:
         self.instrumentation, self._jitter = observed_by, jitter
         self._bulkhead = Bulkhead(threads, len(settings.projects))
         rules, limits = Rules(Protection(settings.protect), settings.dry_run), SweepLimits(settings.sweep_limit.allows)
-        self._workers = Workers(WorkerConfig(_Observer(observed_by), clock, rules, limits, settings.snapshot_max_age))
+        self._workers = Workers(WorkerConfig(observed_by, clock, rules, limits, settings.snapshot_max_age))
 
     @classmethod
     def from_env(
@@ -242,21 +240,3 @@ class Service:
             return client.api(project_id, key, on_call=on_call, attempts=attempts)
 
         return self._workers.add(project_id, client.identity(key), connect, task)
-
-
-class _Observer:
-    """Hears of the workers' calls and accidents, for metrics and log lines."""
-
-    def __init__(self, observed_by: Instrumentation) -> None:
-        self._instrumentation = observed_by
-
-    def on_call(self, call: ApiCall, traces: Sequence[object]) -> None:
-        self._instrumentation.on_call(call, [each for each in traces if isinstance(each, TraceContext)])
-
-    def on_abandoned(self, project_id: str) -> None:
-        self._instrumentation.on_abandoned(project_id)
-        message = "a batch was abandoned with calls under way: the VPC API or the way to it hangs"
-        logs.log_event(logging.ERROR, "batch.abandoned", message, project_id=project_id)
-
-    def on_unhandled(self, error: BaseException) -> UnmirrorError:
-        return logs.log_unhandled(error)

@@ -54,7 +54,7 @@ R = TypeVar("R")
 class Observer(Protocol):
     """What hears of the calls and the accidents of workers, from any thread."""
 
-    def on_call(self, call: ApiCall, traces: Sequence[object]) -> None:
+    def on_call(self, call: ApiCall, traces: Sequence[Any]) -> None:
         """Hear of a call that has ended, and of the places in traces of the jobs that it was made for."""
 
     def on_abandoned(self, project_id: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from handler.errors import UnmirrorError
 from handler.model import ApiCall
+from handler.observability import logs
 from handler.observability.trace_context import TraceContext
 from handler.report import Report
 
@@ -23,7 +25,7 @@ class Observer:
 
 
 class Instrumentation:
-    """Observes deliveries and API calls; this one does nothing. Thread-safe, and raises nothing."""
+    """Observes deliveries, API calls and workers; this one only logs accidents. Thread-safe, and raises nothing."""
 
     def delivery(self, parent: TraceContext | None) -> AbstractContextManager[Observer]:
         """Return an observer for the time of one delivery; `parent` is the sender's span."""
@@ -36,4 +38,10 @@ class Instrumentation:
         """Take a delivery that was not worked on: it was not authenticated, could not be read, was turned away."""
 
     def on_abandoned(self, project_id: str) -> None:
-        """Take a batch of a worker that outlasted all its deliveries and was abandoned."""
+        """Take a batch of a worker that outlasted all its deliveries and was abandoned; log it."""
+        message = "a batch was abandoned with calls under way: the VPC API or the way to it hangs"
+        logs.log_event(logging.ERROR, "batch.abandoned", message, project_id=project_id)
+
+    def on_unhandled(self, error: BaseException) -> UnmirrorError:
+        """Take a bug of a worker and log it; return the error to answer its deliveries with."""
+        return logs.log_unhandled(error)

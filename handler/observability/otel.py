@@ -110,7 +110,8 @@ class OpenTelemetry(Instrumentation):
         self._instruments.deliveries.add(1, {"envelope": envelope, "outcome": error.slug, "problem": error.slug})
 
     def on_abandoned(self, project_id: str) -> None:
-        """Count a batch that was abandoned."""
+        """Count a batch that was abandoned, and log it."""
+        super().on_abandoned(project_id)
         self._instruments.abandoned.add(1, {"project": project_id})
 
 
