@@ -30,13 +30,10 @@ def cancel_on_sigterm(cancellation: Cancellation) -> None:
     """
     before = signal.getsignal(signal.SIGTERM)
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         cancellation.cancel()
-        if callable(before):
-            before(number, frame)
-        else:
-            signal.signal(number, before)
-            signal.raise_signal(number)
+        signal.signal(number, before)
+        signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, handle)
 

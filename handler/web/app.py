@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flask
 import functions_framework
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from handler import __version__, events
@@ -47,7 +48,7 @@ MAX_URI = 8 * 1024
 """Bytes of path and query: nginx has 8k (large_client_header_buffers), gunicorn 8190; functions-framework unsets it."""
 
 MAX_DRAINED = 8 * 1024 * 1024
-"""Bytes of a refused body that are read and dropped."""
+"""Bytes that are read of a refused body, and dropped: many clients read the response only after they have sent all."""
 
 CHUNK = 64 * 1024
 """Bytes of a body that are read between two looks at the deadline."""
@@ -88,32 +89,33 @@ class WebEdge(NamedTuple):
         return _to_flask(response)
 
     def on_cloud_event(self, event: CloudEvent) -> None:
-        """Handle one CloudEvent that the framework has parsed; abort with the status of whatever is no success.
+        """Handle the request that the framework takes for this event; abort with the status of whatever is no success.
 
         For platforms that insist on this signature: the framework answers `OK` to every success, which a Knative
-        broker takes for a failure, and accepts JSON that two readers could read differently.
+        broker takes for a failure. Its own parser accepts JSON that two readers could read differently, so that the
+        request is read once more.
         """
-        headers, body = {}, b""
-        if flask.has_request_context():  # the framework's ASGI server has none, and so no header that authenticates
-            headers, body = _headers(flask.request), flask.request.get_data()
-        response = self._handle(headers, body, parsed={**event.get_attributes(), "data": event.get_data()})
+        if flask.has_request_context():
+            response = self._handle(_headers(flask.request), flask.request.get_data())
+        else:  # the framework's ASGI server has none, and so no header that authenticates
+            from cloudevents.conversion import to_structured
+
+            response = self._handle(*to_structured(event))
         if response.status >= 400:
             flask.abort(_to_flask(response))
 
-    def _handle(
-        self, headers: Mapping[str, str], body: bytes, *, invoked: bool = False, parsed: object = None
-    ) -> HttpResponse:
-        """Handle a delivery. `invoked`: on `/invoke`; `parsed`: a CloudEvent that the framework has parsed."""
-        deadline, from_gateway = self.service.deadline(), False
+    def _handle(self, headers: Mapping[str, str], body: bytes, *, invoked: bool = False) -> HttpResponse:
+        """Handle a delivery. `invoked`: on `/invoke`."""
+        deadline, from_gateway = self.service.deadline(self.authenticator.seconds(body)), False
         trace = TraceContext.parse(headers.get("traceparent"))
         with trace_scope(trace):
             try:
-                caller = self.authenticator.authenticate(headers, body, deadline)
-                payload = _parse(headers, body, parsed, signed_body_only=caller.is_smn)
-                from_gateway = invoked and events.is_gateway_request(payload)
+                signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
+                payload = _parse(headers, body, signed_by_smn=signed_by_smn)
+                from_gateway = events.is_gateway_request(payload)
                 # FunctionGraph's key of the request; elsewhere anybody can set headers.
                 key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
-                report = self.service.deliver(payload, deadline=caller.deadline, key=key, trace=trace)
+                report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)
                 logs.log_report(report)
                 is_cloudevent = report.envelope == "cloudevent" and not invoked
                 response = responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
@@ -131,16 +133,15 @@ class WebEdge(NamedTuple):
 
         The framework bounds neither body nor URL, and reads the whole body whatever the function does.
         """
-        request, deadline = flask.request, self.service.deadline()
+        request = flask.request
         try:
+            request.stream = io.BytesIO(_read_body(request, self.service.deadline()))
             if len(request.environ.get("RAW_URI") or request.full_path) > MAX_URI:
                 raise UriTooLong(f"path and query are over {MAX_URI} bytes")
-            request.stream = io.BytesIO(_read_body(request, deadline))
         except UnmirrorError as error:
             response = responses.of_error(rejection(error, self.service.instrumentation))
             if request.path == "/invoke":
                 response = responses.for_invoke(response, from_gateway=False)
-            _drain(request, deadline)
             return _to_flask(response)
         return None
 
@@ -162,41 +163,28 @@ def register(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
 
 
-def _parse(headers: Mapping[str, str], body: bytes, parsed: object, *, signed_body_only: bool) -> object:
+def _parse(headers: Mapping[str, str], body: bytes, *, signed_by_smn: bool) -> object:
     """Return what the delivery says. SMN signs no header, so none may say what its message is: a CloudEvent, say."""
     if headers.get("content-encoding", "").lower() not in ("", "identity"):
         raise UnsupportedMedia("send the body without a content encoding")
-    if not signed_body_only:
-        return events.from_http(headers, body) if parsed is None else parsed
-    if parsed is not None:
-        raise UnsupportedMedia("on_cloud_event takes CloudEvents: send messages of SMN to on_event")
-    return events.decode(body)
+    return events.decode(body) if signed_by_smn else events.from_http(headers, body)
 
 
 def _read_body(request: flask.Request, deadline: Deadline) -> bytes:
     """Read the body whole; raise TooLarge beyond the bound, BadEvent where it breaks off, RequestTimeout too late."""
     limit = MAX_BATCH if request.mimetype == "application/cloudevents-batch+json" else MAX_BODY
-    promised, body = request.content_length, bytearray()
-    try:
-        while (promised or len(body)) <= limit and (chunk := request.stream.read(CHUNK)):
-            body += chunk
+    promised, size, whole, body = request.content_length or 0, 0, False, bytearray()
+    with suppress(Exception):  # each server has errors of its own for a broken frame or a sender that is gone
+        while size < MAX_DRAINED and (chunk := request.stream.read(CHUNK)):
+            size += len(chunk)
+            body += chunk if size <= limit else b""
             deadline.require("reading the body")
-    except Exception:  # noqa: BLE001 - each server has errors of its own for a broken frame or a sender that is gone
-        late = not deadline.remaining()
-        raise (RequestTimeout("the body took too long") if late else BadEvent("the body broke off")) from None
-    if (promised or len(body)) > limit:
+        whole = size >= promised
+    if max(size, promised) > limit:
         raise TooLarge(f"the body is over {limit} bytes")
-    if promised not in (None, len(body)):
-        raise BadEvent("the body broke off")
+    if not whole:
+        raise BadEvent("the body broke off") if deadline.remaining() else RequestTimeout("the body took too long")
     return bytes(body)
-
-
-def _drain(request: flask.Request, deadline: Deadline) -> None:
-    """Read what is left of the body, up to a bound: many clients read the response only after they have sent all."""
-    left = MAX_DRAINED
-    with suppress(Exception):  # the sender may be gone
-        while left > 0 and deadline.remaining() and (chunk := request.stream.read(CHUNK)):
-            left -= len(chunk)
 
 
 def _handshake(origin: str) -> HttpResponse:
@@ -213,10 +201,9 @@ def _headers(request: flask.Request) -> dict[str, str]:
 
 def _to_flask(response: HttpResponse) -> flask.Response:
     # An iterator, because after any other response the framework reads the request to its end, however long.
-    body = response.body
-    answer = flask.Response(iter((body,)), response.status)
-    answer.headers.clear()
-    answer.headers.update(response.headers)
+    body, headers = response.body, Headers(response.headers)
     if response.status != 204:
-        answer.headers["Content-Length"] = str(len(body))
+        headers["Content-Length"] = str(len(body))
+    answer = flask.Response(iter((body,)), response.status)
+    answer.headers = headers
     return answer

@@ -6,7 +6,7 @@ import hmac
 import logging
 from collections.abc import Mapping
 from hashlib import sha256
-from importlib.util import find_spec
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from handler.deadline import Clock, Deadline
@@ -30,18 +30,8 @@ SMN_SECONDS = 4.0
 """For a message of SMN, which gives up after 5 s: a 503 that comes in time makes it try again.
 Source: https://support.huaweicloud.com/intl/en-us/smn_faq/smn_faq_0014.html"""
 
-
 SMN_MARK = b'"signing_cert_url"'
 """In every message of SMN; a cheap check before parsing."""
-
-
-class Caller(NamedTuple):
-    """An authenticated caller."""
-
-    deadline: Deadline
-    """Of the delivery: the function's own, or the caller's where that is sooner."""
-    is_smn: bool = False
-    """Whether SMN has signed the body, which says nothing of the headers."""
 
 
 class Authenticator(NamedTuple):
@@ -55,10 +45,10 @@ class Authenticator(NamedTuple):
         """Raise NotConfigured where what one of the ways needs is not installed."""
         if not settings.smn_topics:
             return cls(settings)
-        if find_spec("cryptography") is None:
-            raise NotConfigured("UNMIRROR_SMN_TOPICS needs cryptography: pip install 'unmirror[smn]'")
-        from handler.web.smn import SmnVerifier
-
+        try:
+            from handler.web.smn import SmnVerifier
+        except ImportError:
+            raise NotConfigured("UNMIRROR_SMN_TOPICS needs cryptography: pip install 'unmirror[smn]'") from None
         return cls(settings, SmnVerifier(settings, clock))
 
     @property
@@ -67,15 +57,19 @@ class Authenticator(NamedTuple):
         its = self.settings
         return not (its.trust_platform or its.webhook_secrets or its.bearer_tokens or its.smn_topics)
 
-    def authenticate(self, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Caller:
-        """Return the caller; raise Unauthenticated, or CannotVerify where the proof cannot be had in time.
+    def seconds(self, body: bytes) -> float:
+        """Return how long the sender of this body waits for an answer, as far as that is known."""
+        return SMN_SECONDS if self.smn is not None and SMN_MARK in body else inf
 
+    def authenticate(self, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> bool:
+        """Return whether it is SMN that signed the body, which says nothing of the headers.
+
+        Raises Unauthenticated for who may not call, CannotVerify where the proof cannot be had in time.
         `headers` have lower-case names. A message of SMN is verified even where the caller authenticates otherwise:
         only then is the subscription confirmed that it asks about.
         """
         cannot_verify: CannotVerify | None = None
         if self.smn is not None and SMN_MARK in body:
-            deadline = deadline.sooner(SMN_SECONDS)
             try:
                 message = self.smn.verify(body, deadline)
             except Unauthenticated as error:
@@ -84,9 +78,9 @@ class Authenticator(NamedTuple):
                 cannot_verify = error
             else:
                 self.smn.confirm_subscription(message, deadline)
-                return Caller(deadline, is_smn=True)
+                return True
         if self.settings.trust_platform or self._has_token(headers) or self._is_signed(headers, body):
-            return Caller(deadline)
+            return False
         raise cannot_verify or Unauthenticated("the caller is not authenticated")
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:

@@ -13,12 +13,15 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import requests
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509 import Certificate, load_pem_x509_certificate
 from urllib3.exceptions import HTTPError
 
 from handler import events
@@ -28,18 +31,14 @@ from handler.lru import LruCache
 from handler.observability import logs
 from handler.settings import Settings
 
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
 MAX_AGE = timedelta(hours=1)
 """Of a message: SMN tries again up to six times and does not say over how long."""
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 """As of a Standard Webhooks signature."""
 
 CERTIFICATE_SECONDS = 24 * 3600.0
-FAILURE_SECONDS = 60.0
 MAX_CERTIFICATES = 16
-"""That are kept, and as many failures: a region has one certificate at a time."""
+"""That are kept: a region has one at a time."""
 
 PAGE_SECONDS = 2.5
 """For one page: a message may need two, and SMN waits 5 s."""
@@ -76,11 +75,10 @@ class Message:
             value = events.decode(body)
         except BadEvent:
             raise Unauthenticated("it is not JSON") from None
-        kind = value.get("type") if isinstance(value, dict) else None
-        if not isinstance(value, dict) or not isinstance(kind, str) or kind not in SIGNED:
+        if not isinstance(value, dict) or (names := SIGNED.get(str(value.get("type")))) is None:
             raise Unauthenticated("it is of no type whose signature SMN documents")
         members: dict[str, str] = {}
-        for name in SIGNED[kind]:
+        for name in names:
             text = value.get(name)
             if name == "subject" and not text:
                 continue
@@ -145,33 +143,6 @@ def fetch(url: str, deadline: Deadline) -> bytes:
     return page
 
 
-class Certificates:
-    """Certificates by URL: each is kept for a day, a failure for a minute. Failures drop no certificate."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._good: LruCache[str, tuple[Certificate, float]] = LruCache(MAX_CERTIFICATES)
-        self._failed: LruCache[str, tuple[str, float]] = LruCache(MAX_CERTIFICATES)
-
-    def get(self, url: str, deadline: Deadline) -> Certificate:
-        """Return the certificate; raise CannotVerify where it cannot be had."""
-        from cryptography.x509 import load_pem_x509_certificate
-
-        now, good, failed = self._clock(), self._good.get(url), self._failed.get(url)
-        if good is not None and now < good[1]:
-            return good[0]
-        if failed is not None and now < failed[1]:
-            raise CannotVerify(failed[0])
-        try:
-            certificate = load_pem_x509_certificate(fetch(url, deadline))
-        except (CannotVerify, ValueError) as error:
-            reason = str(error) if isinstance(error, CannotVerify) else "the page is no certificate"
-            self._failed.put(url, (reason, now + FAILURE_SECONDS))
-            raise CannotVerify(reason) from None
-        self._good.put(url, (certificate, now + CERTIFICATE_SECONDS))
-        return certificate
-
-
 def check_signature(message: Message, certificate: Certificate, now: datetime, pins: Collection[str] = ()) -> None:
     """Return if the certificate's key signed the message; raise Unauthenticated if not, or for a key not to rely on.
 
@@ -179,10 +150,6 @@ def check_signature(message: Message, certificate: Certificate, now: datetime, p
     ECDSA where the key is of that kind. The hash is that of the certificate's own signature, as SMN documents; SHA-1
     and MD5 have been forged, so neither is accepted.
     """
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
     if pins and certificate.fingerprint(hashes.SHA256()).hex() not in pins:
         raise Unauthenticated("its certificate is not among UNMIRROR_SMN_CERTIFICATES")
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -209,7 +176,8 @@ class SmnVerifier:
     """Verifies the messages of the topics that the settings name. Needs the extra `smn`."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.settings, self.clock, self.certificates = settings, clock, Certificates(clock.monotonic)
+        self.settings, self.clock = settings, clock
+        self._certificates: LruCache[str, tuple[Certificate, float]] = LruCache(MAX_CERTIFICATES)
 
     def verify(self, body: bytes, deadline: Deadline) -> Message:
         """Return the message that the body is, of one of the topics.
@@ -227,9 +195,21 @@ class SmnVerifier:
             raise Unauthenticated("its timestamp is too old, too early, or none")
         if not is_certificate_url(message.certificate_url, message.region, self.settings.smn_domains):
             raise Unauthenticated("its certificate is not where SMN of the topic's region keeps its own")
-        certificate = self.certificates.get(message.certificate_url, deadline)
+        certificate = self.certificate(message.certificate_url, deadline)
         check_signature(message, certificate, now, self.settings.smn_certificates)
         return message
+
+    def certificate(self, url: str, deadline: Deadline) -> Certificate:
+        """Return the certificate of an allowed URL, kept for a day; raise CannotVerify where it cannot be had."""
+        now, kept = self.clock.monotonic(), self._certificates.get(url)
+        if kept is not None and now < kept[1]:
+            return kept[0]
+        try:
+            certificate = load_pem_x509_certificate(fetch(url, deadline))
+        except ValueError:
+            raise CannotVerify("the page is no certificate") from None
+        self._certificates.put(url, (certificate, now + CERTIFICATE_SECONDS))
+        return certificate
 
     def confirm_subscription(self, message: Message, deadline: Deadline) -> None:
         """Confirm the subscription that a verified message asks about; log that, and the end of one.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +13,11 @@ import pytest
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, seed
 from handler.emulator.server import Emulator
 from tests.hostile.attacks import wire
-from tests.hostile.attacks.made import PATIENT_PROJECT, REGION, SECRET, TOPIC, Attack
+from tests.hostile.attacks.made import PATIENT_PROJECT, SECRET, Attack
 from tests.hostile.attacks.table import ATTACKS
 from tests.support.function import Answer, check, settings_for
 from tests.support.processes import function
+from tests.support.smn_topic import REGION, URN
 from tests.support.tenant import deleted
 
 SOURCE = "tests/hostile/attacks/watched.py"
@@ -58,7 +58,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             UNMIRROR_TRUST="",
             UNMIRROR_BEARER_TOKENS=wire.TOKEN,
             UNMIRROR_WEBHOOK_SECRETS=SECRET,
-            UNMIRROR_SMN_TOPICS=TOPIC,
+            UNMIRROR_SMN_TOPICS=URN,
             UNMIRROR_REGION=REGION,
             UNMIRROR_PROJECTS=f"{PROJECT_ID},{PATIENT_PROJECT}",
             REACHED=str(home / "reached"),
@@ -109,8 +109,7 @@ def _check_answer(answer: Answer) -> None:
 
 
 def test_no_two_attacks_have_one_name() -> None:
-    assert len(ATTACKS) >= 200
-    assert [name for name, often in Counter((a.kind, a.name) for a in ATTACKS).items() if often > 1] == []
+    assert len({(attack.kind, attack.name) for attack in ATTACKS}) == len(ATTACKS) >= 200
 
 
 def test_the_watch_would_tell(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,8 @@ from handler.cli.app import unmirror
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
 from tests.support.function import untraced
-from tests.support.secrets import FAULTS, MARKED, Ear, everything, listening, marked, secret_settings
+from tests.support.secrets import FAULTS, MARKED, Ear, everything, marked, secret_settings
 from tests.support.tenant import delete
-
-AS_JSON = pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["for people", "JSON"])
-ABSENT = "8f0e2c41-6f5d-4b7a-9d43-5c1f6a2b7e10"
-
-
-@pytest.fixture(autouse=True)
-def ear(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Ear]:
-    with listening(capfd, caplog) as ear:
-        yield ear
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ def command(emulator: Emulator, ear: Ear, tmp_path: Path) -> Callable[..., int]:
 
 
 @untraced
-@AS_JSON
+@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["for people", "JSON"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_command_says_any(
     fault: str,
@@ -68,17 +59,6 @@ def test_no_command_says_any(
     codes.append(command("explain", str(one), *as_json))
     assert set(codes) <= {0, 1, 2, 3}
     assert 1 in codes
-
-
-@pytest.mark.parametrize(
-    "name", ["UNMIRROR_WEBHOOK_SECRETS", "UNMIRROR_VPC_ENDPOINT", "UNMIRROR_SWEEP_LIMIT", "HUAWEICLOUD_SDK_SK"]
-)
-@AS_JSON
-def test_a_wrong_setting_is_named_without_its_value(
-    name: str, as_json: tuple[str, ...], command: Callable[..., int]
-) -> None:
-    for words in (("check",), ("sweep",), ("detach", ABSENT)):
-        assert command(*words, *as_json, **{name: f"https://user:{MARKED['a password in a URL']}@x !"}) == 1
 
 
 PROFILE = f"[basic]\nak = {MARKED['access key of the profile']}\nsk = {MARKED['secret key of the profile']}\n"

@@ -17,7 +17,7 @@ import pytest
 from handler.emulator.operations import Fault
 from handler.emulator.server import Emulator
 from tests.support.function import settings_for
-from tests.support.tenant import cloud_event, cts, deleted, messages, through_gateway
+from tests.support.tenant import CLOUDEVENT, cloud_event, cts, deleted, encoded, messages, through_gateway
 
 MARKED = {
     "access key": "MARKEDAK7F3A0001",
@@ -144,6 +144,7 @@ def everything(interface_id: str, living: str) -> Iterator[tuple[Any, dict[str, 
     yield deleted(value, value, **{name: value}), {}
     yield {**deleted(living), "id": 17, name: value}, {}
     yield through_gateway(marked(living)), {}
+    yield encoded(cloud_event(marked(living)["cts"]) | {"marked": value}), {"Content-Type": CLOUDEVENT}
     yield messages("[" * 99 + value, marked(living)), {}
     yield {"events": [cloud_event(marked(living)["cts"]), value]}, {}
     yield {name: value}, {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeAlias
+from unittest.mock import patch
 
 import trustme
 from cryptography import x509
@@ -66,16 +68,21 @@ def pem(*certificates: x509.Certificate) -> bytes:
 
 
 def message(
-    text: object = "", *, key: PrivateKey = RSA_KEY, hash_: hashes.HashAlgorithm | None = None, **members: Any
+    text: object = "",
+    *,
+    key: PrivateKey = RSA_KEY,
+    hash_: hashes.HashAlgorithm | None = None,
+    minutes: float = 0,
+    **members: Any,
 ) -> dict[str, Any]:
-    """Return a message as the topic posts it, signed as it is; a member that is None is left out."""
+    """Return a message as the topic posts it so many minutes from now, signed; a member that is None is left out."""
     kind = members.get("type", "Notification")
     said = {
         "type": kind,
         "topic_urn": URN,
         "message_id": "54bb04eddfc842e9b44ca36393f77cd3",
         "message": text if isinstance(text, str) else json.dumps(text),
-        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "timestamp": (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "signature_version": "v1",
         "signing_cert_url": CERTIFICATE,
         **({"subject": "deletePort"} if kind == "Notification" else {"subscribe_url": CONFIRMATION}),
@@ -89,7 +96,7 @@ def signature(said: Mapping[str, Any], key: PrivateKey = RSA_KEY, hash_: hashes.
     """Return the signature of what SMN's guide says is signed."""
     notification = ("message", "message_id", "subject", "timestamp", "topic_urn", "type")
     confirmation = ("message", "message_id", "subscribe_url", "timestamp", "topic_urn", "type")
-    names = notification if said["type"] == "Notification" else confirmation
+    names = confirmation if str(said["type"]).endswith("Confirmation") else notification
     text = "".join(f"{name}\n{said[name]}\n" for name in names if said.get(name)).encode()
     if isinstance(key, rsa.RSAPrivateKey):
         made = key.sign(text, padding.PKCS1v15(), hash_ or hashes.SHA256())
@@ -102,9 +109,6 @@ def signature(said: Mapping[str, Any], key: PrivateKey = RSA_KEY, hash_: hashes.
 class Topic:
     """What SMN serves, and what it was asked for."""
 
-    authorities: Path
-    """The file of the authority of its TLS."""
-    port: int = 0
     pages: dict[str, Page] = field(default_factory=dict)
     """By path, without the query."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -112,22 +116,15 @@ class Topic:
     gate: threading.Event = field(default_factory=threading.Event)
     """No answer before it is set."""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that lead `requests` to it."""
-        proxy = f"http://127.0.0.1:{self.port}"
-        return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": str(self.authorities)}
-
     def serves(self, *certificates: x509.Certificate, url: str = CERTIFICATE) -> None:
         self.pages["/" + url.split("/", 3)[3]] = (200, {}, pem(*certificates))
 
 
 @contextmanager
 def serving(home: Path, *hosts: str) -> Iterator[Topic]:
-    """Serve a topic over TLS, under the names that SMN and the console have, or others."""
-    authority = trustme.CA()
-    topic = Topic(home / "authorities.pem")
-    authority.cert_pem.write_to_path(str(topic.authorities))
+    """Serve a topic over TLS, under the names that SMN and the console have, or others; lead `requests` to it."""
+    authority, authorities, topic = trustme.CA(), str(home / "authorities.pem"), Topic()
+    authority.cert_pem.write_to_path(authorities)
     topic.serves(certificate())
     topic.pages["/smn/subscription/confirm"] = (200, {}, b"{}")
     topic.gate.set()
@@ -165,11 +162,13 @@ def serving(home: Path, *hosts: str) -> Iterator[Topic]:
             pass  # a client that does not trust us says so by going away
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        topic.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
+        proxy = f"http://127.0.0.1:{server.server_address[1]}"
+        found = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "REQUESTS_CA_BUNDLE": authorities}
         try:
-            yield topic
+            with patch.dict(os.environ, {**found, "NO_PROXY": "", "no_proxy": ""}):
+                yield topic
         finally:
             topic.gate.set()
             server.shutdown()

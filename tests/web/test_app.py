@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
-import sys
 from typing import Any
 
 import pytest
 
-from handler.emulator.operations import Fault
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.emulator.server import Emulator
 from tests.support.function import Function, NewFunction
@@ -31,32 +27,24 @@ from tests.support.tenant import (
     without,
 )
 
-ENVELOPES = {
-    "the CTS trigger's": lambda function, id_: function.post(cts(id_)),
-    "EventGrid's, bare": lambda function, id_: function.post(cloud_event(trace(id_))),
-    "EventGrid's, structured": lambda function, id_: structured(function, cloud_event(trace(id_))),
-    "EventGrid's, binary": lambda function, id_: binary(function, cloud_event(trace(id_))),
-    "EventGrid's list": lambda function, id_: function.post({"events": [cloud_event(trace(id_))]}),
-    "a CloudEvents batch": lambda function, id_: batch(function, cloud_event(trace(id_))),
-    "a message": lambda function, id_: function.post(messages(cts(id_))),
-    "our webhook": lambda function, id_: function.post(deleted(id_)),
-    "our webhook in capitals": lambda function, id_: function.post(deleted(id_.upper(), project_id=PROJECT_ID)),
-    "our CloudEvent": lambda function, id_: structured(
-        function, cloud_event({"interface_ids": [id_]}, DELETED, "/inventory")
-    ),
+SENT = {
+    "plain": lambda function, id_: function.post(cts(id_)),
+    "structured": lambda function, id_: structured(function, cloud_event(trace(id_))),
+    "binary": lambda function, id_: binary(function, cloud_event(trace(id_))),
+    "a batch": lambda function, id_: batch(function, cloud_event(trace(id_))),
+    "in capitals": lambda function, id_: function.post(deleted(id_.upper(), project_id=PROJECT_ID)),
 }
 
 
-@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("how", SENT)
 def test_a_deleted_interface_leaves_all_its_sessions_and_nothing_else_does(
-    envelope: str, function: Function, tenant: Tenant, emulator: Emulator
+    how: str, function: Function, tenant: Tenant, emulator: Emulator
 ) -> None:
     before, gone = sources(tenant), delete(tenant)
-    answer = ENVELOPES[envelope](function, gone)
-    assert (answer.status, answer.report["outcome"]) == (200, "detached")
+    answer = SENT[how](function, gone)
+    assert (answer.status, answer.report["outcome"], answer.report["api_calls"]) == (200, "detached", 5)
     assert sources(tenant) == without(before, gone)
     assert operations(emulator) == ["list_sessions", "show_port", *["remove_sources"] * 3]
-    assert answer.report["api_calls"] == 5
 
 
 def test_the_report_proves_what_was_done(function: Function, tenant: Tenant) -> None:
@@ -67,13 +55,12 @@ def test_the_report_proves_what_was_done(function: Function, tenant: Tenant) -> 
     by_name = {each["session_name"]: each for each in report["detachments"]}
     assert set(by_name) == {"ids-api-tier", "pci-payments", "forensics-case-17"}
     for name, detachment in by_name.items():
-        assert detachment["session_id"] == tenant.sessions[name]
-        assert (detachment["interface_ids"], detachment["status"]) == ([gone], "detached")
+        assert (detachment["session_id"], detachment["status"]) == (tenant.sessions[name], "detached")
+        assert detachment["interface_ids"] == [gone]
         assert tuple(detachment["sources_before"]) == before[name]
         assert tuple(detachment["sources_after"]) == without(before, gone)[name]
         assert len(detachment["request_ids"]) == 1
-    assert [each["interface_id"] for each in report["gone"]] == [gone]
-    assert report["gone"][0]["request_id"]
+    assert [each["interface_id"] for each in report["gone"] if each["request_id"]] == [gone]
     assert report["snapshot"]["request_ids"]
     assert report["cause"]["operation"] == "VPC deletePort"
 
@@ -105,47 +92,6 @@ def test_a_living_interface_is_a_503_until_it_is_gone(hasty: Function, tenant: T
     assert sources(tenant) == without(before, gone)
 
 
-def test_a_dry_run_plans_and_changes_nothing(new_function: NewFunction, tenant: Tenant, emulator: Emulator) -> None:
-    before, gone = sources(tenant), delete(tenant)
-    answer = new_function(UNMIRROR_DRY_RUN="1").post(cts(gone))
-    assert (answer.status, answer.report["outcome"], answer.report["dry_run"]) == (200, "planned", True)
-    assert {each["status"] for each in answer.report["detachments"]} == {"planned"}
-    assert sources(tenant) == before
-    assert emulator.changes() == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "slug"),
-    [
-        (Fault("list_sessions", status=503, times=-1), 503, "api-unavailable"),
-        (Fault("list_sessions", status=302, headers={"Location": "/login"}, times=-1), 503, "bad-reply"),
-        (Fault("list_sessions", status=200, body=b"<html>please log in</html>", times=-1), 503, "bad-reply"),
-        (Fault("list_sessions", status=429, body=b"{}", headers={"Retry-After": "77"}, times=-1), 503, "api-throttled"),
-        (Fault("list_sessions", status=403, body=b'{"error_code":"VPC.2201"}', times=-1), 502, "api-refused"),
-    ],
-    ids=lambda value: str(getattr(value, "status", value)),
-)
-def test_an_api_that_does_not_answer_as_documented_is_no_empty_list(
-    hasty: Function, tenant: Tenant, emulator: Emulator, fault: Fault, status: int, slug: str
-) -> None:
-    emulator.faults.append(fault)
-    before = sources(tenant)
-    answer = hasty.post(deleted(delete(tenant)))
-    assert answer.status == status
-    error = answer.problem if status == 502 else answer.report["error"]
-    assert error["type"] == f"urn:unmirror:problem:{slug}"
-    asked = {"api-throttled": "77", "api-refused": None}.get(slug, "10")
-    assert answer.headers.get("Retry-After") == asked
-    assert sources(tenant) == before
-
-
-def test_wrong_keys_are_a_502_that_says_so(new_function: NewFunction, tenant: Tenant) -> None:
-    answer = new_function(HUAWEICLOUD_SDK_SK="marked-wrong-secret").post(deleted(delete(tenant)))
-    assert (answer.status, answer.slug) == (502, "api-refused")
-    assert "access key" in answer.problem["detail"]
-    assert b"marked" not in answer.body
-
-
 def test_a_missing_setting_is_a_502_that_names_it_and_stops_only_what_needs_it(new_function: NewFunction) -> None:
     function = new_function(UNMIRROR_VPC_ENDPOINT="", HUAWEICLOUD_SDK_PROJECT_ID="")
     answer = function.post(deleted("00000000-0000-4000-8000-000000000000"))
@@ -156,13 +102,7 @@ def test_a_missing_setting_is_a_502_that_names_it_and_stops_only_what_needs_it(n
 
 
 @pytest.mark.parametrize(
-    ("members", "outcome"),
-    [
-        ({"trace_name": "createPort"}, "ignored"),
-        ({"trace_rating": "warning"}, "ignored"),
-        ({"response": '{"job_id": "ff80"}'}, "pending"),
-    ],
-    ids=str,
+    ("members", "outcome"), [({"trace_rating": "warning"}, "ignored"), ({"response": '{"job_id": "ff80"}'}, "pending")]
 )
 def test_a_trace_of_something_else_is_a_success_that_says_why(
     function: Function, tenant: Tenant, emulator: Emulator, members: dict[str, object], outcome: str
@@ -184,14 +124,9 @@ def test_an_unreadable_event_is_a_400_with_every_place_and_rule(function: Functi
     assert emulator.calls == []
 
 
-@pytest.mark.parametrize(
-    "event", [deleted(VICTIM, project_id="another"), cts(VICTIM, project_id="another")], ids=["ours", "trace"]
-)
-def test_another_project_is_a_403(
-    function: Function, tenant: Tenant, emulator: Emulator, event: dict[str, Any]
-) -> None:
-    text = json.dumps(event).replace(VICTIM, delete(tenant))
-    answer = function.post(text.encode())
+@pytest.mark.parametrize("event", [deleted, cts], ids=["ours", "trace"])
+def test_another_project_is_a_403(function: Function, tenant: Tenant, emulator: Emulator, event: Any) -> None:
+    answer = function.post(event(delete(tenant), project_id="another"))
     assert (answer.status, answer.slug) == (403, "forbidden")
     assert b'"another"' not in answer.body
     assert emulator.calls == []
@@ -217,19 +152,6 @@ def test_a_deleted_server_is_a_503_while_its_interface_lives_and_a_sweep_when_it
     assert sources(tenant) == without(before, tenant.interfaces[VICTIM])
 
 
-# --- several events at once ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("send", [batch, lambda function, *events: function.post({"events": events})])
-def test_a_delivery_of_several_events_reports_each(send: Any, function: Function, tenant: Tenant) -> None:
-    before, gone = sources(tenant), [delete(tenant), delete(tenant, "mail-1")]
-    answer = send(function, *[cloud_event(trace(id_, trace_id=id_)) for id_ in gone])
-    assert (answer.status, answer.report["outcome"]) == (200, "detached")
-    assert [part["delivery_id"] for part in answer.report["parts"]] == gone
-    assert [part["outcome"] for part in answer.report["parts"]] == ["detached", "detached"]
-    assert sources(tenant) == without(before, *gone)
-
-
 # --- what a sender of CloudEvents reads ------------------------------------------------------------------------
 
 
@@ -252,30 +174,6 @@ def test_a_cloudevent_is_answered_with_nothing_when_there_is_nothing_to_tell(
     for event in (cloud_event(trace(tenant.cloud.new_id())), cloud_event({"any": "thing"}, "com.example.other", "/x")):
         answer = send(function, event)
         assert (answer.status, answer.body, answer.headers.get("Content-Type")) == (204, b"", None)
-
-
-def test_a_sender_of_cloudevents_is_told_of_a_lost_target(function: Function, tenant: Tenant) -> None:
-    lost = delete(tenant, "ids-sensor-b")
-    answer = binary(function, cloud_event(trace(lost)))
-    assert (answer.status, answer.report["outcome"]) == (200, "nothing_to_do")
-    told = {each["session_name"]: each["target_id"] for each in answer.report["lost_targets"]}
-    assert told == dict.fromkeys(("pci-payments", "ids-databases", "edge-access", "mail-dlp"), lost)
-
-
-def test_a_cloudevent_with_two_traces_is_told_of_the_one_whose_target_is_lost(
-    function: Function, tenant: Tenant
-) -> None:
-    traces = [trace(tenant.cloud.new_id()), trace(delete(tenant, "ids-sensor-b"))]
-    answer = structured(function, cloud_event(traces))
-    assert (answer.status, answer.report["outcome"]) == (200, "nothing_to_do")
-    assert [len(part["lost_targets"]) for part in answer.report["parts"]] == [0, 4]
-
-
-def test_a_cloudevent_that_has_to_be_sent_again_is_answered_with_the_report(hasty: Function, tenant: Tenant) -> None:
-    answer = structured(hasty, cloud_event(trace(tenant.interfaces[VICTIM])))
-    assert (answer.status, answer.report["outcome"]) == (503, "still_exists")
-    assert "Retry-After" in answer.headers
-    assert not any(name.startswith("ce-") for name in answer.headers)
 
 
 # --- what else is asked by HTTP --------------------------------------------------------------------------------
@@ -312,22 +210,6 @@ def test_the_webhook_handshake_echoes_the_origin(function: Function, origin: str
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
 def test_other_methods_are_not_allowed(function: Function, emulator: Emulator, tenant: Tenant, method: str) -> None:
     answer = function.post(deleted(delete(tenant)), method=method)
-    assert (answer.status, answer.slug, answer.headers["Allow"]) == (
-        405,
-        "method-not-allowed",
-        "GET, HEAD, OPTIONS, POST",
-    )
+    assert (answer.status, answer.slug) == (405, "method-not-allowed")
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     assert emulator.calls == []
-
-
-# --- when it is our own fault ----------------------------------------------------------------------------------
-
-
-def test_a_log_that_nobody_reads_any_more_fails_no_delivery(
-    function: Function, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = delete(tenant)
-    with (closed := io.StringIO()):
-        pass
-    monkeypatch.setattr(sys, "stdout", closed)
-    assert function.post(deleted(gone)).status == 200

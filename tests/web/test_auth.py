@@ -19,7 +19,7 @@ from handler.observability import logs
 from handler.web import auth
 from handler.web.app import WebEdge
 from tests.support.function import Answer, Function, NewFunction, settings_for
-from tests.support.tenant import delete, deleted, encoded
+from tests.support.tenant import delete, deleted, encoded, timer
 
 TOKENS = ("marked-token-old", "marked-token-new")
 SECRETS = tuple(
@@ -41,6 +41,9 @@ def is_refused(answer: Answer) -> bool:
     return (answer.status, answer.headers.get("WWW-Authenticate")) == (401, "Bearer")
 
 
+BODY = encoded(timer())
+
+
 def signed(body: bytes, secret: str = SECRETS[0], at: datetime | None = None, **other: str) -> dict[str, str]:
     """Return the headers of a webhook, with others in their place if asked."""
     at = at or datetime.now(UTC)
@@ -48,7 +51,6 @@ def signed(body: bytes, secret: str = SECRETS[0], at: datetime | None = None, **
         "webhook-id": "msg_1",
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(secret).sign("msg_1", at, body.decode("utf-8", "replace")),
-        "Content-Type": "application/json",
     }
     return headers | {f"webhook-{name}": value for name, value in other.items()}
 
@@ -67,14 +69,15 @@ def test_with_nothing_configured_nobody_may_call(new_function: NewFunction, tena
     assert emulator.calls == []
 
 
-def test_a_topic_alone_authenticates_no_caller_that_is_not_the_topic(new_function: NewFunction, tenant: Tenant) -> None:
-    function = new_function(UNMIRROR_TRUST="", UNMIRROR_SMN_TOPICS=TOPIC)
-    assert is_refused(function.post(deleted(delete(tenant))))
-
-
 def test_readiness_and_the_handshake_need_no_authentication(function: Function) -> None:
-    assert function.get().status == function.post(path="/init").status == 200
+    assert function.get().json == function.post(path="/init").json
     assert function.get(method="OPTIONS", headers={"WebHook-Request-Origin": "example.com"}).status == 204
+
+
+NAMED = {
+    "authentication.closed": ("UNMIRROR_WEBHOOK_SECRETS", "UNMIRROR_BEARER_TOKENS", "UNMIRROR_SMN_TOPICS"),
+    "authentication.trusting": ("UNMIRROR_TRUST=platform", "never on a public URL"),
+}
 
 
 @pytest.mark.parametrize(
@@ -95,50 +98,39 @@ def test_the_start_warns_where_nobody_or_everybody_may_call(
     WebEdge.from_env(settings_for(emulator) | settings)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["event"], line["level"]) for line in lines] == [(event, "warning") for event in events]
-    names = {
-        "authentication.closed": ("UNMIRROR_WEBHOOK_SECRETS", "UNMIRROR_BEARER_TOKENS", "UNMIRROR_SMN_TOPICS"),
-        "authentication.trusting": ("UNMIRROR_TRUST=platform", "never on a public URL"),
-    }
-    assert all(name in line["message"] for line in lines for name in names[line["event"]])
+    assert all(name in lines[0]["message"] for event in events for name in NAMED[event])
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
-@pytest.mark.parametrize("token", TOKENS)
-def test_each_token_authenticates_whatever_the_case_of_the_scheme(
-    function: Function, tenant: Tenant, scheme: str, token: str
-) -> None:
-    assert function.post(deleted(delete(tenant)), {"Authorization": f"{scheme}{token}"}).status == 200
+@pytest.mark.parametrize(
+    "authorization", [f"Bearer {TOKENS[0]}", f"Bearer {TOKENS[1]}", f"bearer {TOKENS[0]}", f"BEARER    {TOKENS[0]} "]
+)
+def test_each_token_authenticates_whatever_the_case_of_the_scheme(function: Function, authorization: str) -> None:
+    assert function.post(timer(), {"Authorization": authorization}).status == 200
 
 
 @pytest.mark.parametrize(
     "authorization",
     [
         "Bearer",
-        "Bearer ",
         "Bearer marked-token",
         "Bearer marked-token-oldx",
         "Bearer Marked-Token-Old",
         f"Bearer {TOKENS[0]} {TOKENS[1]}",
-        f"Bearer {TOKENS[0]},{TOKENS[1]}",
         f"Basic {TOKENS[0]}",
         TOKENS[0],
         "Bearer m\u00e4rked-t\u00f6ken",
-        "Bearer \u00ff\u00fe",
     ],
 )
-def test_any_other_authorization_does_not(
-    function: Function, tenant: Tenant, emulator: Emulator, authorization: str
-) -> None:
-    assert is_refused(function.post(deleted(delete(tenant)), {"Authorization": authorization}))
-    assert emulator.calls == []
+def test_any_other_authorization_does_not(function: Function, authorization: str) -> None:
+    assert is_refused(function.post(timer(), {"Authorization": authorization}))
 
 
-def test_a_token_in_the_url_is_none(function: Function, tenant: Tenant) -> None:
+def test_a_token_in_the_url_is_none(function: Function) -> None:
     """What stands in a URL stands in every proxy's log."""
-    assert is_refused(function.post(deleted(delete(tenant)), path=f"/?access_token={TOKENS[0]}"))
+    assert is_refused(function.post(timer(), path=f"/?access_token={TOKENS[0]}"))
 
 
 def test_the_time_it_takes_does_not_tell_which_token_or_how_much_of_one_was_right(
@@ -170,17 +162,16 @@ def test_each_secrets_signature_authenticates_and_again_when_it_is_made_anew(
     assert function.post(body, signed(body, secret)).report["outcome"] == "nothing_to_do"
 
 
-def test_one_right_signature_of_several_is_enough(function: Function, tenant: Tenant) -> None:
-    body = encoded(deleted(delete(tenant)))
-    right = signed(body)["webhook-signature"]
-    several = f"v1a,{base64.b64encode(bytes(64)).decode()} v1,{base64.b64encode(bytes(32)).decode()} {right}"
-    assert function.post(body, signed(body, signature=several)).status == 200
+def test_one_right_signature_of_several_is_enough(function: Function) -> None:
+    wrong = f"v1a,{base64.b64encode(bytes(64)).decode()} v1,{base64.b64encode(bytes(32)).decode()}"
+    several = f"{wrong} {signed(BODY)['webhook-signature']}"
+    assert function.post(BODY, signed(BODY, signature=several)).status == 200
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])
-def test_a_clock_may_be_a_little_off(function: Function, tenant: Tenant, minutes: int) -> None:
-    body, at = encoded(deleted(delete(tenant))), datetime.now(UTC) + timedelta(minutes=minutes)
-    assert function.post(body, signed(body, at=at)).status == 200
+def test_a_clock_may_be_a_little_off(function: Function, minutes: int) -> None:
+    at = datetime.now(UTC) + timedelta(minutes=minutes)
+    assert function.post(BODY, signed(BODY, at=at)).status == 200
 
 
 NOW = datetime.now(UTC)
@@ -189,21 +180,17 @@ NOT_RIGHT = {
     "of another secret": signed(b"{}", f"whsec_{base64.b64encode(b'another-secret-entirely').decode()}"),
     "six minutes old": signed(b"{}", at=NOW - timedelta(minutes=6)),
     "of tomorrow": signed(b"{}", at=NOW + timedelta(days=1)),
-    "of last year": signed(b"{}", at=NOW - timedelta(days=365)),
-    **{
-        f"missing: {name}": {k: v for k, v in signed(b"{}").items() if k != name} for name in signed(b"") if "-" in name
-    },
     **{
         f"{name} {value!r:.20}": signed(b"{}", **{name: value})
         for name, values in {
-            "signature": ("v1", "v1,", ",", " ", "v1,not base64!", "v1,a,b", "v2,AAAA", "v1,\u00e4"),
-            "timestamp": ("nan", "inf", "-1", "1e400", "9" * 400, "now", ""),
+            "signature": ("", "v1", "v1,", ",", " ", "v1,not base64!", "v1,a,b", "v2,AAAA", "v1,\u00e4"),
+            "timestamp": ("", "nan", "inf", "-1", "1e400", "9" * 400, "now"),
             "id": ("", "\u00ff", "msg_2"),
         }.items()
         for value in values
     },
+    "nothing": {},
 }
-del NOT_RIGHT["missing: Content-Type"]
 
 
 @pytest.mark.parametrize("kind", NOT_RIGHT)

@@ -9,12 +9,11 @@ from functools import reduce
 from handler.emulator.sample import PROJECT_ID
 from tests.hostile.attacks.made import (
     BODY,
+    CHUNKED,
     DATA,
     LIVING,
-    OURS,
     Rows,
     about,
-    encoded,
     failure,
     living,
     ours,
@@ -22,68 +21,51 @@ from tests.hostile.attacks.made import (
     with_x,
 )
 from tests.hostile.attacks.wire import JSON, chunked, post, stranger
-from tests.support.tenant import BATCH, cloud_event, trace
+from tests.support.events import b64
+from tests.support.tenant import BATCH, DELETED, cloud_event, messages, trace
 
 NESTED_JSON = reduce(lambda inner, _: text(inner), range(7), BODY.decode())
+ESCAPED = b'{"type":"' + b"".join(b"\\u%04x" % ord(c) for c in DELETED) + b'","id":"1","data":' + DATA + b"}"
+PARTS = b"--x\r\n\r\n" + BODY + b"\r\n--x--"
 
 TABLE: dict[str, Rows] = {
     "truncated": (
         ("less than was promised", post(BODY, framing=f"Content-Length: {len(BODY) + 9}"), 400),
-        ("chunks without an end", post(chunked(BODY)[:-5], framing="Transfer-Encoding: chunked"), 400),
-        ("within a chunk", post(chunked(BODY)[:-60], framing="Transfer-Encoding: chunked"), 400),
+        ("chunks without an end", post(chunked(BODY)[:-5], framing=CHUNKED), 400),
+        ("within a chunk", post(chunked(BODY)[:-60], framing=CHUNKED), 400),
         ("JSON", post(BODY[:-3]), 400),
         ("within a character", post(with_x(b'"\xc3"')), 400),
         ("within the head", post(BODY)[:60], 0),
-        ("base64 within", post({"lts": {"data": encoded({"logs": "[]"})[:-3]}}), 400),
+        ("base64 within", post({"lts": {"data": b64({"logs": "[]"})[:-3]}}), 400),
         ("nothing is left", post(b""), 400),
     ),
     "re-ordered": (
         ("the result before its request", (post(living()), post(living(response={"job_id": "1"}))), 200),
         ("the deletion before the creation", (post(living()), post(living(trace_name="createPort"))), 200),
-        (
-            "a batch from its end",
-            post([cloud_event(trace(LIVING, record_time=2)), cloud_event(trace(LIVING, record_time=1))], media=BATCH),
-            503,
-        ),
+        ("a batch from its end", post([cloud_event(trace(LIVING, record_time=at)) for at in (2, 1)], media=BATCH), 503),
         ("the type after the data", post(dict(reversed(ours().items()))), 503),
     ),
     "re-encoded": (
         ("UTF-16", post(text(ours()).encode("utf-16")), 400),
-        ("UTF-16 without its mark", post(text(ours()).encode("utf-16-be")), 400),
         ("UTF-16, and says so", post(text(ours()).encode("utf-16"), media=f"{JSON}; charset=utf-16"), 415),
-        ("UTF-32", post(text(ours()).encode("utf-32")), 400),
         ("UTF-7", post(text(ours()).encode("utf-7"), media=f"{JSON}; charset=utf-7"), 415),
         ("UTF-8 with a byte order mark", post(b"\xef\xbb\xbf" + BODY), 503),
         ("UTF-8 with two of them", post(b"\xef\xbb\xbf" * 2 + BODY), 400),
         ("overlong UTF-8", post(BODY.replace(b"0", b"\xc0\xb0")), 400),
         ("surrogates as UTF-8", post(with_x(b'"\xed\xa0\x80"')), 400),
-        (
-            "escapes for every letter",
-            post(b'{"type":"' + b"".join(b"\\u%04x" % ord(c) for c in OURS) + b'","id":"1","data":' + DATA + b"}"),
-            503,
-        ),
+        ("escapes for every letter", post(ESCAPED), 503),
         ("gzip", post(gzip.compress(BODY), {"Content-Encoding": "gzip"}), 415),
-        ("gzip that does not say so", post(gzip.compress(BODY)), 400),
         ("deflate", post(zlib.compress(BODY), {"Content-Encoding": "deflate"}), 415),
         ("gzip under identity", post(gzip.compress(BODY), {"Content-Encoding": "identity, gzip"}), 415),
-        (
-            "gzip as a transfer encoding",
-            post(chunked(gzip.compress(BODY)), framing="Transfer-Encoding: gzip, chunked"),
-            400,
-        ),
-        ("base64", post(encoded(ours()).encode()), 400),
-        ("base64 in base64", post({"lts": {"data": encoded(encoded(ours()).encode())}}), 400),
+        ("gzip as it is sent", post(chunked(gzip.compress(BODY)), framing="Transfer-Encoding: gzip, chunked"), 400),
+        ("base64 in base64", post({"lts": {"data": b64(b64(ours()))}}), 400),
         ("JSON as text of JSON", post(ours(data=text({"interface_ids": [LIVING]}))), 400),
         ("a form", post(b"event=" + BODY, media="application/x-www-form-urlencoded"), 415),
-        ("a form of parts", post(b"--x\r\n\r\n" + BODY + b"\r\n--x--", media="multipart/form-data; boundary=x"), 415),
+        ("a form of parts", post(PARTS, media="multipart/form-data; boundary=x"), 415),
     ),
     "over-long": (
         ("a body over the limit", post(BODY + b" " * 300_000), 413),
-        (
-            "a body over the limit, in chunks",
-            post(chunked(BODY, *[b" " * 65_536] * 5), framing="Transfer-Encoding: chunked"),
-            413,
-        ),
+        ("a body over the limit, in chunks", post(chunked(BODY, b" " * 300_000), framing=CHUNKED), 413),
         ("a promise of ten gigabytes", post(BODY, framing="Content-Length: 10000000000"), 413),
         ("a length of a thousand digits", post(BODY, framing=f"Content-Length: {'9' * 1000}"), 413),
         ("a body over the limit of who is not let in", stranger(BODY + b" " * 300_000), 413),
@@ -99,7 +81,7 @@ TABLE: dict[str, Rows] = {
         ("a string that never ends", post(b'{"x":"' + b'\\"' * 100_000), 400),
     ),
     "too many": (
-        ("1,001 events", post({"records": [{"messages": [text(ours())] * 1_001}], "trigger_type": "KAFKA"}), 503),
+        ("1,001 events", post(messages(*[ours()] * 1_001)), 503),
         ("one interface 6,000 times", post(about(*[LIVING] * 6_000)), 503),
         ("10,000 wrong ids", post(about(*range(10_000))), 400),
         ("20,000 members", post({str(n): 0 for n in range(20_000)}), 400),
@@ -109,7 +91,7 @@ TABLE: dict[str, Rows] = {
         ("64 arrays within an event", post(with_x(b"[" * 64 + b"]" * 64)), 400),
         ("100,000 arrays that never end", post(b"[" * 100_000), 400),
         ("10,000 objects within an event", post(with_x(b'{"x":' * 10_000 + b"1" + b"}" * 10_000)), 400),
-        ("JSON as text in text in text", post({"records": [{"messages": [NESTED_JSON]}]}), 400),
+        ("JSON as text in text in text", post(messages(NESTED_JSON)), 400),
         ("ten failures of failures", post(reduce(lambda inner, _: failure(inner), range(10), ours())), 400),
         ("batches in batches", post(reduce(lambda inner, _: {"events": [inner, inner]}, range(10), {})), 400),
     ),

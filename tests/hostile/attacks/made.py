@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,20 +12,18 @@ from standardwebhooks.webhooks import Webhook
 
 from handler.emulator.operations import Fault
 from handler.emulator.sample import PROJECT_ID, seed
-from tests.hostile.attacks.wire import JSON, stranger
+from tests.hostile.attacks.wire import stranger
+from tests.support.events import b64
+from tests.support.smn_topic import message
 from tests.support.tenant import DELETED, cloud_event, deleted, trace
 
 LIVING = seed().interfaces["api-3"]
 GONE = "00000000-0000-4000-8000-000000000bad"
 """An interface that there is not: a session that lists it would lose it."""
-REGION = "eu-west-101"
 PATIENT_PROJECT = "project-of-its-own"
 """For what slows a project down, and with it the attacks after it."""
-SECRET = f"whsec_{base64.b64encode(b'marked-secret-of-the-attacks').decode()}"
-OTHER_SECRET = f"whsec_{base64.b64encode(b'another-secret-of-an-attacker').decode()}"
-TOPIC = f"urn:smn:{REGION}:{PROJECT_ID}:deletions"
-
-OURS = DELETED
+SECRET = f"whsec_{b64('marked-secret-of-the-attacks')}"
+OTHER_SECRET = f"whsec_{b64('another-secret-of-an-attacker')}"
 EVER = -1
 
 Sent = bytes | Callable[[], bytes]
@@ -56,10 +53,6 @@ def text(value: object) -> str:
     return json.dumps(value)
 
 
-def encoded(value: object) -> str:
-    return base64.b64encode(value if isinstance(value, bytes) else text(value).encode()).decode()
-
-
 def ours(**members: object) -> dict[str, Any]:
     return {**deleted(LIVING), **members}
 
@@ -79,52 +72,29 @@ def signed(
 
     def make() -> bytes:
         at = datetime.now(UTC) + timedelta(minutes=minutes)
-        shown = {
-            "webhook-id": "msg-of-the-attacks",
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": Webhook(secret).sign("msg-of-the-attacks", at, body.decode()),
-        }
-        shown |= {f"webhook-{name}": value for name, value in headers.items()}
-        return stranger(body if sent is None else sent, shown)
+        signature = Webhook(secret).sign("msg-of-the-attacks", at, body.decode())
+        shown = {"id": "msg-of-the-attacks", "timestamp": str(int(at.timestamp())), "signature": signature, **headers}
+        return stranger(body if sent is None else sent, {f"webhook-{name}": value for name, value in shown.items()})
 
     return make
-
-
-def gateway(value: object, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-    request = {"httpMethod": "POST", "requestContext": {"requestId": "1", "stage": "RELEASE"}, "isBase64Encoded": True}
-    return {**request, "headers": {"content-type": JSON, **(headers or {})}, "body": encoded(value)}
 
 
 def failure(value: object) -> dict[str, Any]:
     return {"request_context": {"request_id": "1"}, "request_payload": text(value)}
 
 
-def log_lines(value: object) -> dict[str, Any]:
-    return {"lts": {"data": encoded({"logs": text([{"message": text(value)}])})}}
-
-
-def notification(value: object, topic: str = TOPIC) -> dict[str, Any]:
-    return {"type": "Notification", "topic_urn": topic, "message_id": "1", "message": text(value)}
-
-
 def smn(url: object, **members: object) -> bytes:
     """Return a message of the topic that is admitted, with a certificate from elsewhere."""
-    message = {
-        **notification(deleted(LIVING)),
-        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "signature": encoded(bytes(256)),
-        "signature_version": "v1",
-        "signing_cert_url": url,
-        "unsubscribe_url": "https://smn.example/unsubscribe",
-        **members,
-    }
-    kind = str(message["type"])
-    headers = {"X-SMN-MESSAGE-TYPE": kind, "X-SMN-TOPIC-URN": TOPIC, "X-SMN-MESSAGE-ID": "1"}
-    return stranger(message, headers, media="text/plain; charset=utf-8")
+    return stranger(message(deleted(LIVING), signing_cert_url=url, **members), media="text/plain; charset=utf-8")
 
 
 def says(body: bytes, status: int = 200, operation: str = "list_sessions", **headers: str) -> tuple[Fault, ...]:
     return (Fault(operation, status=status, body=body, headers=headers, times=EVER),)
+
+
+def port(body: object, status: int = 200, **headers: str) -> tuple[Fault, ...]:
+    """Answer so to the question for an interface; bytes as they are."""
+    return says(body if isinstance(body, bytes) else text(body).encode(), status, "show_port", **headers)
 
 
 def lists(*sessions: object, **page_info: object) -> tuple[Fault, ...]:
@@ -135,9 +105,8 @@ def session(id_: object, *sources: object, **members: object) -> dict[str, Any]:
     return {"id": id_, "name": "made up", "type": "eni", "traffic_mirror_sources": sources, **members}
 
 
-def code(status: int, error_code: str, operation: str = "show_port", message: str = "") -> tuple[Fault, ...]:
-    body = {"error_code": error_code, "error_msg": message, "request_id": "1"}
-    return says(text(body).encode(), status, operation)
+def code(error_code: str, message: str = "", request_id: str = "1") -> dict[str, str]:
+    return {"error_code": error_code, "error_msg": message, "request_id": request_id}
 
 
 BODY = text(ours()).encode()
@@ -149,9 +118,10 @@ def with_x(value: bytes) -> bytes:
 
 
 SWEEP = {"type": "io.unmirror.sweep.due.v1", "id": "1", "data": {"project_id": PROJECT_ID}}
-BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": OURS}
+BINARY = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": DELETED}
 DATA = text({"interface_ids": [LIVING]}).encode()
 PAIR = [cloud_event(trace(LIVING)), cloud_event(trace(LIVING))]
+LENGTH, CHUNKED = f"Content-Length: {len(BODY)}", "Transfer-Encoding: chunked"
 
 Rows = tuple[tuple[Any, ...], ...]
 """Of each attack: name, what is sent, the status, and what the API does meanwhile where it is not what it should."""

@@ -8,27 +8,34 @@ from handler.emulator.sample import PROJECT_ID, seed
 from tests.hostile.attacks.made import (
     BINARY,
     BODY,
+    CHUNKED,
     DATA,
+    LENGTH,
     LIVING,
     OTHER_SECRET,
     PAIR,
-    REGION,
     SWEEP,
-    TOPIC,
     Rows,
     about,
-    encoded,
     failure,
-    gateway,
     living,
-    log_lines,
-    notification,
     ours,
     signed,
     text,
 )
 from tests.hostile.attacks.wire import TOKEN, chunked, post, stranger
-from tests.support.tenant import BATCH, CLOUDEVENT, cloud_event, trace
+from tests.support import events
+from tests.support.events import b64
+from tests.support.functiongraph import key_headers
+from tests.support.smn_topic import REGION, URN
+from tests.support.tenant import BATCH, CLOUDEVENT, cloud_event, messages, through_gateway, trace
+
+OTHER = "0" * 32
+NOW = str(int(datetime.now(UTC).timestamp()))
+WIDE = LIVING.translate({n: n + 0xFEE0 for n in range(0x30, 0x3A)})
+CYRILLIC = LIVING.translate(str.maketrans("aec", "аес"))  # noqa: RUF001 - look-alikes
+SIGNATURES = " ".join(f"v1,{b64(str(n))}" for n in range(250))
+WARNING = {"event_source": "SYS.ECS", "event_name": "deleteServer", "detail": {"event_state": "warning"}}
 
 TABLE: dict[str, Rows] = {
     "forged": (
@@ -37,50 +44,26 @@ TABLE: dict[str, Rows] = {
         ("two tokens, one of them right", post(BODY, {"Authorization": "Bearer other"}), 401),
         ("the token in the URL", stranger(BODY, path=f"/?access_token={TOKEN}"), 401),
         ("the token in a cookie", stranger(BODY, {"Cookie": f"Authorization=Bearer {TOKEN}"}), 401),
-        ("the token as a password", stranger(BODY, {"Authorization": f"Basic {encoded(TOKEN.encode())}"}), 401),
-        ("the token in the body's own headers", stranger(gateway(ours(), {"authorization": f"Bearer {TOKEN}"})), 401),
-        (
-            "as from a proxy of ours",
-            stranger(BODY, {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1", "X-Real-IP": "::1"}),
-            401,
-        ),
-        (
-            "as from FunctionGraph, with keys",
-            stranger(BODY, {"X-CFF-Security-Access-Key": "AK", "X-CFF-Security-Secret-Key": "SK"}, path="/invoke"),
-            401,
-        ),
-        (
-            "the topic in a header alone",
-            stranger(BODY, {"X-SMN-TOPIC-URN": TOPIC, "X-SMN-MESSAGE-TYPE": "Notification"}),
-            401,
-        ),
+        ("the token as a password", stranger(BODY, {"Authorization": f"Basic {b64(TOKEN)}"}), 401),
+        ("the token in the body's own headers", stranger(events.apig(BODY.decode(), Authorization=TOKEN)), 401),
+        ("as from a proxy of ours", stranger(BODY, {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "::1"}), 401),
+        ("as from FunctionGraph, with keys", stranger(BODY, key_headers("AK", "SK", "T"), path="/invoke"), 401),
+        ("the topic in a header alone", stranger(BODY, {"X-SMN-TOPIC-URN": URN}), 401),
         ("a signature of another secret", signed(BODY, secret=OTHER_SECRET), 401),
         ("an empty signature", signed(BODY, signature="v1,"), 401),
-        ("a signature of another kind", signed(BODY, signature=f"v1a,{encoded(bytes(64))}"), 401),
-        (
-            "250 signatures",
-            signed(BODY, signature=" ".join(f"v1,{encoded(bytes(4) + bytes([n]))}" for n in range(250))),
-            401,
-        ),
+        ("a signature of another kind", signed(BODY, signature=f"v1a,{b64('x' * 64)}"), 401),
+        ("250 signatures", signed(BODY, signature=SIGNATURES), 401),
         ("a body that was not signed", signed(b"{}", sent=BODY), 401),
         ("a living interface in our own event", signed(BODY), 503),
         ("a living interface in a trace", post(living()), 503),
-        ("a living interface in EventGrid's event", post(cloud_event(trace(LIVING)), media=CLOUDEVENT), 503),
-        ("a living interface in a binary CloudEvent", post(DATA, BINARY), 503),
-        ("a living interface on /invoke", post(living(), path="/invoke"), 503),
         ("all the tenant's interfaces", post(about(*seed().interfaces.values())), 503),
         ("a sweep of a living tenant", post(SWEEP), 200),
-        (
-            "a load balancer that has the id of an interface",
-            post(living(service_type="ELB", resource_type="loadbalancer", trace_name="deleteLoadbalancer")),
-            200,
-        ),
     ),
     "replayed": (
         ("ten minutes later", signed(BODY, minutes=-10), 401),
         ("dated ahead, to last longer", signed(BODY, minutes=10), 401),
         ("under another id", signed(BODY, id="msg-2"), 401),
-        ("with a new time", signed(BODY, minutes=-10, timestamp=str(int(datetime.now(UTC).timestamp()))), 401),
+        ("with a new time", signed(BODY, minutes=-10, timestamp=NOW), 401),
         ("at once, while the interface lives", (signed(BODY), signed(BODY)), 503),
         ("a hundred times in one delivery", post(PAIR * 50, media=BATCH), 503),
     ),
@@ -91,85 +74,38 @@ TABLE: dict[str, Rows] = {
         ("a batch in a batch", post([PAIR], media=BATCH), 503),
         ("a batch that is no array", post(ours(), media=BATCH), 400),
         ("an array that is no batch", post(PAIR), 503),
-        (
-            "a failure of a message of a CloudEvent of a trace",
-            post(failure({"record": [{"smn": notification(cloud_event(trace(LIVING)))}]})),
-            503,
-        ),
-        ("a log line of a request of a batch", post(log_lines(gateway({"events": PAIR}))), 503),
-        ("a request in a request", post(gateway(gateway(ours())), path="/invoke"), 200),
-        (
-            "our event under another's type",
-            post(cloud_event({"interface_ids": [LIVING]}, "com.example.other"), media=CLOUDEVENT),
-            204,
-        ),
+        ("a failure of a message of a CloudEvent", post(failure(events.smn(PAIR[0], topic_urn=URN))), 503),
+        ("a log line of a request of a batch", post(events.lts({"message": text(through_gateway(PAIR))})), 503),
+        ("a request in a request", post(through_gateway(through_gateway(ours())), path="/invoke"), 200),
+        ("our event under another's type", post(cloud_event(about(LIVING)["data"], "x.y"), media=CLOUDEVENT), 204),
         ("a CloudEvent in both modes", post(cloud_event(trace(LIVING)), BINARY, media=CLOUDEVENT), 503),
-        (
-            "a binary CloudEvent that brings its data as a header",
-            post(b"", {**BINARY, "ce-data": DATA.decode()}, media=None),
-            400,
-        ),
-        (
-            "a deletion in another's answer",
-            post(living(trace_name="createPort", resource_id="", response=text(trace(LIVING)))),
-            200,
-        ),
+        ("a CloudEvent's data in a header", post(b"", {**BINARY, "ce-data": DATA.decode()}, media=None), 400),
+        ("a deletion in another's answer", post(living(trace_name="createPort", response=text(trace(LIVING)))), 200),
         ("another method in a header", post(BODY, {"X-HTTP-Method-Override": "DELETE"}), 503),
         ("a GET with a body", post(BODY, method="GET"), 200),
         ("PUT", post(BODY, method="PUT"), 405),
         ("TRACE", post(b"", method="TRACE"), 405),
-        (
-            "the API's own path",
-            post(BODY, path=f"/v3/{PROJECT_ID}/vpc/traffic-mirror-sessions/x/remove-sources", method="PUT"),
-            405,
-        ),
     ),
     "smuggled": (
         ("a line's end in an interface", post(about(f"{LIVING}\r\nX-Odd: 1")), 400),
-        ("a line's end after an interface", post(about(f"{LIVING}\n")), 400),
         ("a path in an interface", post(about(f"../../{LIVING}")), 400),
-        ("an encoded path in an interface", post(about(f"%2e%2e%2f{LIVING}")), 400),
         ("a query in an interface", post(about(f"{LIVING}?force=1#")), 400),
         ("NUL after an interface", post(about(f"{LIVING}\0")), 400),
-        ("an interface in wide digits", post(about(LIVING.translate({n: n + 0xFEE0 for n in range(0x30, 0x3A)}))), 400),
-        ("an interface with Cyrillic letters", post(about(LIVING.translate(str.maketrans("aec", "аес")))), 400),  # noqa: RUF001 - look-alikes
+        ("an interface in wide digits", post(about(WIDE)), 400),
+        ("an interface with Cyrillic letters", post(about(CYRILLIC)), 400),
         ("an interface from right to left", post(about(f"\u202e{LIVING}")), 400),
-        ("an interface in braces", post(about(f"{{{LIVING}}}")), 400),
-        ("an interface as a URN", post(about(f"urn:uuid:{LIVING}")), 400),
         ("an interface in capitals", post(about(LIVING.upper())), 503),
-        ("an interface with a glob", post(about(f"{LIVING[:-1]}*")), 400),
-        (
-            "a path in a trace's message",
-            post(living(resource_id="", message=f"DELETE /v1/x/ports/{LIVING}/../../other")),
-            503,
-        ),
+        ("a path in a trace", post(living(resource_id="", message=f"DELETE /v1/x/ports/{LIVING}/../../y")), 503),
         ("a log line in an id", post(ours(id='1"}\n{"event":"delivery.detached"')), 400),
         ("a terminal's command in an id", post(ours(id="\x1b[2J\x9b1m")), 400),
-        ("right to left in an id", post(ours(id="\u202egpj.exe")), 503),
-        (
-            "a header in a CloudEvent's id",
-            post(cloud_event({}, "com.example.other") | {"id": "1\r\nSet-Cookie: a=b"}, media=CLOUDEVENT),
-            400,
-        ),
+        ("a header in a CloudEvent's id", post(cloud_event({}, "x.y") | {"id": "1\r\nX: a"}, media=CLOUDEVENT), 400),
         ("a header in a binary CloudEvent's id", post(DATA, BINARY | {"ce-id": "1%0d%0aSet-Cookie: a=b"}), 400),
         ("a path in a project", post(living(project_id=f"../{PROJECT_ID}")), 403),
         ("a line's end in a project", post(living(project_id=f"{PROJECT_ID}\r\nX-Odd: 1")), 403),
-        (
-            "a host in a region",
-            post({"trigger_type": "KAFKA", "region": "evil.example/", "records": [{"messages": [text(ours())]}]}),
-            403,
-        ),
+        ("a host in a region", post({**messages(ours()), "region": "evil.example/"}), 403),
         ("another request after a short body", post(b"{}" + post(BODY), framing="Content-Length: 2"), 400),
-        (
-            "another request before a long body",
-            post(BODY, framing=f"Content-Length: {len(BODY)}\r\nContent-Length: 0"),
-            400,
-        ),
-        (
-            "a length and chunks",
-            post(chunked(BODY), framing=f"Content-Length: {len(BODY)}\r\nTransfer-Encoding: chunked"),
-            400,
-        ),
+        ("another request before a long body", post(BODY, framing=f"{LENGTH}\r\nContent-Length: 0"), 400),
+        ("a length and chunks", post(chunked(BODY), framing=f"{LENGTH}\r\n{CHUNKED}"), 400),
         ("chunks under another name", post(BODY, framing="Transfer-Encoding: xchunked"), 501),
         ("chunks twice", post(chunked(BODY), framing="Transfer-Encoding: chunked, chunked"), 400),
         ("a length with a sign", post(BODY, framing=f"Content-Length: +{len(BODY)}"), 400),
@@ -192,11 +128,7 @@ TABLE: dict[str, Rows] = {
         ("by its status", post(living(trace_status="warning")), 200),
         ("not, but with serious consequences", post(living(trace_status="incident")), 503),
         ("by its answer", post(living(code=200, response={"error_code": "VPC.2500"})), 200),
-        (
-            "by Cloud Eye's state",
-            post({"event_source": "SYS.ECS", "event_name": "deleteServer", "detail": {"event_state": "warning"}}),
-            200,
-        ),
+        ("by Cloud Eye's state", post(WARNING), 200),
     ),
     "stale": (
         ("a deletion of 1970", post(living(record_time=1)), 503),
@@ -204,27 +136,11 @@ TABLE: dict[str, Rows] = {
         ("a deletion before all time", post(ours(time="0001-01-01T00:00:00+14:00")), 503),
     ),
     "elsewhere": (
-        ("another project", post(about(LIVING, project_id="0" * 32)), 403),
-        ("another project in a trace", post(living(project_id="0" * 32)), 403),
-        (
-            "another project of the topic",
-            post({"record": [{"smn": notification(ours(), f"urn:smn:{REGION}:{'0' * 32}:deletions")}]}),
-            403,
-        ),
-        (
-            "another region of the topic",
-            post({"record": [{"smn": notification(ours(), f"urn:smn:cn-north-4:{PROJECT_ID}:deletions")}]}),
-            403,
-        ),
-        (
-            "our project within another's region",
-            post({"record": [{"smn": notification(living(), f"urn:smn:cn-north-4:{PROJECT_ID}:x")}]}),
-            403,
-        ),
-        (
-            "a sweep of another project",
-            post({"type": "io.unmirror.sweep.due.v1", "id": "1", "data": {"project_id": "0" * 32}}),
-            403,
-        ),
+        ("another project", post(about(LIVING, project_id=OTHER)), 403),
+        ("another project in a trace", post(living(project_id=OTHER)), 403),
+        ("a topic of another project", post(events.smn(ours(), topic_urn=URN.replace(PROJECT_ID, OTHER))), 403),
+        ("a topic of another region", post(events.smn(ours(), topic_urn=URN.replace(REGION, "cn-north-4"))), 403),
+        ("our project in another region", post(events.smn(living(), topic_urn=URN.replace(REGION, "cn-north-4"))), 403),
+        ("a sweep of another project", post({**SWEEP, "data": {"project_id": OTHER}}), 403),
     ),
 }

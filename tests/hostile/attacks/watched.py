@@ -6,10 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from handler.deadline import Clock
-from handler.observability import logs
-from handler.web.app import WebEdge, register
+from tests.support.at_once import on_cloud_event, on_event
 
+__all__ = ["on_cloud_event", "on_event"]
 _REACHED = Path(os.environ["REACHED"])
 
 
@@ -20,6 +19,4 @@ def _tell(event: str, arguments: tuple[object, ...]) -> None:
             told.write(f"{event} {where!r}\n")
 
 
-logs.configure()
-on_event, on_cloud_event = register(WebEdge.from_env(dict(os.environ), clock=Clock(sleep=lambda _: None)))
 sys.addaudithook(_tell)  # the interpreter's own: no library connects without it
