@@ -23,7 +23,7 @@ def variables(name: str) -> dict[str, str]:
     They leave no part of another key in its place; a section with a project stands for that project alone.
     """
     try:
-        sections = profiles(os.environ, Path.home())
+        sections = profiles(path())
     except CredentialsNotFound as error:
         raise NotConfigured(f"the profile file {path()}: {error}") from error
     if not sections.has_section(name):
@@ -40,7 +40,7 @@ def variables(name: str) -> dict[str, str]:
 def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the sections that begin so, for the shell."""
     try:
-        names = profiles(os.environ, Path.home()).sections()
+        names = profiles(path()).sections()
     except CredentialsNotFound:
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, NotConfigured
+
+if TYPE_CHECKING:
+    from configparser import ConfigParser
 
 KEY_NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
 _PROFILE_NAME = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
@@ -119,7 +122,7 @@ class CredentialChain:
         """Return the chain for an environment; reads nothing yet."""
         http = http or ask_link_local
         home = home or Path(environ.get("HOME") or environ.get("USERPROFILE") or "/")
-        profile = Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
+        profile = profile_file(environ, home)
         providers: dict[str, CredentialProvider] = {
             f"the variables {KEY_NAMES[0]} and {KEY_NAMES[1]}": partial(_from_variables, environ),
             f"the profile file {profile}": partial(_from_profile, profile),
@@ -194,7 +197,13 @@ def _from_variables(environ: Mapping[str, str], _: float) -> AccessKey:
     return _found(AccessKey.of(*map(environ.get, KEY_NAMES)), "not set")
 
 
-def _from_profile(file: Path, _: float) -> AccessKey:
+def profile_file(environ: Mapping[str, str], home: Path) -> Path:
+    """Return where the official SDK's profile file is."""
+    return Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
+
+
+def profiles(file: Path) -> ConfigParser:
+    """Return a profile file: a section each. Raises CredentialsNotFound where there is none that can be read."""
     import configparser  # most functions have their keys from elsewhere
 
     profile = configparser.ConfigParser(interpolation=None)
@@ -204,6 +213,11 @@ def _from_profile(file: Path, _: float) -> AccessKey:
         raise CredentialsNotFound("it cannot be read") from None
     if not found:
         raise CredentialsNotFound("there is none")
+    return profile
+
+
+def _from_profile(file: Path, _: float) -> AccessKey:
+    profile = profiles(file)
     basic: Mapping[str, str] = profile["basic"] if profile.has_section("basic") else {}
     return _found(AccessKey.of(*map(basic.get, _PROFILE_MEMBERS)), "it has no ak and sk in its section [basic]")
 

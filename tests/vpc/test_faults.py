@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -20,6 +19,8 @@ from tests.support.tenant import cts
 
 LIST, PORT, REMOVE, SHOW = "list_sessions", "show_port", "remove_sources", "show_session"
 DOCUMENTED = Behaviour()
+PLENTY = 25.0
+"""Seconds in which everything is done, however slow the machine."""
 
 
 def code(operation: str, status: int, code: str, **more: Any) -> Fault:
@@ -48,7 +49,7 @@ class Row(NamedTuple):
     calls: str
     """How many there were to list, to verify, to remove and to show a session."""
     behaviour: Behaviour = DOCUMENTED
-    seconds: float = 25
+    seconds: float = PLENTY
     """The time that the delivery may take."""
 
 
@@ -96,7 +97,7 @@ ROWS = [
 ]
 
 
-FAILING = [row for row in ROWS if "200" not in row.answer and row.seconds == 25]
+FAILING = [row for row in ROWS if "200" not in row.answer and row.seconds == PLENTY]
 
 
 def deliver(row: Row, dead: str, function: Function, emulator: Emulator) -> Answer:
@@ -119,14 +120,19 @@ def dead(tenant: Tenant) -> str:
 def test_a_fault_is_answered_truthfully(
     row: Row, dead: str, new_function: NewFunction, emulator: Emulator, tenant: Tenant
 ) -> None:
-    before, began = tenant.cloud.sources(PROJECT_ID), time.monotonic()
+    before = tenant.cloud.sources(PROJECT_ID)
     answer = deliver(row, dead, new_function(UNMIRROR_DEADLINE=str(row.seconds)), emulator)
-    assert time.monotonic() - began < row.seconds + 1
 
     counts, after = Counter(call.operation for call in emulator.calls), tenant.cloud.sources(PROJECT_ID)
     left = {id_ for id_, sources in after.items() if dead in sources}
-    calls = " ".join(str(counts.pop(operation, 0)) for operation in (LIST, PORT, REMOVE, SHOW))
-    assert (len(left), calls, counts) == (row.left, row.calls, {})
+    calls = [counts.pop(operation, 0) for operation in (LIST, PORT, REMOVE, SHOW)]
+    expected = [int(number) for number in row.calls.split()]
+    assert counts == {}
+    if row.seconds == PLENTY:
+        assert (len(left), calls) == (row.left, expected)
+    else:  # how far it came in so short a time is a matter of the machine
+        assert len(left) >= row.left
+        assert all(made <= most for made, most in zip(calls, expected, strict=True))
     assert f"{answer.status} {answer.json.get('outcome') or answer.slug}" in row.answer.split("|")
     kept = {id_: tuple(each for each in ids if each != dead or id_ in left) for id_, ids in before.items()}
     assert after == kept
