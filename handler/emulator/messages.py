@@ -10,6 +10,9 @@ from typing import Any, Literal, TypeAlias
 PortsVersion: TypeAlias = Literal["v3", "v1", "v2.0"]
 """Of the ports API."""
 
+_TEXTS = ("name", "description", "type", *(f"traffic_mirror_{n}" for n in ("filter_id", "target_id", "target_type")))
+_NUMBERS = ("virtual_network_id", "packet_length", "priority")
+
 
 class Refusal(Exception):
     """An answer other than the documented success, in one of the API's shapes."""
@@ -71,6 +74,18 @@ class Request:
         if not isinstance(session, dict):
             raise Refusal(400, "VPC.0001", "Invalid body")
         return session
+
+    def members(self) -> dict[str, Any]:
+        """Return what the body sets of a session, as answers show it: it may give numbers and switches as text."""
+        session = self.session()
+        set_ = {name: session[name] for name in (*_TEXTS, *_NUMBERS, "enabled") if name in session}
+        for name in set_.keys() & _NUMBERS:
+            if not str(set_[name]).isdigit():
+                raise Refusal(400, "VPC.0001", f"{name} is invalid")
+            set_[name] = int(set_[name])
+        if "enabled" in set_:
+            set_["enabled"] = str(set_["enabled"]).lower() == "true"
+        return set_
 
     def sources(self) -> list[str]:
         """Return the sources that the body names."""

@@ -6,9 +6,8 @@ Sources: https://support.huaweicloud.com/intl/en-us/api-vpc/ListTrafficMirrorSes
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -134,18 +133,18 @@ class Api:
 
     def create_session(self, request: Request) -> Answer:
         """Create a session."""
-        asked, sources = request.session(), request.sources()
+        asked, sources = {"enabled": False, **request.members()}, request.sources()
         required = ("name", "priority", "traffic_mirror_filter_id", "traffic_mirror_target_id")
         if missing := [name for name in required if name not in asked]:
             raise Refusal(400, "VPC.0001", f"missing: {missing}")
         self._check_new(request, str(asked.get("type", "eni")), [], sources)
-        id_ = self.cloud.add_session(request.project_id, sources=sources, **_typed({"enabled": False, **asked}))
+        id_ = self.cloud.add_session(request.project_id, sources=sources, **asked)
         return self._shown(request, id_, status=201)
 
     def update_session(self, request: Request) -> Answer:
         """Change a session, but not its sources."""
         session = self._session(request)
-        self.cloud.update_session(request.project_id, session["id"], _typed(request.session()))
+        self.cloud.update_session(request.project_id, session["id"], request.members())
         return self._shown(request, session["id"])
 
     def delete_session(self, request: Request) -> Answer:
@@ -271,13 +270,6 @@ class Api:
 
     # --- the gateway
 
-    def perform(self, operation: Operation, request: Request) -> Answer:
-        """Perform an operation that the region publishes; whatever it refuses is raised as a Refusal."""
-        if operation.version is not None and operation.version not in self.behaviour.ports_versions:
-            return self.unknown(request)
-        with self.cloud.lock:
-            return operation.perform(self, request)
-
     def unknown(self, request: Request) -> Answer:
         """Refuse what the region does not publish."""
         if self.behaviour.unpublished == "no code":
@@ -298,62 +290,3 @@ _SINGLE_VALUED: Mapping[PortsVersion, tuple[str, ...]] = {
     "v2.0": ("id", "device_id"),
 }
 """The filters of ports that take one value."""
-
-_TEXTS = ("name", "description", "type", *(f"traffic_mirror_{n}" for n in ("filter_id", "target_id", "target_type")))
-_NUMBERS = ("virtual_network_id", "packet_length", "priority")
-
-
-def _typed(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that a request may set, as answers show them: it may give numbers and switches as text."""
-    typed = {name: asked[name] for name in (*_TEXTS, *_NUMBERS, "enabled") if name in asked}
-    for name in typed.keys() & _NUMBERS:
-        if not str(typed[name]).isdigit():
-            raise Refusal(400, "VPC.0001", f"{name} is invalid")
-        typed[name] = int(typed[name])
-    if "enabled" in typed:
-        typed["enabled"] = str(typed["enabled"]).lower() == "true"
-    return typed
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation of the API, and where it is found."""
-
-    name: str
-    method: str
-    path: str
-    """A regular expression."""
-    perform: Callable[[Api, Request], Answer]
-    version: PortsVersion | None = None
-    """The version of the ports API to which it belongs, if any."""
-
-
-_SESSIONS = r"/v3/(?P<project>[^/]+)/vpc/traffic-mirror-sessions"
-_SESSION = _SESSIONS + r"/(?P<session>[^/]+)"
-_PORTS: Mapping[PortsVersion, str] = {
-    "v3": r"/v3/(?P<project>[^/]+)/ports",
-    "v1": r"/v1/(?P<project>[^/]+)/ports",
-    "v2.0": r"/v2\.0/ports",
-}
-_PORT = r"/(?P<port>[^/]+)"
-_OPERATIONS = (
-    Operation("list_sessions", "GET", _SESSIONS, Api.list_sessions),
-    Operation("create_session", "POST", _SESSIONS, Api.create_session),
-    Operation("show_session", "GET", _SESSION, Api.show_session),
-    Operation("update_session", "PUT", _SESSION, Api.update_session),
-    Operation("delete_session", "DELETE", _SESSION, Api.delete_session),
-    Operation("add_sources", "PUT", _SESSION + "/add-sources", Api.add_sources),
-    Operation("remove_sources", "PUT", _SESSION + "/remove-sources", Api.remove_sources),
-    *(Operation("list_ports", "GET", path, Api.list_ports, version) for version, path in _PORTS.items()),
-    *(Operation("show_port", "GET", path + _PORT, Api.show_port, version) for version, path in _PORTS.items()),
-    *(Operation("delete_port", "DELETE", path + _PORT, Api.delete_port, version) for version, path in _PORTS.items()),
-)
-_UNKNOWN = Operation("unknown", "", "", Api.unknown)
-
-
-def route(method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-    """Return the operation that is asked for, `unknown` where there is none, and the named parts of the path."""
-    for operation in _OPERATIONS:
-        if operation.method == method and (match := re.fullmatch(operation.path, path)):
-            return operation, match.groupdict()
-    return _UNKNOWN, {}

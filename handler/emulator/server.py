@@ -24,7 +24,8 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from handler.emulator.messages import Answer, Refusal, Request
-from handler.emulator.operations import DOCUMENTED, MAX_PAGE, Api, Behaviour, Fault, Operation, route
+from handler.emulator.operations import DOCUMENTED, MAX_PAGE, Api, Behaviour, Fault
+from handler.emulator.routes import Operation, route
 from handler.emulator.signatures import Authenticator, Secret
 from handler.emulator.state import Cloud
 
@@ -196,7 +197,7 @@ class Emulator:
             self._count()
             if self.authenticator is not None:
                 self.authenticator.check(request, asked_for.body, self.keys)
-            return Api(self.cloud, self.behaviour, self.page_cap).perform(operation, asked_for)
+            return operation.answer(Api(self.cloud, self.behaviour, self.page_cap), asked_for)
         except Refusal as refusal:
             return Answer(refusal.status, refusal.body(asked_for.request_id))
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import runpy
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from handler.bulkhead import serving_threads
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
 from tests.support.function import Answer, check, settings_for
+from tests.support.processes import AS_THE_IMAGE, environment, run, serving
 from tests.support.tenant import cts, delete, sources, without
 
 BASE = os.environ.get("BASE_IMAGE", "")
@@ -33,11 +33,13 @@ IMAGE = "localhost/unmirror-under-test"
 PYTHON = "3.13"
 """Of the base image."""
 
+Served = tuple[subprocess.Popen[Any], str]
+
 pytestmark = pytest.mark.timeout(300)  # for the image, where it is built
 
 
 def _buildah(*words: str) -> str:
-    done = subprocess.run(["buildah", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    done = run("buildah", *words, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
@@ -53,24 +55,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     pip += ["--python-version", PYTHON, "--platform", "manylinux2014_x86_64", "--dest"]
     for lock in Path("deploy/container").glob("*requirements.txt"):
-        done = subprocess.run([sys.executable, *pip, wheels, "-r", lock], capture_output=True, check=False)  # noqa: S603
-        if done.returncode:
+        if run(sys.executable, *pip, str(wheels), "-r", str(lock)).returncode:
             pytest.skip("pip cannot get the locked wheels")
     arguments = {"BASE": BASE, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
     _buildah(
-        *(
-            "bud",
-            "--quiet",
-            "--pull-never",
-            "--isolation",
-            "chroot",
-            "--volume",
-            f"{wheels}:/wheels:ro",
-            "--tag",
-            IMAGE,
-        ),
-        *(word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")),
-        *("--file", "deploy/container/Dockerfile", "."),
+        *("bud", "--quiet", "--pull-never", "--isolation=chroot", f"--volume={wheels}:/wheels:ro", f"--tag={IMAGE}"),
+        *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+        *("--file=deploy/container/Dockerfile", "."),
     )
     container = _buildah("from", IMAGE)
     yield Path(_buildah("mount", container))
@@ -95,59 +86,39 @@ exec /usr/sbin/chroot --userspec "$user" "$root" "$@"
 
 
 @dataclass(frozen=True)
-class Container:
-    """One running container."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    def post(self, path: str, body: object) -> Answer:
-        response = requests.post(self.url + path, json=body, timeout=30)
-        answer = Answer(response.status_code, response.headers, response.content)
-        check(answer)
-        return answer
-
-
-@dataclass(frozen=True)
 class Start:
     """How the server is started, and in which environment."""
 
-    command: list[str]
-    environment: dict[str, str]
+    command: Sequence[str]
+    environment: Mapping[str, str]
     user: int
 
 
 @pytest.fixture(params=["process", "image"])
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
+def start(request: pytest.FixtureRequest) -> Start:
     """The server by itself, and in the image: its files read-only but for a /tmp of its own, as the image's user."""
     if request.param == "process":
-        for source in ("handler/main.py", "deploy/container/gunicorn.conf.py"):
-            shutil.copy(source, tmp_path)
-        command = [sys.executable, "-m", "gunicorn", "--config", str(tmp_path / "gunicorn.conf.py")]
-        return Start(command, {"PYTHONPATH": str(Path.cwd()), "HOME": str(tmp_path)}, os.geteuid())
+        return Start(AS_THE_IMAGE, {}, os.geteuid())
     image, configuration = request.getfixturevalue("image"), request.getfixturevalue("configuration")["config"]
     enter = ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(image), configuration["User"]]
     given = dict(entry.split("=", 1) for entry in configuration["Env"])
-    return Start([*enter, *configuration["Entrypoint"]], given, 1003)
+    return Start([*enter, *configuration["Entrypoint"]], {**given, "PORT": "0", "HOST": "127.0.0.1"}, 1003)
 
 
 @pytest.fixture
-def container(start: Start, emulator: Emulator) -> Iterator[Container]:
-    """Start it, and wait until it answers."""
-    settings = {**settings_for(emulator), "PORT": "0", "HOST": "127.0.0.1", "GUNICORN_LOG_LEVEL": "info"}
-    with subprocess.Popen(  # noqa: S603 - our own words
-        start.command,
-        env={**start.environment, **settings},
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stderr is not None
-        port = next(found[1] for line in process.stderr if (found := re.search(r"Listening at: \S+:(\d+)", line)))
-        url = f"http://127.0.0.1:{port}"
-        assert requests.get(url, timeout=30).json()["ready"]
-        yield Container(process, url)
-        process.kill()
+def served(start: Start, emulator: Emulator, tmp_path: Path) -> Iterator[Served]:
+    """Start it, and wait until it listens; yield the process and the URL."""
+    with serving(start.command, tmp_path, {**start.environment, **settings_for(emulator)}) as served:
+        yield served
+
+
+def _invoke(url: str, event: object) -> dict[str, Any]:
+    """Hand an event over as FunctionGraph does; return the report in the envelope that its page asks for."""
+    response = requests.post(f"{url}invoke", json=event, timeout=30)
+    answer = Answer(response.status_code, response.headers, response.content)
+    check(answer)
+    assert answer.status == 200
+    return answer.enclosed.report
 
 
 def test_it_is_the_image_that_the_platforms_ask_for(image: Path, configuration: dict[str, Any]) -> None:
@@ -172,39 +143,33 @@ def test_the_function_knows_how_many_threads_serve_it(monkeypatch: pytest.Monkey
     assert served == serving_threads(os.environ) == int(asked or 32)
 
 
-def test_functiongraph_can_call_it(container: Container, tenant: Tenant) -> None:
-    """Its page asks for an envelope: `isBase64Encoded`, `statusCode`, `headers`, `body`."""
+def test_functiongraph_can_call_it(served: Served, start: Start, tenant: Tenant) -> None:
+    child, url = served
     before, gone = sources(tenant), delete(tenant)
-    assert container.post("/init", {}).status == 200
-    answer = container.post("/invoke", cts(gone))
-    assert (answer.status, answer.enclosed.report["outcome"]) == (200, "detached")
+    assert Path(f"/proc/{child.pid}").stat().st_uid == start.user
+    assert requests.post(f"{url}init", json={}, timeout=30).status_code == 200
+    assert _invoke(url, cts(gone))["outcome"] == "detached"
     assert sources(tenant) == without(before, gone)
 
 
-def test_it_runs_as_its_user_and_ends_when_it_is_told_to(container: Container, start: Start) -> None:
-    assert Path(f"/proc/{container.process.pid}").stat().st_uid == start.user
-    container.process.send_signal(signal.SIGTERM)
-    assert container.process.wait(10) == 0, "GRACE is 8 s"
-
-
-def test_a_removal_under_way_is_awaited_and_reported_before_it_ends(
-    container: Container, tenant: Tenant, emulator: Emulator
+def test_a_removal_under_way_at_sigterm_is_awaited_and_reported_before_it_ends(
+    served: Served, tenant: Tenant, emulator: Emulator
 ) -> None:
     """The signal comes while the function waits for the API, and ends every deadline."""
+    child, url = served
     before, gone = sources(tenant), delete(tenant, "web-1")
 
     async def stop(operation: str) -> None:
-        if operation == "remove_sources" and container.process.poll() is None:
-            container.process.send_signal(signal.SIGTERM)
+        if operation == "remove_sources" and child.poll() is None:
+            child.send_signal(signal.SIGTERM)
 
     emulator.hold = stop
-    assert container.post("/invoke", cts(gone)).enclosed.report["outcome"] == "detached"
+    assert _invoke(url, cts(gone))["outcome"] == "detached"
     assert sources(tenant) == without(before, gone)
-    assert container.process.wait(10) == 0
+    assert child.wait(10) == 0, "GRACE is 8 s"
 
 
-def test_wrong_settings_stop_the_start(start: Start) -> None:
-    environment = {**start.environment, "PORT": "0", "HOST": "127.0.0.1", "UNMIRROR_DRY_RUN": "yes"}
-    done = subprocess.run(start.command, env=environment, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
-    assert done.returncode != 0
-    assert "UNMIRROR_DRY_RUN" in done.stdout + done.stderr
+def test_wrong_settings_stop_the_start(start: Start, tmp_path: Path) -> None:
+    ended = run(*start.command, env=environment(tmp_path, **start.environment, UNMIRROR_DRY_RUN="yes"))
+    assert ended.returncode != 0
+    assert "UNMIRROR_DRY_RUN" in ended.stdout + ended.stderr

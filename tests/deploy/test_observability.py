@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -18,11 +16,11 @@ from handler.errors import BadEvent, UnmirrorError
 from handler.model import ApiCall
 from handler.report import By, Detachment, Outcome
 from tests.support.pages import anchors, table
+from tests.support.processes import run
 from tests.support.reports import NOON, proven, sweep
 from tests.support.telemetry import Recorder
 
 FOLDER, RUNBOOK = Path("deploy/observability"), Path("docs/operations.md")
-PROMTOOL = shutil.which("promtool")
 
 _UNITS = {"s": "_seconds"}
 _SUFFIXES = {Sum: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count")}
@@ -63,26 +61,17 @@ RESOURCE = {"cloud_account_id", "cloud_region"}
 METRICS = recorded()
 KNOWN = {name: metric for metric in METRICS for name in series(metric)}
 
-
-@cache
-def panels() -> list[dict[str, Any]]:
-    return list(json.loads((FOLDER / "dashboard.json").read_text("utf-8"))["panels"])
-
-
-@cache
-def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load((FOLDER / "alerts.yaml").read_text("utf-8"))["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def queries() -> dict[str, str]:
-    """Return every query of the dashboard and of the rules, by where it stands."""
-    shown = {
-        f"{panel['title']} {target['refId']} ({panel['id']})": target["expr"]
-        for panel in panels()
-        for target in panel.get("targets", ())
-    }
-    return shown | {rule["alert"]: rule["expr"] for rule in rules()}
+DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+SHOWN = {
+    f"{panel['title']} {target['refId']} ({panel['id']})": target["expr"]
+    for panel in PANELS
+    for target in panel.get("targets", ())
+}
+GROUPS = yaml.safe_load((FOLDER / "alerts.yaml").read_text("utf-8"))["groups"]
+RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
+QUERIES: dict[str, str] = {**SHOWN, **{rule["alert"]: rule["expr"] for rule in RULES}}
+"""Every query of the dashboard and of the rules, by where it stands."""
 
 
 def used(query: str) -> list[tuple[str, set[str]]]:
@@ -91,107 +80,98 @@ def used(query: str) -> list[tuple[str, set[str]]]:
     return [(name, set(re.findall(r"(\w+)\s*[=!]", labels))) for name, labels in found]
 
 
-@pytest.mark.parametrize("where", queries())
-def test_a_query_names_series_and_labels_that_there_are(where: str) -> None:
-    query = queries()[where]
+def slugs(kind: type[UnmirrorError] = UnmirrorError) -> set[str]:
+    return {kind.slug}.union(*map(slugs, kind.__subclasses__()))
+
+
+POSSIBLE = {
+    "outcome": {*get_args(Outcome), *slugs()},
+    "problem": {*slugs(), "none"},
+    "by": set(get_args(By)),
+    "state": set.union(*(attributes(metric).get("state", set()) for metric in METRICS)),
+    "predates_delivery": {"true", "false"},
+    "status": {*get_args(get_type_hints(Detachment)["status"]), *map(str, range(200, 600)), "none"},
+}
+"""The values that labels can have, where they are ours."""
+
+
+@pytest.mark.parametrize("where", QUERIES)
+def test_a_query_asks_for_series_labels_and_values_that_there_are(where: str) -> None:
+    query = QUERIES[where]
     named = used(query)
     assert named, "a query of something else"
     for name, labels in named:
-        assert name in KNOWN
         assert labels <= {*attributes(KNOWN[name]), *RESOURCE}
     grouped = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(",")}
     has = {label for name, _ in named for label in attributes(KNOWN[name])}
     assert grouped <= has | {"le"} | RESOURCE
     assert ("le" in grouped) is any(name.endswith("_bucket") for name, _ in named)
     assert query.count("(") == query.count(")")
-
-
-def test_every_metric_is_shown() -> None:
-    shown = [target["expr"] for panel in panels() for target in panel.get("targets", ())]
-    assert {KNOWN[name].name for query in shown for name, _ in used(query)} == {metric.name for metric in METRICS}
-
-
-def slugs(kind: type[UnmirrorError] = UnmirrorError) -> set[str]:
-    return {kind.slug}.union(*map(slugs, kind.__subclasses__()))
-
-
-def values() -> dict[str, set[str]]:
-    """Return the values that labels can have, where they are ours."""
-    return {
-        "outcome": {*get_args(Outcome), *slugs()},
-        "problem": {*slugs(), "none"},
-        "by": set(get_args(By)),
-        "state": set.union(*(attributes(metric).get("state", set()) for metric in METRICS)),
-        "predates_delivery": {"true", "false"},
-        "status": {*get_args(get_type_hints(Detachment)["status"]), *map(str, range(200, 600)), "none"},
-    }
-
-
-@pytest.mark.parametrize("where", queries())
-def test_a_query_asks_for_values_that_there_are(where: str) -> None:
-    possible = values()
-    for label, text in re.findall(r'(\w+)\s*[=!]~?"([^"]*)"', queries()[where]):
-        if text.startswith("$"):  # a variable of the dashboard
-            continue
+    for label, text in re.findall(r'(\w+)\s*[=!]~?"([^"$]*)"', query):  # $: a variable of the dashboard
         for alternative in text.split("|"):
-            assert any(re.fullmatch(alternative, value) for value in possible[label]), alternative
+            assert any(re.fullmatch(alternative, value) for value in POSSIBLE[label]), alternative
 
 
-def test_each_alert_is_played() -> None:
-    played = yaml.safe_load((FOLDER / "alerts_test.yaml").read_text("utf-8"))
-    asked = [each for test in played["tests"] for each in test["promql_expr_test"]]
-    rung = {re.findall(r'alertname="(\w+)"', sample["labels"])[0] for each in asked for sample in each["exp_samples"]}
-    assert rung == {rule["alert"] for rule in rules()}
+def test_every_metric_is_shown_and_on_the_page() -> None:
+    names = {metric.name for metric in METRICS}
+    assert {KNOWN[name].name for query in SHOWN.values() for name, _ in used(query)} == names
+    page = (FOLDER / "README.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(unmirror\.[a-z_.]+)` \|[^|]*\| ([^|]*) \|", page, re.MULTILINE))
+    assert rows.keys() == names
+    for metric in METRICS:
+        assert re.findall(r"`(\w+)`", rows[metric.name]) == list(attributes(metric))
 
 
 def test_each_problem_rings_one_alert() -> None:
     named = [
         problem
-        for rule in rules()
+        for rule in RULES
         for text in set(re.findall(r'problem=~?"([^"]*)"', rule["expr"]))
         for problem in text.split("|")
     ]
     assert sorted(named) == sorted(slugs())
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool comes with Prometheus")
 def test_each_alert_rings_when_it_should_and_not_before() -> None:
     """By Prometheus's own test runner, in times that nobody waits for."""
-    played = [str(PROMTOOL), "test", "rules", str(FOLDER / "alerts_test.yaml")]
-    done = subprocess.run(played, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    played = yaml.safe_load((FOLDER / "alerts_test.yaml").read_text("utf-8"))
+    asked = [each for test in played["tests"] for each in test["promql_expr_test"]]
+    rung = {re.findall(r'alertname="(\w+)"', sample["labels"])[0] for each in asked for sample in each["exp_samples"]}
+    assert rung == {rule["alert"] for rule in RULES}
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool comes with Prometheus")
+    done = run(promtool, "test", "rules", str(FOLDER / "alerts_test.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:
     explained = {row[0]: row[1] for row in table(RUNBOOK, "alert", "severity", "means", "do")}
-    assert explained == {rule["alert"]: rule["labels"]["severity"] for rule in rules()}
+    assert explained == {rule["alert"]: rule["labels"]["severity"] for rule in RULES}
     assert set(explained.values()) == {"page", "ticket"}
-    for rule in rules():
+    for rule in RULES:
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
         labels = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         assert labels <= set(re.findall(r"\w+", "".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))))
 
 
 def test_alerts_and_panels_link_to_headings_of_the_runbook() -> None:
-    dashboard = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
-    linked = [link["url"] for part in (dashboard, *panels()) for link in part.get("links", ())]
-    linked += [rule["annotations"]["runbook_url"] for rule in rules()]
+    linked = [link["url"] for part in (DASHBOARD, *PANELS) for link in part.get("links", ())]
+    linked += [rule["annotations"]["runbook_url"] for rule in RULES]
     assert {url.partition("#")[0] for url in linked} == {str(RUNBOOK)}
     assert {url.partition("#")[2] for url in linked} - {""} <= anchors(RUNBOOK)
 
 
 def test_the_dashboard_can_be_narrowed_to_an_account_a_region_and_a_project() -> None:
-    dashboard = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
-    assert [each["name"] for each in dashboard["templating"]["list"]] == ["datasource", "account", "region", "project"]
-    for panel in panels():
-        for target in panel.get("targets", ()):
-            for name, labels in used(target["expr"]):
-                assert labels >= RESOURCE | ({"project"} & set(attributes(KNOWN[name]))), panel["title"]
+    assert [each["name"] for each in DASHBOARD["templating"]["list"]] == ["datasource", "account", "region", "project"]
+    for where, query in SHOWN.items():
+        for name, labels in used(query):
+            assert labels >= RESOURCE | ({"project"} & set(attributes(KNOWN[name]))), where
 
 
 def test_the_panels_do_not_overlap_and_choose_their_source() -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in panels():
+    for panel in PANELS:
         at = panel["gridPos"]
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         assert not cells & taken
@@ -200,7 +180,7 @@ def test_the_panels_do_not_overlap_and_choose_their_source() -> None:
         if panel["type"] != "row":
             assert panel["datasource"]["uid"] == "${datasource}"
             assert panel["interval"] == "1m"  # metrics are exported once a minute
-    assert len({panel["id"] for panel in panels()}) == len(list(panels()))
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
 
 
 def test_the_collector_has_what_its_pipelines_name_and_prometheus_asks_it() -> None:
@@ -213,11 +193,3 @@ def test_the_collector_has_what_its_pipelines_name_and_prometheus_asks_it() -> N
     port = collector["exporters"]["prometheus"]["endpoint"].rpartition(":")[2]
     assert job["static_configs"][0]["targets"] == [f"collector:{port}"]
     assert all((FOLDER / name).exists() for name in prometheus["rule_files"])
-
-
-def test_the_page_has_every_metric() -> None:
-    page = (FOLDER / "README.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `(unmirror\.[a-z_.]+)` \|[^|]*\| ([^|]*) \|", page, re.MULTILINE))
-    assert set(rows) == {metric.name for metric in METRICS}
-    for metric in METRICS:
-        assert re.findall(r"`(\w+)`", rows[metric.name]) == list(attributes(metric))

@@ -1,10 +1,9 @@
-"""What goes wrong on purpose: faults, throttling, clocks that are off, and calls that a test holds."""
+"""What goes wrong on purpose: faults, throttling, and clocks that are off."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -99,34 +98,3 @@ def test_a_latency_varies_by_its_jitter(new_region: NewRegion, monkeypatch: pyte
         region.ask(SESSIONS)
     assert all(0.1 <= wait <= 0.3 for wait in waits)
     assert min(waits) < 0.19 < 0.21 < max(waits)
-
-
-def test_a_call_can_be_held_before_it_takes_effect(region: Region) -> None:
-    session = region.cloud.add_session(PROJECT, sources=["a"])
-    held, go_on = threading.Event(), asyncio.Event()
-
-    async def hold(operation: str) -> None:
-        if operation == "remove_sources":
-            held.set()
-            await go_on.wait()
-
-    region.emulator.hold = hold
-    thread = threading.Thread(target=region.remove, args=(session, "a"))
-    thread.start()
-    assert held.wait(5)
-    assert region.cloud.sources(PROJECT)[session] == ("a",)
-    region.emulator.loop.call_soon_threadsafe(go_on.set)
-    thread.join(5)
-    assert region.cloud.sources(PROJECT)[session] == ()
-
-
-def test_calls_are_counted_and_kept_in_order(region: Region) -> None:
-    session = region.cloud.add_session(PROJECT, sources=["a"])
-    region.sessions(limit=7)
-    region.remove(session, "a")
-    assert region.emulator.counts == {"list_sessions": 1, "remove_sources": 1}
-    assert [(each.operation, each.query, each.ids) for each in region.emulator.calls] == [
-        ("list_sessions", "limit=7", ()),
-        ("remove_sources", "", ("a",)),
-    ]
-    assert [each.operation for each in region.emulator.changes()] == ["remove_sources"]

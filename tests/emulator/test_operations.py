@@ -41,14 +41,12 @@ def test_a_stale_removal_shows_the_session_as_it_was(new_region: NewRegion) -> N
     assert region.cloud.sources(PROJECT)[session] == ("b",)
 
 
-@pytest.mark.parametrize("body", ["", "[]", *(f'{{"traffic_mirror_session":{s}}}' for s in ("[]", "{}"))])
-@pytest.mark.parametrize("sources", [None, "[]", '"a"', "[1]"])
-def test_a_removal_without_a_list_of_sources_is_invalid(region: Region, body: str, sources: str | None) -> None:
-    session = region.cloud.add_session(PROJECT, sources=["a"])
-    if sources:
-        body = f'{{"traffic_mirror_session":{{"traffic_mirror_sources":{sources}}}}}'
-    assert region.ask(f"{SESSIONS}/{session}/remove-sources", "PUT", body=body).status_code == 400
-    assert region.cloud.sources(PROJECT)[session] == ("a",)
+@pytest.mark.parametrize("session", ["[]", "{}", *(f'{{"traffic_mirror_sources":{s}}}' for s in ("[]", '"a"', "[1]"))])
+def test_a_removal_without_a_list_of_sources_is_invalid(region: Region, session: str) -> None:
+    id_ = region.cloud.add_session(PROJECT, sources=["a"])
+    for body in ("", "[]", f'{{"traffic_mirror_session":{session}}}'):
+        assert region.ask(f"{SESSIONS}/{id_}/remove-sources", "PUT", body=body).status_code == 400
+    assert region.cloud.sources(PROJECT)[id_] == ("a",)
 
 
 def test_a_session_takes_ten_sources_and_a_source_three_sessions(region: Region) -> None:

@@ -13,9 +13,8 @@ import requests
 
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.emulator.server import Emulator
-from handler.emulator.state import Cloud
 from tests.support.function import settings_for
-from tests.support.processes import function, kill
+from tests.support.processes import Disaster, function, kill
 from tests.support.tenant import cts
 
 SENDERS, KILLS = 8, 3
@@ -23,17 +22,11 @@ SENDERS, KILLS = 8, 3
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_sent_again_after_a_kill_ends_as_if_nothing_had_happened(seed: int, tmp_path: Path) -> None:
-    cloud, chance = Cloud(seed), random.Random(seed)  # noqa: S311 - moments that a test can repeat
-    ports = [cloud.add_port(PROJECT_ID) for _ in range(60)]
-    sessions = [cloud.add_session(PROJECT_ID, sources=ports[at : at + 10]) for at in range(0, 60, 5) if at < 55]
-    dead = set(chance.sample(ports, 24))
-    expected = {id_: tuple(s for s in cloud.sources(PROJECT_ID)[id_] if s not in dead) for id_ in sessions}
-    for id_ in dead:
-        cloud.delete_port(id_)
-    unanswered = [cts(id_, number=n) for n, id_ in enumerate(sorted(dead))]
+    disaster, chance = Disaster(seed, 24), random.Random(seed)  # noqa: S311 - moments that a test can repeat
+    unanswered = [cts(id_, number=n) for n, id_ in enumerate(disaster.dead)]
     kills = 0
 
-    with Emulator(cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=0.002) as emulator:
+    with Emulator(disaster.cloud, keys={ACCESS_KEY: SECRET_KEY}, latency=0.002) as emulator:
         while unanswered:
             with function(settings_for(emulator), tmp_path) as (child, url):
                 left = chance.randint(3, 25) if (to_be_killed := kills < KILLS) else -1
@@ -57,4 +50,4 @@ def test_what_is_sent_again_after_a_kill_ends_as_if_nothing_had_happened(seed: i
             assert all(done) or to_be_killed
             unanswered = [event for event, is_done in zip(unanswered, done, strict=True) if not is_done]
     assert kills
-    assert cloud.sources(PROJECT_ID) == expected
+    assert disaster.cloud.sources(PROJECT_ID) == disaster.expected

@@ -20,15 +20,10 @@ from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
 from handler.web.app import MAX_DRAINED
 from tests.support.function import Answer, check, settings_for
-from tests.support.processes import FRAMEWORK, environment, function, hold, run, serving
+from tests.support.processes import AS_THE_IMAGE, FRAMEWORK, environment, function, hold, run, serving
 from tests.support.tenant import delete, deleted
 
 JSON = {"Content-Type": "application/json"}
-AS_THE_IMAGE = (
-    *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4", "--bind", "127.0.0.1:0"),
-    *("--no-control-socket", 'functions_framework:create_app("on_event", "handler/main.py", "http")'),
-)
-"""gunicorn loads the function in its worker, as deploy/container/gunicorn.conf.py has it."""
 
 
 def told(
@@ -49,17 +44,6 @@ def told(
 
 
 # --- how it ends -----------------------------------------------------------------------------------------------
-
-
-def test_a_call_that_is_under_way_at_sigterm_is_awaited_and_reported(
-    tenant: Tenant, emulator: Emulator, tmp_path: Path
-) -> None:
-    held = hold(emulator, "remove_sources")
-    in_one_session = delete(tenant, "web-1")
-    with serving(AS_THE_IMAGE, tmp_path, settings_for(emulator)) as (child, url):
-        answer = told(child, url, deleted(in_one_session), held.reached, held.go_on.set)
-        assert child.wait(20) == 0
-    assert (answer.status, answer.report["outcome"]) == (200, "detached")
 
 
 def test_no_call_begins_after_sigterm(tenant: Tenant, emulator: Emulator, tmp_path: Path) -> None:

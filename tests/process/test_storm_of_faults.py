@@ -77,7 +77,6 @@ class Storm(RuleBasedStateMachine):
         self.dead: list[str] = []
         self.announced: list[str] = []
         self.pending: list[dict[str, Any]] = []
-        self.traces = 0
         for n in range(9):
             self.an_interface_is_made_and_watched([n])
         self.restart()
@@ -216,9 +215,8 @@ class Storm(RuleBasedStateMachine):
         return port
 
     def _announce(self, port: str) -> dict[str, Any]:
-        self.traces += 1
         self.announced.append(port)
-        self.pending.append(cts(port, number=self.traces))
+        self.pending.append(cts(port, number=len(self.announced)))
         return self.pending[-1]
 
     def _deliver(self, event: dict[str, Any]) -> Answer:

@@ -1,7 +1,7 @@
-"""A stand-in for the provider huaweicloud that speaks Terraform's plugin protocol and keeps to `deploy_schemas.py`.
+"""A stand-in for the provider huaweicloud that speaks Terraform's plugin protocol and keeps to `deploy_provider.toml`.
 
-Terraform starts it, in an environment that has the package `tf` and nothing of this project. It knows two accounts,
-asks no cloud, and gives back what the cloud adds: of a trigger's `event_data`, what the API is known to return.
+Terraform starts it, with the package `tf` and nothing of this project. It knows two accounts, asks no cloud, and gives
+back what the cloud adds: of a trigger's `event_data`, what the API is known to return.
 """
 
 from __future__ import annotations
@@ -9,102 +9,88 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from tf import iface, types
 from tf.blocks import SetNestedBlock
-from tf.gen import tfplugin_pb2 as pb
 from tf.runner import run_provider
-from tf.schema import Attribute, NestMode, Schema
+from tf.schema import Attribute, Schema
 from tf.schema import Block as TfBlock
 from tf.utils import Diagnostics
 
-sys.path.insert(0, str(Path(__file__).parent))
-from deploy_schemas import ACTIONS_1_1, DATA, PROVIDER, RESOURCES, TOGETHER, Block
+Block = dict[str, Any]
+"""A table of the file: a resource, a data source, or a block within one."""
 
+TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+TYPES = {
+    "number": types.Number(),
+    "bool": types.Bool(),
+    "set": types.Set(types.String()),
+    "map": types.Map(types.String()),
+}
 PROJECTS = ("eu-west-101", "eu-west-101_network", "ap-southeast-3")
 
 ADDED = {
     "TIMER": {"sync_execution": False},
-    "CTS": {},
     "DEDICATEDGATEWAY": {"trigger_id": "0123456789abcdef", "func_info": {"function_urn": "urn", "timeout": 60000}},
 }
 """What the API adds to a trigger's `event_data`. Sources: the provider's commit 8117dab5; the SDK's class
 TriggerEventDataResponseBody."""
 
 
-def project_id(account: str, name: str) -> str:
-    return hashlib.md5(f"{account}/{name}".encode(), usedforsecurity=False).hexdigest()
-
-
-class ListBlock(SetNestedBlock):
-    _mode_map: ClassVar = {NestMode.Set: pb.Schema.NestedBlock.NestingMode.LIST}  # the package offers sets alone
-
-
-def _type(text: str) -> Any:
-    simple = {"string": types.String(), "number": types.Number(), "bool": types.Bool()}
-    if text in simple:
-        return simple[text]
-    kind, _, inner = text.removesuffix(")").partition("(")
-    if ":" not in inner:
-        return {"set": types.Set, "map": types.Map, "list": types.List}[kind](simple[inner])
-    members = dict(member.split(":") for member in inner.split(","))
-    kinds = {name: ["list", "string"] if type_ == "strings" else type_ for name, type_ in members.items()}
-    return types.List(Record(kinds))
-
-
-class Record(types.String):
-    """An object with those members; the package has no such type."""
+class Records(types.String):
+    """A list of objects with those members; the package has no such type."""
 
     def __init__(self, members: dict[str, Any]) -> None:
         self.members = members
 
     def tf_type(self) -> bytes:
-        return json.dumps(["object", self.members]).encode()
+        return json.dumps(["list", ["object", self.members]]).encode()
 
 
-def _attributes(block: Block) -> list[Attribute]:
-    return [
+def arguments(block: Block) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield what a table says of arguments: the name, the type or all that it may be, and the marks."""
+    for marks, entries in block.items():
+        for entry in entries.split() if isinstance(entries, str) else ():
+            name, _, kind = entry.partition(":")
+            yield name, kind, set(marks.split())
+
+
+def schema(block: Block, *more: Attribute) -> dict[str, Any]:
+    """Return what the package makes a schema or a block from."""
+    own = [
         Attribute(
-            name,
-            _type(argument.type),
-            required="required" in argument.marks,
-            optional="optional" in argument.marks,
-            computed="computed" in argument.marks,
-            sensitive="sensitive" in argument.marks,
-            requires_replace="replaces" in argument.marks,
+            *(name, TYPES.get(kind, types.String())),
+            **{mark: mark in marks for mark in ("required", "optional", "computed", "sensitive")},
+            requires_replace="replaces" in marks,
         )
-        for name, argument in block.arguments.items()
+        for name, kind, marks in arguments(block)
     ]
+    records = [Attribute(name, Records(each), computed=True) for name, each in block.get("records", {}).items()]
+    nested = [SetNestedBlock(name, TfBlock(**schema(inner))) for name, inner in block.get("blocks", {}).items()]
+    return {"attributes": [*more, *own, *records], "block_types": nested}
 
 
-def _nested(block: Block) -> list[SetNestedBlock]:
-    return [
-        (SetNestedBlock if inner.nesting == "set" else ListBlock)(name, TfBlock(_attributes(inner), _nested(inner)))
-        for name, inner in block.blocks.items()
-    ]
-
-
-def _faults(block: Block, config: dict[str, Any], where: str) -> list[str]:
-    faults = []
-    for name, argument in block.arguments.items():
+def faults(block: Block, config: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with values of a resource, a data source or a block within one."""
+    for name, kind, _ in arguments(block):
         value = config.get(name)
-        if not isinstance(value, str):
-            continue
-        if argument.values and value not in argument.values:
-            faults.append(f"{where}.{name}: expected one of {', '.join(argument.values)}")
-        if "json" in argument.marks:
-            try:
-                json.loads(value)
-            except ValueError:
-                faults.append(f"{where}.{name}: no valid JSON")
-    for name, inner in block.blocks.items():
+        if "|" in kind and isinstance(value, str) and value not in kind.split("|"):
+            yield f"{name}: expected one of {kind.replace('|', ', ')}"
+    for together in block.get("together", ()):
+        if len({config.get(name) is None for name in together}) > 1:
+            yield f"{', '.join(together)} go together"
+    for name, inner in block.get("blocks", {}).items():
         contents = config.get(name)
         for content in contents if isinstance(contents, list) else ():
-            faults += _faults(inner, content, f"{where}.{name}") if isinstance(content, dict) else []
-    return faults
+            yield from faults(inner, content)
+
+
+def project_id(account: str, name: str) -> str:
+    return hashlib.md5(f"{account}/{name}".encode(), usedforsecurity=False).hexdigest()
 
 
 class StandIn:
@@ -118,23 +104,15 @@ class StandIn:
 
     @classmethod
     def get_name(cls) -> str:
-        return cls.NAME.removeprefix("huaweicloud_")
+        return cls.NAME
 
     @classmethod
     def get_schema(cls) -> Schema:
-        return Schema(version=0, attributes=_attributes(cls.BLOCK), block_types=_nested(cls.BLOCK))
+        return Schema(**schema(cls.BLOCK, Attribute("id", types.String(), computed=True)))
 
     def validate(self, diags: Diagnostics, type_name: str, config: dict[str, Any]) -> None:
-        faults = _faults(self.BLOCK, config, type_name)
-        for together in TOGETHER.get(type_name, ()):
-            if len({config.get(name) is None for name in together}) > 1:
-                faults.append(f"{type_name}: {', '.join(sorted(together))} go together")
-        if type_name == "huaweicloud_identity_agency":
-            given = [config.get(f"delegated_{kind}_name") for kind in ("domain", "service")]
-            if given.count(None) != 1:
-                faults.append(f"{type_name}: exactly one of delegated_domain_name, delegated_service_name")
-        for fault in faults:
-            diags.add_error(fault)
+        for fault in faults(self.BLOCK, config):
+            diags.add_error(f"{type_name}: {fault}")
 
 
 class StandInResource(StandIn, iface.Resource):
@@ -144,19 +122,14 @@ class StandInResource(StandIn, iface.Resource):
         known = {name: None if value is types.Unknown else value for name, value in planned.items()}
         return {**known, **self._computed(known)}
 
-    def _refusals(self, planned: dict[str, Any]) -> list[str]:
-        """Return what the cloud would answer an error to."""
-        if self.NAME == "huaweicloud_identity_role":
+    def _refusals(self, planned: dict[str, Any]) -> Iterator[str]:
+        """Yield what the cloud would answer an error to."""
+        if self.NAME == "identity_role":
             actions = {each for statement in json.loads(planned["policy"])["Statement"] for each in statement["Action"]}
-            return [f"IAM knows no {action} in policies of version 1.1" for action in sorted(actions - ACTIONS_1_1)]
-        if self.NAME.startswith("huaweicloud_identity") and len(planned.get("name") or "") > 64:
-            return ["the name is longer than 64"]
-        if planned.get("type") == "CTS":
-            entries = [entry.split(":") for entry in json.loads(planned["event_data"])["operations"]]
-            services = {service for service, _, _ in entries}
-            if len(services) > 10 or any(len(names.split(";")) > 10 for *_, names in entries):
-                return ["a CTS trigger takes 10 services with 10 operations each"]
-        return []
+            for action in sorted(actions - {*TABLE["actions_1_1"].split()}):
+                yield f"IAM knows no {action} in policies of version 1.1"
+        if self.NAME.startswith("identity") and len(planned.get("name") or "") > 64:
+            yield "the name is longer than 64"
 
     def _computed(self, state: dict[str, Any]) -> dict[str, Any]:
         region = state.get("region") or self.provider.region
@@ -169,14 +142,14 @@ class StandInResource(StandIn, iface.Resource):
             "urn": f"urn:fss:{region}:{own}:function:default:{name}:latest",
             "topic_urn": f"urn:smn:{region}:{own}:{name}",
         }
-        mine = self.BLOCK.arguments
-        return {key: value for key, value in values.items() if key in mine and "computed" in mine[key].marks}
+        mine = {"id", *(name for name, _, marks in arguments(self.BLOCK) if "computed" in marks)}
+        return {name: value for name, value in values.items() if name in mine}
 
     def read(self, ctx: iface.ReadContext, current: dict[str, Any]) -> dict[str, Any]:
-        if self.NAME == "huaweicloud_fgs_function_trigger":
-            data = {**json.loads(current["event_data"]), **ADDED[current["type"]]}
+        if self.NAME == "fgs_function_trigger":
+            data = {**json.loads(current["event_data"]), **ADDED.get(current["type"], {})}
             return {**current, "event_data": json.dumps(data, separators=(",", ":"), sort_keys=True)}
-        if self.NAME == "huaweicloud_eg_event_subscription":
+        if self.NAME == "eg_event_subscription":
             stamped = {
                 name: [{**each, "created_at": "2026-01-01T00:00:00Z"} for each in current[name]]
                 for name in ("sources", "targets")
@@ -197,14 +170,14 @@ class StandInData(StandIn, iface.DataSource):
         projects = [{"id": project_id(account, name), "name": name, "enabled": True} for name in PROJECTS]
         wanted = config.get("name"), config.get("project_id")
         found = {
-            "id": "id",
-            "region": config.get("region") or self.provider.region,
             "projects": [project for project in projects if project["name"] == wanted[0] or project["id"] == wanted[1]],
             "types": [{"type": type_, "display_name": type_} for type_ in ("Python3.10", "Python3.12", "Custom Image")],
             "operations": json.loads(os.environ["STAND_IN_OPERATIONS"]),
             "channels": [{"id": "channel", "name": "default"}],
         }
-        return {**config, **{name: value for name, value in found.items() if name in self.BLOCK.arguments}}
+        own = {name: value for name, value in found.items() if name in self.BLOCK["records"]}
+        region = {"region": config["region"] or self.provider.region} if "region" in config else {}
+        return {**config, "id": "id", **region, **own}
 
 
 class Provider(iface.Provider):
@@ -222,7 +195,7 @@ class Provider(iface.Provider):
         return "registry.terraform.io/huaweicloud/huaweicloud"
 
     def get_provider_schema(self, diags: Diagnostics) -> Schema:
-        return Schema(attributes=_attributes(PROVIDER), block_types=_nested(PROVIDER))
+        return Schema(**schema(TABLE["provider"]))
 
     def validate_config(self, diags: Diagnostics, config: dict[str, Any]) -> None:
         """Take any."""
@@ -233,10 +206,10 @@ class Provider(iface.Provider):
         self.account = roles[0].get("domain_name") or "own"
 
     def get_resources(self) -> list[type[iface.Resource]]:
-        return [type(name, (StandInResource,), {"NAME": name, "BLOCK": block}) for name, block in RESOURCES.items()]
+        return [type(name, (StandInResource,), {"NAME": name, "BLOCK": it}) for name, it in TABLE["resources"].items()]
 
     def get_data_sources(self) -> list[type[iface.DataSource]]:
-        return [type(name, (StandInData,), {"NAME": name, "BLOCK": block}) for name, block in DATA.items()]
+        return [type(name, (StandInData,), {"NAME": name, "BLOCK": it}) for name, it in TABLE["data"].items()]
 
 
 if __name__ == "__main__":

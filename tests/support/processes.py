@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 import signal
 import subprocess
@@ -11,17 +12,24 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handler.emulator.sample import PROJECT_ID
 from handler.emulator.server import Emulator
+from handler.emulator.state import Cloud
 
 ROOT = Path(__file__).parents[2]
 FRAMEWORK = (sys.executable, "-m", "functions_framework", "--host", "127.0.0.1", "--source")
+AS_THE_IMAGE = (
+    *(sys.executable, "-m", "gunicorn", "--config", "deploy/container/gunicorn.conf.py", "--bind", "127.0.0.1:0"),
+    'functions_framework:create_app("on_event", "handler/main.py", "http")',
+)
+"""What the image starts; it has `main.py` beside its configuration, and needs not be told."""
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -31,7 +39,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 def run(*command: str, **more: object) -> subprocess.CompletedProcess[str]:
     """Run to the end."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=50, **{"cwd": ROOT, **more})  # type: ignore[call-overload,no-any-return]  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, **{"cwd": ROOT, "timeout": 50, **more})  # type: ignore[call-overload,no-any-return]  # noqa: S603
 
 
 @contextmanager
@@ -64,24 +72,18 @@ def ended(child: subprocess.Popen[Any]) -> bool:
     return False
 
 
-@contextmanager
 def function(
     settings: Mapping[str, str], home: Path, source: str = "handler/main.py", seconds: float = 40
-) -> Iterator[tuple[subprocess.Popen[Any], str]]:
-    """Serve the function as its users do, on a port that the system chooses; yield the process and the URL.
-
-    It logs to `home / "log"`, and the server to `home / "server"`.
-    """
-    command = [*FRAMEWORK, source, "--target", "on_event", "--port", "0"]
-    with serving(command, home, settings, seconds) as served:
-        yield served
+) -> AbstractContextManager[tuple[subprocess.Popen[Any], str]]:
+    """Serve the function as its users do, on a port that the system chooses; see `serving`."""
+    return serving([*FRAMEWORK, source, "--target", "on_event", "--port", "0"], home, settings, seconds)
 
 
 @contextmanager
 def serving(
     command: Sequence[str], home: Path, settings: Mapping[str, str], seconds: float = 40
 ) -> Iterator[tuple[subprocess.Popen[Any], str]]:
-    """Start a gunicorn; yield it and its URL once it listens."""
+    """Start a gunicorn, whose function logs to `home / "log"`; yield it and its URL once it listens."""
     environ = environment(home, GUNICORN_LOG_LEVEL="info", **settings)
     with (
         (home / "log").open("ab") as log,
@@ -94,6 +96,22 @@ def serving(
                 pytest.fail((home / "server").read_text() + (home / "log").read_text())
             time.sleep(0.02)
         yield child, f"{found[1]}/"
+
+
+class Disaster:
+    """A region of 60 interfaces, each in one or two sessions, many of which are deleted at once."""
+
+    def __init__(self, seed: int, deaths: int) -> None:
+        self.cloud = Cloud(seed)
+        ports = [self.cloud.add_port(PROJECT_ID) for _ in range(60)]
+        for at in range(0, 55, 5):
+            self.cloud.add_session(PROJECT_ID, sources=ports[at : at + 10])
+        self.dead = random.Random(seed).sample(ports, deaths)  # noqa: S311 - a disaster that can be repeated
+        before = self.cloud.sources(PROJECT_ID)
+        self.expected = {id_: tuple(s for s in each if s not in self.dead) for id_, each in before.items()}
+        """The sources of the sessions in the end."""
+        for id_ in self.dead:
+            self.cloud.delete_port(id_)
 
 
 @dataclass(frozen=True)
