@@ -142,8 +142,9 @@ def test_ctrl_c_reports_what_was_under_way_and_begins_nothing_more(
     first, second = described("detach", output)["parts"]
     listing = {id_ for id_, sources in tenant.cloud.sources(PROJECT_ID).items() if dead in sources}
     assert len(first["detachments"]) == 3
-    for each in first["detachments"]:
-        assert (each["status"] == "detached") == (each["session_id"] not in listing), each
+    for each in first["detachments"]:  # the answer to what was done may be lost, as failed
+        assert (each["session_id"] in listing) <= (each["status"] != "detached"), each
+        assert (each["status"] == "not_tried") <= (each["session_id"] in listing), each
     assert (second["error"]["title"], second["api_calls"]) == ("Interrupted", 0)
     assert "unmirror: project another: interrupted before " in errors
     assert "next: run it again to go on from here" in errors

@@ -124,7 +124,7 @@ def test_the_second_ctrl_c_waits_for_nothing(
         while "once more ends it at once" not in child.stderr.readline():
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=5)
+        output, _ = child.communicate(timeout=30)
     held.go_on.set()
     assert (child.returncode, output) == (130, "")
 
