@@ -137,7 +137,7 @@ def test_the_first_ctrl_c_is_heard_while_the_api_lets_us_wait(
         while not emulator.counts.get("list_sessions"):
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=10)
+        _, errors = child.communicate(timeout=25)
     assert child.returncode == 130
     assert "\nnext: run it again" in errors
 

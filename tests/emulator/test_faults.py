@@ -47,7 +47,7 @@ def test_an_interim_answer_comes_before_the_true_one(region: Region, status: int
     region.emulator.faults.append(Fault("show_port", "interim", status=status))
     address = urlsplit(region.emulator.url)
     with (
-        socket.create_connection((address.hostname, address.port), timeout=5) as connection,
+        socket.create_connection((address.hostname, address.port), timeout=30) as connection,
         connection.makefile("rb") as stream,
     ):
         connection.sendall(f"GET /v3/{PROJECT}/ports/missing HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -67,7 +67,7 @@ def test_what_hangs_is_let_go_when_the_faults_are_cleared(region: Region) -> Non
 
 def test_an_answer_drips_until_the_faults_are_cleared(region: Region) -> None:
     region.emulator.faults.append(Fault(kind="drip"))
-    answer = requests.get(f"{region.emulator.url}/v3/{PROJECT}/ports/missing", stream=True, timeout=5)
+    answer = requests.get(f"{region.emulator.url}/v3/{PROJECT}/ports/missing", stream=True, timeout=30)
     first = answer.raw.read1(1000)
     region.emulator.clear_faults()
     rest = answer.raw.read()

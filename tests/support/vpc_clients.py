@@ -44,7 +44,7 @@ def at_once(count: int, work: Callable[[], T]) -> list[T]:
     barrier = threading.Barrier(count)
 
     def run(_: int) -> T:
-        barrier.wait(10)
+        barrier.wait(30)
         return work()
 
     with ThreadPoolExecutor(count) as pool:

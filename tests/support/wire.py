@@ -91,7 +91,7 @@ def wire(answers: Sequence[Answer] | Callable[[bytes], Answer], tls: ssl.SSLCont
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        accepting.join(5)
+        accepting.join(30)
 
 
 def _head(connection: socket.socket) -> bytes:

