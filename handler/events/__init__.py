@@ -2,9 +2,8 @@
 
 from handler.events.cloudevents import from_http
 from handler.events.envelopes import is_gateway_request
-from handler.events.explain import explain
 from handler.events.parser import Parsed, parse
 from handler.events.schemas import identifier, validate
 from handler.events.strict_json import decode
 
-__all__ = ["Parsed", "decode", "explain", "from_http", "identifier", "is_gateway_request", "parse", "validate"]
+__all__ = ["Parsed", "decode", "from_http", "identifier", "is_gateway_request", "parse", "validate"]

@@ -21,12 +21,12 @@ _ATTRIBUTE = r"ce-(?!data(?:contenttype)?$)([a-z0-9]+)"  # neither may come as a
 _BINARY_MARKS = frozenset({"ce-specversion", "ce-id", "ce-source", "ce-type"})
 
 
-def from_http(headers: Mapping[str, str], body: bytes) -> object:
+def from_http(headers: Mapping[str, str], body: bytes, at: str = "$") -> object:
     """Return what a request carries, as `parse` takes it: a CloudEvent of any mode in its structured form.
 
     The data of a binary CloudEvent are its bytes as they came, whatever their type: only who knows the event's type
-    knows whether they are needed. Raises BadEvent for any other body that is not JSON, UnsupportedMedia for a
-    content type that is not JSON in UTF-8.
+    knows whether they are needed. Raises BadEvent for any other body that is not JSON, with its path `at`, and
+    UnsupportedMedia for a content type that is not JSON in UTF-8.
     """
     known = {name.lower(): value for name, value in headers.items()}
     content_type = known.get("content-type", "")
@@ -42,10 +42,10 @@ def from_http(headers: Mapping[str, str], body: bytes) -> object:
         raise UnsupportedMedia(
             "send JSON in UTF-8: application/json, any +json, text/plain, or CloudEvents in any mode"
         )
-    value = decode_parts(body)
+    value = decode_parts(body, at)
     kind = "array" if "batch" in media else "object"
     if is_event and not isinstance(value, list if kind == "array" else dict):
-        raise BadEvent(f"a body of {media} is an {kind}", (Violation("$", f"type: {kind}"),))
+        raise BadEvent(f"a body of {media} is an {kind}", (Violation(at, f"type: {kind}"),))
     return value
 
 

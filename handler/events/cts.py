@@ -85,8 +85,8 @@ _URLS: dict[Kind, str] = {
 """What a trace may repeat of the request line: `DELETE /v1/{project_id}/ports/{port_id}`."""
 
 
-def parse_trace(trace: dict[str, Any], metadata: EventMetadata) -> Iterator[Event]:
-    """Yield the one event of a trace that its schema has found valid.
+def parse_trace(trace: dict[str, Any], metadata: EventMetadata, at: str = "$") -> Iterator[Event]:
+    """Yield the one event of a trace that its schema has found valid, and that stands at a path.
 
     The rating and the response tell success, never `code`: a failed operation can have 200, and a successful one 0.
     Raises BadEvent where ids have to stand and none of what stands there is one.
@@ -106,9 +106,9 @@ def parse_trace(trace: dict[str, Any], metadata: EventMetadata) -> Iterator[Even
         is_name = re.fullmatch(r"[A-Za-z][0-9A-Za-z_.-]{0,63}", name)
         yield deletion(None, [], metadata, name if is_name else "an operation without a name")
         return
-    found = [item for path in operation.ids for item in select(trace, path)]
+    found = [item for path in operation.ids for item in select(trace, path, at)]
     for member in ("message", "resource_url"):
-        found += [(f".{member}", id_) for id_ in re.findall(_URLS[operation.deletes], trace.get(member) or "")[:1]]
+        found += [(f"{at}.{member}", id_) for id_ in re.findall(_URLS[operation.deletes], trace.get(member) or "")[:1]]
     match _phase(trace, len(canonical_ids(value for _, value in found))):
         case "requested":
             yield Ignored(metadata, f"{operation} was requested; its result follows in another trace", pending=True)
@@ -135,7 +135,7 @@ def deletion(kind: Kind | None, found: list[tuple[str, object]], metadata: Event
         case "target", (target_id, *_):
             return TargetDeleted(metadata, target_id)
         case "interfaces" | "target", _ if found:
-            broken = tuple(Violation(f"${path}", "format: uuid") for path, _ in found)
+            broken = tuple(Violation(path, "format: uuid") for path, _ in found)
             raise BadEvent(f"{source} does not say which id it deleted", broken)
         case "target", _:
             return Ignored(metadata, f"{source} does not say which load balancer it deleted")

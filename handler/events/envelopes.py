@@ -30,8 +30,8 @@ class Envelope(NamedTuple):
 
     def matches(self, value: Mapping[str, object]) -> bool:
         """Tell whether the object has all marks."""
-        has = value.__contains__
-        return all(map(has, self.has)) and value.items() >= self.says.items() and not any(map(has, self.lacks))
+        names = value.keys()
+        return names >= {*self.has} and value.items() >= self.says.items() and names.isdisjoint(self.lacks)
 
     def mismatches(self, value: Mapping[str, object]) -> tuple[Violation, ...]:
         """Return the rules by which the object is not this envelope; none when it has all marks."""

@@ -33,7 +33,7 @@ def explain(payload: object) -> dict[str, Any]:
         "readable": fault is None,
         **(envelopes[0] if envelopes else {"envelope": None, "schema": None}),
         "envelopes": envelopes,
-        "unwrapped": list(parser.carriers),
+        "unwrapped": [name for name, is_carrier in parser.passed.items() if is_carrier],
         "events": [_event(event) for event in events],
         "fault": str(fault) if fault else None,
         "faulty": fault.envelope if fault else None,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ MAX_TEXT = 512
 UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _DATE, _CLOCK = r"(\d{4})[-/](\d\d)[-/](\d\d)", r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
 _TIME = rf"{_DATE}[T ]{_CLOCK} ?(?:Z|z|GMT|UTC|(?:GMT|UTC)?([+-]\d\d:?\d\d))"
+_EMPTY: tuple[object, ...] = (None, "", {})
 _FIRST_MILLISECONDS = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
 
 
@@ -82,36 +82,21 @@ def from_base64(value: object, path: str) -> bytes:
         raise BadEvent("a part is not base64", (Violation(path, "contentEncoding: base64"),)) from error
 
 
-def decoded(value: object, path: str) -> object:
-    """Return what JSON text stands for, and any other value as it is."""
-    with rebased(path):
-        return decode_parts(value) if isinstance(value, (str, bytes)) else value
+def decoded(value: object, at: str) -> object:
+    """Return what JSON text stands for, and any other value as it is; raise BadEvent that names the path."""
+    return decode_parts(value, at) if isinstance(value, (str, bytes)) else value
 
 
-@contextmanager
-def rebased(path: str) -> Iterator[None]:
-    """Let the paths of a BadEvent, of a value that stands at the path, start where the path does."""
-    try:
-        yield
-    except BadEvent as error:
-        moved = tuple(Violation(f"${path}{violation.path[1:]}", violation.rule) for violation in error.violations)
-        raise BadEvent(str(error), moved, error.envelope) from error
+def select(value: object, path: str, at: str = "$") -> list[tuple[str, object]]:
+    """Return what stands at a path such as `request.nics[].id`, each with its JSON path; the value's own is `at`.
 
-
-def select(value: object, path: str, at: str = "") -> Iterator[tuple[str, object]]:
-    """Yield what stands at a path such as `request.nics[].id`, each with its JSON path below the value.
-
-    Objects on the way may come as JSON text. What is absent, null, an empty string or an empty object is not yielded.
+    Objects on the way may come as JSON text. What is absent, null, an empty string or an empty object is left out.
     """
-    if not path:
-        if value not in (None, "", {}):
-            yield at, value
-        return
-    step, _, rest = path.partition(".")
-    name = step.removesuffix("[]")
-    child = as_object(value).get(name)
-    if name == step:
-        yield from select(child, rest, f"{at}.{name}")
-    elif isinstance(child, list):
-        for index, item in enumerate(child):
-            yield from select(item, rest, f"{at}.{name}[{index}]")
+    found = [(at, value)]
+    for step in path.split("."):
+        name = step.removesuffix("[]")
+        found = [(f"{at}.{name}", inner) for at, each in found if (inner := as_object(each).get(name)) not in _EMPTY]
+        if name != step:
+            lists = [(at, each) for at, each in found if isinstance(each, list)]
+            found = [(f"{at}[{index}]", item) for at, items in lists for index, item in enumerate(items)]
+    return [(at, each) for at, each in found if each not in _EMPTY]

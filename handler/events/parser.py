@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from handler.errors import BadEvent, Violation
 from handler.events import schemas
 from handler.events.envelopes import recognise
-from handler.events.fields import decoded, rebased
 from handler.events.readers import Embedded
-from handler.events.strict_json import check
+from handler.events.strict_json import check, decode_parts
 from handler.model import Event, EventMetadata, Ignored, InterfacesDeleted, ServersDeleted, Unreadable
 
 MAX_DEPTH = 8
@@ -29,8 +28,6 @@ class Parsed(NamedTuple):
     """Of its first event, which for most envelopes is its only one."""
     envelope: str
     """The outermost, by its schema's name."""
-    unwrapped: tuple[str, ...]
-    """The envelopes that held other envelopes, outermost first; none when the outermost speaks for itself."""
     events: tuple[Event, ...]
     """At least one, in the order of the delivery."""
 
@@ -48,10 +45,8 @@ class Parser:
     """The way through one payload, and how far it came."""
 
     def __init__(self) -> None:
-        self.passed: dict[str, None] = {}
-        """The envelopes met, outermost first; the values say nothing."""
-        self.carriers: dict[str, None] = {}
-        """Those of them that held others."""
+        self.passed: dict[str, bool] = {}
+        """The envelopes met, outermost first, and whether they held others."""
         self._events_left, self._ids_left = MAX_EVENTS, MAX_IDS
 
     def parse(self, payload: object) -> Parsed:
@@ -59,14 +54,13 @@ class Parser:
         if isinstance(payload, (str, bytes)):
             raise BadEvent("an event is a JSON object", (Violation("$", "type: object"),))
         events = tuple(map(_with_id, self._parse(payload, EventMetadata("", ""), "$", 0)))
-        return Parsed(events[0].metadata.id, next(iter(self.passed)), tuple(self.carriers), events)
+        return Parsed(events[0].metadata.id, next(iter(self.passed)), events)
 
     def _parse(self, value: object, metadata: EventMetadata, at: str, depth: int) -> list[Event]:
         """Return the events of a value that stands at a path; the paths of its BadEvent start at the payload."""
         if depth > MAX_DEPTH:
             raise _over_limit(at, f"at most {MAX_DEPTH} envelopes within each other")
-        with rebased(at[1:]):
-            content = self._open(value, metadata)
+        content = self._open(value, metadata, at)
         events: list[Event] = []
         for number, item in enumerate(content):
             if self._events_left <= 0:
@@ -89,24 +83,25 @@ class Parser:
             raise BadEvent(f"none of its {len(content)} parts can be read", broken)
         return events
 
-    def _open(self, value: Any, metadata: EventMetadata) -> list[Event | Embedded]:
-        """Recognise, validate and read one envelope, or JSON text; the paths of its BadEvent start at the value."""
-        if isinstance(value, (str, bytes)):
-            return [Embedded("", decoded(value, ""), metadata)]
-        envelope = recognise(value)
-        self.passed[envelope.name] = None
-        if violations := schemas.validate(envelope.name, value):
-            raise BadEvent(f"not a valid {envelope.name}", violations, envelope.name)
-        metadata = metadata._replace(envelope=envelope.name)
+    def _open(self, value: Any, metadata: EventMetadata, at: str) -> list[Event | Embedded]:
+        """Recognise, validate and read one envelope, or JSON text, that stands at a path."""
+        name = None
         try:
+            if isinstance(value, (str, bytes)):
+                return [Embedded("", decode_parts(value), metadata)]
+            envelope = recognise(value)
+            name = envelope.name
+            self.passed.setdefault(name, False)
+            _require_valid(name, value)
+            metadata = metadata._replace(envelope=name)
             content = list(envelope.read(value, metadata))
             embedded = [item.value for item in content if isinstance(item, Embedded)]
-            data = value.get("data") if envelope.name == "cloudevent" else None  # perhaps of a type that is ignored
+            data = value.get("data") if name == "cloudevent" else None  # perhaps of a type that is ignored
             check(value, {id(each) for each in (data, *embedded)})
         except BadEvent as error:
-            raise BadEvent(str(error), _bounded(error.violations), envelope.name) from error
-        if embedded:
-            self.carriers[envelope.name] = None
+            broken = (Violation(at + violation.path[1:], violation.rule) for violation in error.violations)
+            raise BadEvent(str(error), _bounded(broken), name) from error
+        self.passed[name] |= bool(embedded)
         return content or [Ignored(metadata, "an empty batch")]
 
     def _counted(self, event: Event, at: str) -> Event:
@@ -117,6 +112,11 @@ class Parser:
                     raise _over_limit(at, f"at most {MAX_IDS} interfaces and servers in a delivery")
         self._events_left -= 1
         return event
+
+
+def _require_valid(envelope: str, value: object) -> None:
+    if violations := schemas.validate(envelope, value):
+        raise BadEvent(f"not a valid {envelope}", violations)
 
 
 def _over_limit(at: str, rule: str) -> BadEvent:

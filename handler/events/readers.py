@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from handler.errors import BadEvent, UnsupportedMedia, Violation
 from handler.events.cloudevents import from_http
 from handler.events.cts import SERVICES, Kind, deletion, is_warning, name_key, parse_trace
-from handler.events.fields import as_object, canonical_ids, decoded, enrich, from_base64, rebased, select, time
+from handler.events.fields import as_object, canonical_ids, decoded, enrich, from_base64, select, time
 from handler.model import CheckRequested, Event, EventMetadata, Ignored, InterfacesDeleted, SweepRequested
 
 INTERFACE_DELETED = "io.unmirror.interface.deleted.v1"
@@ -38,8 +38,7 @@ Content: TypeAlias = Iterator[Event | Embedded]
 
 def cts(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read what FunctionGraph's CTS trigger sends."""
-    with rebased(".cts"):
-        yield from parse_trace(value["cts"], metadata)
+    return parse_trace(value["cts"], metadata, "$.cts")
 
 
 def own(value: dict[str, Any], metadata: EventMetadata) -> Content:
@@ -76,7 +75,7 @@ def cloudevent(value: dict[str, Any], metadata: EventMetadata) -> Content:
             path, data = ".data_base64", from_base64(text, "$.data_base64")
         if is_own:  # without its attributes it is what a webhook posts
             plain = {name: value[name] for name in ("type", "id", "time") if name in value}
-            path, data = "", plain | {"data": decoded(data, path)}
+            path, data = "", plain | {"data": decoded(data, f"${path}")}
         yield Embedded(path, data, metadata)
 
 
@@ -125,8 +124,8 @@ def kafka_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
 
 def lts_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
     """Read FunctionGraph's LTS trigger: log lines as JSON, in JSON, in base64."""
-    content = as_object(decoded(from_base64(value["lts"]["data"], "$.lts.data"), ".lts.data"))
-    lines = decoded(content.get("logs"), ".lts.data.logs")
+    content = as_object(decoded(from_base64(value["lts"]["data"], "$.lts.data"), "$.lts.data"))
+    lines = decoded(content.get("logs"), "$.lts.data.logs")
     if not isinstance(lines, list):
         raise BadEvent("log lines are an array", (Violation("$.lts.data.logs", "type: array"),))
     for index, line in enumerate(lines):
@@ -143,8 +142,7 @@ def apig_trigger(value: dict[str, Any], metadata: EventMetadata) -> Content:
     text = value.get("body") or ""
     body = from_base64(text, "$.body") if value.get("isBase64Encoded") else text.encode("utf-8", "surrogatepass")
     try:
-        with rebased(".body"):
-            yield Embedded(".body", from_http(headers, body), metadata)
+        yield Embedded(".body", from_http(headers, body, "$.body"), metadata)
     except UnsupportedMedia as error:
         raise BadEvent(str(error), (Violation("$.headers", "content-type: JSON in UTF-8"),)) from error
 
@@ -187,7 +185,7 @@ def cloud_eye(value: dict[str, Any], metadata: EventMetadata) -> Content:
     metadata = enrich(metadata, id=value.get("event_id"), time=time(value.get("time")), project_id=project_id)
     has_failed = is_warning(as_object(value.get("detail")).get("event_state"))
     kind = None if has_failed else _DELETIONS.get(name_key(value["event_source"], value["event_name"]))
-    servers = [*select(value, "detail.resource_id"), *select(value, "detail.dimensions[].value")]
+    servers = select(value, "detail.resource_id") + select(value, "detail.dimensions[].value")
     yield deletion(kind, servers if kind == "servers" else [], metadata, "a Cloud Eye event")
 
 
@@ -200,7 +198,7 @@ def cloud_eye_alarm(value: dict[str, Any], metadata: EventMetadata) -> Content:
     has_ended = str(value.get("alarm_status") or "alarm").lower() != "alarm"
     kind = None if has_ended else _DELETIONS.get(name_key(value["namespace"], value["metric_name"]))
     dimension = str(value.get("dimension")).removeprefix("instance_id:")
-    servers = [(".template_variable.ResourceId", variables.get("ResourceId")), (".dimension", dimension)]
+    servers = [("$.template_variable.ResourceId", variables.get("ResourceId")), ("$.dimension", dimension)]
     yield deletion(kind, servers if kind == "servers" else [], metadata, "a Cloud Eye alarm")
 
 
@@ -216,5 +214,5 @@ def config_rms(value: dict[str, Any], metadata: EventMetadata) -> Content:
     )
     change = name_key(str(detail.get("resource_type")), str(detail.get("event_type")))
     kind = _DELETIONS.get(change) if value["notification_type"] == "ResourceChanged" else None
-    ids = [*select(value, "detail.resource_id")]
-    yield deletion(kind, ids if kind != "interfaces" else [], metadata, "a Config notification")
+    ids = select(value, "detail.resource_id") if kind != "interfaces" else []
+    yield deletion(kind, ids, metadata, "a Config notification")

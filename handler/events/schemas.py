@@ -81,7 +81,5 @@ def _violations(error: ValidationError) -> Iterator[Violation]:
             yield from (Violation(path, f"required: {name}") for name in names if name not in value)
         case "enum" | "type" as keyword, list(values):
             yield Violation(path, f"{keyword}: {', '.join(map(str, values))}")
-        case keyword, str() | int() | float() as asked:
+        case keyword, asked:
             yield Violation(path, f"{keyword}: {asked}")
-        case keyword, _:
-            yield Violation(path, str(keyword))

@@ -36,14 +36,14 @@ def decode(body: bytes | str) -> object:
     return value
 
 
-def decode_parts(body: bytes | str) -> object:
-    """Return the value as `decode` does, to be checked part by part. Raises BadEvent for what is not JSON."""
+def decode_parts(body: bytes | str, at: str = "$") -> object:
+    """Return the value as `decode` does, to be checked part by part. What is not JSON is a BadEvent at `at`."""
     if isinstance(body, str):
         body = body.encode("utf-8", "surrogatepass")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _not_json("UTF-8") from None
+        raise _not_json("UTF-8", at) from None
     decoder = _DECODER
     if text.count("[") + text.count("{") > MAX_NESTING and (pruned := _prune(text)) != text:
         text, decoder = pruned, _PRUNED_DECODER
@@ -51,7 +51,7 @@ def decode_parts(body: bytes | str) -> object:
         return decoder.decode(text)
     except (ValueError, RecursionError):  # RecursionError: the platform's own limit may be below ours
         # The error holds the whole text: it is not chained, here and above, so that no log can show it.
-        raise _not_json("JSON") from None
+        raise _not_json("JSON", at) from None
 
 
 def check(value: object, parts: Container[int] = ()) -> None:
@@ -59,17 +59,18 @@ def check(value: object, parts: Container[int] = ()) -> None:
     nodes = [value]
     while nodes:
         node = nodes.pop()
-        if id(node) in parts:
+        if isinstance(node, str):  # most are: the rest is asked of few
+            if not node.isascii() and id(node) not in parts and re.search("[\ud800-\udfff]", node):
+                raise _not_json("JSON without lone surrogates")
+        elif id(node) in parts:
             continue
-        if isinstance(node, dict):
+        elif isinstance(node, dict):
             nodes += node
             nodes += node.values()
         elif isinstance(node, list):
             nodes += node
         elif isinstance(node, NotStrict):
             raise _not_json(node.rule)
-        elif isinstance(node, str) and not node.isascii() and re.search("[\ud800-\udfff]", node):
-            raise _not_json("JSON without lone surrogates")
 
 
 def _prune(text: str) -> str:
@@ -99,8 +100,8 @@ def _integer(digits: str) -> int | NotStrict:
     return int(digits) if len(digits) <= _MAX_DIGITS else NotStrict("JSON with integers of at most 4,300 digits")
 
 
-def _not_json(rule: str) -> BadEvent:
-    return BadEvent(f"what is sent must be {rule}", (Violation("$", rule),))
+def _not_json(rule: str, at: str = "$") -> BadEvent:
+    return BadEvent(f"what is sent must be {rule}", (Violation(at, rule),))
 
 
 def _decoder(rule: str) -> json.JSONDecoder:

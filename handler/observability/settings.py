@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from handler.observability import logs
 from handler.observability.instrumentation import Instrumentation
-
-_HEADERS = tuple(f"OTEL_EXPORTER_OTLP_{signal}HEADERS" for signal in ("", "TRACES_", "METRICS_"))
 
 NAMES = (
     *("OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"),
@@ -30,7 +28,7 @@ def from_env(environ: Mapping[str, str]) -> Instrumentation:
     traces, metrics = _wants(environ, "TRACES"), _wants(environ, "METRICS")
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not (traces or metrics):
         return Instrumentation()
-    if unusable := list(_unusable(environ)):
+    if unusable := [name for name, form in _FORMS.items() if not re.fullmatch(form, environ.get(name, "").strip())]:
         logs.log_event(logging.WARNING, "instrumentation.unavailable", HOW_TO_EXPORT + ", ".join(unusable))
         return Instrumentation()
     try:
@@ -47,21 +45,15 @@ def _wants(environ: Mapping[str, str], signal: str) -> bool:
     return exporter != "none" if exporter else any(environ.get(name, "").strip() for name in endpoints)
 
 
-_ACCEPTED: Mapping[str, tuple[str, ...]] = {
-    "OTEL_TRACES_EXPORTER": ("", "otlp", "none"),
-    "OTEL_METRICS_EXPORTER": ("", "otlp", "none"),
-    "OTEL_EXPORTER_OTLP_PROTOCOL": ("", "http/protobuf"),
+_EXPORTER = r"(otlp|none)?"
+_HEADER = r"[ \t]*+([!#-'*+.0-9A-Z^-z|~-]++[ \t]*+=[ !#-+\--:<-\[\]-~]*+[ \t]*+)?+"
+_HEADERS = rf"{_HEADER}(,{_HEADER})*"  # the SDK logs a header that it cannot parse as a whole, and that may be a key
+_FORMS = {
+    "OTEL_TRACES_EXPORTER": _EXPORTER,
+    "OTEL_METRICS_EXPORTER": _EXPORTER,
+    "OTEL_EXPORTER_OTLP_PROTOCOL": r"(http/protobuf)?",
+    "OTEL_EXPORTER_OTLP_HEADERS": _HEADERS,
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": _HEADERS,
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS": _HEADERS,
 }
-_HEADER = r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*"
-
-
-def _unusable(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the names of variables with a value that is not supported."""
-    for name, values in _ACCEPTED.items():
-        if environ.get(name, "").strip() not in values:
-            yield name
-    # OpenTelemetry's SDK logs a header that it cannot parse as a whole, and that may be a key.
-    for name in _HEADERS:
-        headers = (each.strip(" \t") for each in environ.get(name, "").split(","))
-        if not all(re.fullmatch(_HEADER, each) for each in headers if each):
-            yield name
+"""What the values are like that are supported."""

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 
-from handler.events import explain
+from handler.events.explain import explain
 from tests.support.events import example, kafka, trace
 
 
 def test_it_shows_the_way_from_the_outermost_envelope_to_the_events() -> None:
     told = explain(example("smn-trigger"))
-    assert told["readable"]
-    assert told["envelope"] == "smn-trigger"
+    assert (told["readable"], told["envelope"], told["unwrapped"]) == (True, "smn-trigger", ["smn-trigger"])
     assert told["schema"] == "urn:unmirror:schema:smn-trigger"
     assert [step["envelope"] for step in told["envelopes"]] == ["smn-trigger", "trace"]
-    assert told["unwrapped"] == ["smn-trigger"]
     (event,) = told["events"]
-    assert event["event"] == "interfaces_deleted"
     assert event["interface_ids"] == ["8f0e2c41-6f5d-4b7a-9d43-5c1f6a2b7e10"]
-    assert event["region"] == "cn-north-4"
-    assert event["time"] == "2026-01-02T03:04:06.377000+00:00"
+    assert (event["region"], event["time"]) == ("cn-north-4", "2026-01-02T03:04:06.377000+00:00")
 
 
 def test_every_kind_of_event_can_be_told() -> None:
@@ -40,10 +36,8 @@ def test_every_kind_of_event_can_be_told() -> None:
 def test_it_shows_how_far_a_broken_payload_came() -> None:
     told = explain(kafka(json.dumps({"cts": trace(resource_id="port-1")})))
     assert [step["envelope"] for step in told["envelopes"]] == ["kafka-trigger", "cts"]
-    assert told["unwrapped"] == ["kafka-trigger"]
-    assert told["faulty"] == "cts"
+    assert (told["readable"], told["unwrapped"], told["faulty"]) == (False, ["kafka-trigger"], "cts")
     assert told["violations"] == [{"path": "$.records[0].messages[0].cts.resource_id", "rule": "format: uuid"}]
-    assert not told["readable"]
 
 
 def test_it_shows_what_the_nearest_envelopes_have_that_it_has_not() -> None:

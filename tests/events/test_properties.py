@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,52 +15,38 @@ from handler import events
 from handler.errors import BadEvent, UnsupportedMedia
 from handler.events import schemas
 from handler.events.envelopes import ARRAY, ENVELOPES
+from handler.events.explain import explain
 from handler.model import InterfacesDeleted, ServersDeleted, Unreadable
 from tests.support.events import trace
 
-EXAMPLES = [(each.name, value) for each in (*ENVELOPES, ARRAY) for value in schemas.schema(each.name)["examples"]]
+EXAMPLES = [value for each in (*ENVELOPES, ARRAY) for value in schemas.schema(each.name)["examples"]]
 NAMES = sorted({name for envelope in ENVELOPES for name in schemas.schema(envelope.name)["properties"]})
 TEXTS = ["normal", "warning", "TIMER", "deletePort", "VPC", "ports", "1.0", "[", '{"a":1,"a":2}', "bnVsbA==", "FAIL"]
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(min_value=10**18)
-    | st.floats()
-    | st.text(max_size=20)
-    | st.text(st.characters(categories=["Cs", "Cc"]), max_size=3)
-    | st.sampled_from(TEXTS)
-)
+numbers = st.integers() | st.integers(min_value=10**18) | st.floats()
+texts = st.text(max_size=20) | st.text(st.characters(categories=["Cs", "Cc"]), max_size=3) | st.sampled_from(TEXTS)
+names = st.sampled_from(NAMES) | st.text(max_size=5)
 anything = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=6)
-        | inner.map(lambda value: json.dumps(value))
-    ),
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=6) | inner.map(json.dumps),
     max_leaves=20,
 )
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Return every place in a value at which something stands: its holder, and its name or index there."""
-    if isinstance(value, dict):
-        own: list[tuple[Any, Any]] = [(value, name) for name in value]
-    else:
-        own = [(value, index) for index in range(len(value))] if isinstance(value, list) else []
-    return own + [place for holder, name in own for place in places(holder[name])]
+    keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [place for key in keys for place in ((value, key), *places(value[key]))]
 
 
 @st.composite
-def mutants(draw: st.DrawFn) -> tuple[str, Any]:
+def mutants(draw: st.DrawFn) -> Any:
     """Draw an example in which a few places hold something else, or nothing, or JSON text of what they held."""
-    name, value = copy.deepcopy(draw(st.sampled_from(EXAMPLES)))
+    value = copy.deepcopy(draw(st.sampled_from(EXAMPLES)))
     for _ in range(draw(st.integers(1, 3))):
-        found = places(value)
-        if not found:
+        if not (found := places(value)):
             break
-        holder, key = found[draw(st.integers(0, len(found) - 1))]
+        holder, key = draw(st.sampled_from(found))
         match draw(st.sampled_from(["other", "none", "text", "double", "graft"])):
             case "other":
                 holder[key] = draw(anything)
@@ -70,13 +57,13 @@ def mutants(draw: st.DrawFn) -> tuple[str, Any]:
             case "double":
                 holder[key] = [holder[key], holder[key]]
             case "graft":
-                holder[key] = copy.deepcopy(draw(st.sampled_from(EXAMPLES))[1])
-    return name, value
+                holder[key] = copy.deepcopy(draw(st.sampled_from(EXAMPLES)))
+    return value
 
 
 def judge(payload: object) -> None:
     """Parse and explain; whatever comes out is complete and in order."""
-    told = events.explain(payload)
+    told = explain(payload)
     json.dumps(told)
     if told["fault"] is not None:
         with pytest.raises(BadEvent) as refused:
@@ -104,40 +91,26 @@ def judge_error(error: BadEvent) -> None:
     assert all(violation.path.startswith("$") for violation in error.violations)
 
 
-@given(anything)
-def test_arbitrary_json_gives_events_or_bad_event(payload: object) -> None:
-    judge(payload)
-
-
 @given(mutants())
-def test_a_mutated_example_gives_events_or_bad_event_and_costs_its_neighbour_nothing(mutant: tuple[str, Any]) -> None:
-    _, payload = mutant
+def test_a_mutated_example_gives_events_or_bad_event_and_costs_its_neighbour_nothing(payload: Any) -> None:
     judge(payload)
     (*_, last) = events.parse([payload, trace(trace_id="the-neighbour")]).events
     assert isinstance(last, InterfacesDeleted)
     assert last.metadata.id == "the-neighbour"
 
 
-@given(st.binary(max_size=200) | st.text(alphabet='{}[]",:\\u0d8 1e-aE', max_size=60).map(str.encode))
-def test_arbitrary_bytes_give_a_value_or_bad_event(body: bytes) -> None:
-    try:
-        value = events.decode(body)
-    except BadEvent:
-        return
-    json.dumps(value).encode()
+HEADERS = ("ce-id", "CE-Source", "ce-type", "ce-specversion", "ce-data", "content-type", "x-other")
+ODD = ("1.0", "application/json", "application/cloudevents+json", "text/plain; charset", ";charset=;", "%zz%e2")
+headers = st.dictionaries(st.sampled_from(HEADERS), st.sampled_from(ODD) | st.text(max_size=10))
 
 
-headers = st.dictionaries(
-    st.sampled_from(["ce-id", "CE-Source", "ce-type", "ce-specversion", "ce-data", "content-type", "x-other"]),
-    st.sampled_from(
-        ["1.0", "application/json", "application/cloudevents+json", "text/plain; charset", ";charset=;", "%zz%e2"]
-    )
-    | st.text(max_size=10),
-)
+tokens = st.text(alphabet='{}[]",:\\u0d8 1e-aE', max_size=60)
 
 
-@given(headers, st.binary(max_size=30) | anything.map(lambda value: json.dumps(value).encode()))
+@given(headers, st.binary(max_size=200) | (tokens | anything.map(json.dumps)).map(str.encode))
 def test_arbitrary_requests_give_a_payload_or_one_of_two_errors(named: dict[str, str], body: bytes) -> None:
+    with suppress(BadEvent):
+        json.dumps(events.decode(body), ensure_ascii=False).encode()
     try:
         payload = events.from_http(named, body)
     except (BadEvent, UnsupportedMedia):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -16,59 +17,49 @@ from handler.observability.trace_context import TraceContext
 from tests.support.lines import check_line
 from tests.support.reports import report
 
-COLLECTOR = "http://127.0.0.1:1"
-NOT_ASKED_FOR = {
-    "nothing is set": {},
-    "it is disabled": {"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, "OTEL_SDK_DISABLED": "TRUE"},
-    "neither is wanted": {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"},
-    "none, whatever the endpoint": {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR,
-        "OTEL_TRACES_EXPORTER": "none",
-        "OTEL_METRICS_EXPORTER": "none",
-    },
-}
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+NEITHER = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
 SECRET = "key with spaces, and no equals sign"
-UNAVAILABLE = {
-    "OTEL_METRICS_EXPORTER": {"OTEL_METRICS_EXPORTER": "prometheus"},
-    "OTEL_TRACES_EXPORTER": {"OTEL_TRACES_EXPORTER": "console"},
-    "OTEL_EXPORTER_OTLP_PROTOCOL": {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-    "OTEL_EXPORTER_OTLP_HEADERS": {"OTEL_EXPORTER_OTLP_HEADERS": SECRET},
-    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"x-key=1,{SECRET}"},
-}
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log lines are written."""
+def log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What is logged."""
     monkeypatch.setattr(logs.log, "handlers", [])
     logs.configure()
+    return lambda: capsys.readouterr().out
 
 
-@pytest.mark.parametrize("case", NOT_ASKED_FOR)
-@pytest.mark.usefixtures("logged")
-def test_nothing_is_measured_unless_it_is_asked_for(case: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert type(settings.from_env(NOT_ASKED_FOR[case])) is Instrumentation
-    assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize("name", UNAVAILABLE)
-@pytest.mark.usefixtures("logged")
-def test_what_cannot_be_had_is_named_without_its_value(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR, **UNAVAILABLE[name]}
+@pytest.mark.parametrize("asked", [{}, NEITHER, COLLECTOR | NEITHER, COLLECTOR | {"OTEL_SDK_DISABLED": "TRUE"}])
+def test_nothing_is_measured_unless_it_is_asked_for(asked: dict[str, str], log: Callable[[], str]) -> None:
     assert type(settings.from_env(asked)) is Instrumentation
-    line = check_line(capsys.readouterr().out)
-    assert line["event"] == "instrumentation.unavailable"
-    assert line["message"].endswith(f" unset {name}")
+    assert log() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", SECRET),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", f"x-key=1,{SECRET}"),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=no\u00e4scii equals"),
+    ],
+)
+def test_what_cannot_be_had_is_named_without_its_value(name: str, value: str, log: Callable[[], str]) -> None:
+    assert type(settings.from_env(COLLECTOR | {name: value})) is Instrumentation
+    line = check_line(log())
+    assert (line["event"], line["message"].endswith(f" unset {name}")) == ("instrumentation.unavailable", True)
     assert "equals" not in json.dumps(line)
 
 
-@pytest.mark.usefixtures("logged")
-def test_without_the_extra_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]) -> None:
+    """And headers in their usual forms are none that cannot be had."""
     monkeypatch.setitem(sys.modules, "handler.observability.otel", None)
-    assert type(settings.from_env({"OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR})) is Instrumentation
-    assert "pip install 'unmirror[otel]'" in check_line(capsys.readouterr().out)["message"]
+    for headers in ("", "x-key=1", " x-key = a b%20c ,, y=\t"):
+        assert type(settings.from_env(COLLECTOR | {"OTEL_EXPORTER_OTLP_HEADERS": headers})) is Instrumentation
+        assert "pip install 'unmirror[otel]'" in check_line(log())["message"]
 
 
 def test_without_any_a_delivery_keeps_its_senders_trace() -> None:

@@ -81,6 +81,11 @@ def test_the_schema_says_of_each_event_what_to_do() -> None:
 # --- a delivery ------------------------------------------------------------------------------------------------
 
 
+def batch(*parts: Report) -> Report:
+    return Report("batch", "cloudevents-batch", parts=parts)
+
+
+NOT_LEFT = detachment("s-2", status="failed", error=REFUSED)
 LEVEL_OF = {
     "done": (report(detachment()), "delivery.detached", "info"),
     "planned": (report(detachment(status="planned"), dry_run=True), "delivery.planned", "info"),
@@ -89,11 +94,9 @@ LEVEL_OF = {
     "pending": (Report("event-1", "cts", ignored="it follows", pending=True), "delivery.pending", "info"),
     "alive": (report(kept=(ALIVE,)), "delivery.still_exists", "warning"),
     "in part, and may pass": (report(detachment(), kept=(ALIVE,)), "delivery.partial", "warning"),
-    "in part, and waits": (
-        report(detachment(), detachment("s-2", status="failed", error=REFUSED)),
-        "delivery.partial",
-        "error",
-    ),
+    "in part, and waits": (report(detachment(), NOT_LEFT), "delivery.partial", "error"),
+    "a part waits": (batch(report(kept=(ALIVE,)), report(NOT_LEFT)), "delivery.still_exists", "error"),
+    "a part is stopped": (batch(report(kept=(ALIVE,)), sweep(stop="limit")), "delivery.still_exists", "error"),
     "failed, and may pass": (report(failure=AWAY), "delivery.failed", "warning"),
     "stopped": (sweep(stop="limit"), "delivery.stopped", "error"),
     "stopped after a server event": (sweep(stop="blind", by="server", envelope="cts"), "delivery.stopped", "error"),
@@ -110,22 +113,14 @@ def test_a_level_says_whether_somebody_has_to_act(case: str, lines: Lines) -> No
     assert (line["event"], line["level"], line["message"]) == (event, level, told.reason)
 
 
-def test_a_part_that_waits_for_somebody_is_not_hidden_by_one_that_may_pass(lines: Lines) -> None:
-    for waiting in (sweep(stop="limit"), report(detachment(status="failed", error=REFUSED))):
-        logs.log_report(Report("batch", "cloudevents-batch", parts=(report(kept=(ALIVE,)), waiting)))
-        line = lines()[0]
-        assert (line["event"], line["level"]) == ("delivery.still_exists", "error")
-
-
 def test_a_delivery_names_its_interfaces_and_its_proofs(lines: Lines) -> None:
     logs.log_report(proven())
     line = lines()[0]
-    assert line["interface_ids"] == ["eni-1"]
-    assert line["request_ids"] == ["page-1", "absent-1", "removed-1"]
+    assert (line["interface_ids"], line["request_ids"]) == (["eni-1"], ["page-1", "absent-1", "removed-1"])
 
 
 def test_a_delivery_of_which_other_lines_do_not_tell_all_has_its_whole_report(lines: Lines) -> None:
-    for told in (report(kept=(ALIVE,)), sweep(), Report("batch", "cloudevents-batch", parts=(proven(), proven()))):
+    for told in (report(kept=(ALIVE,)), sweep(), batch(proven(), proven())):
         logs.log_report(told)
         assert lines()[0]["report"] == told.as_json
 
@@ -180,12 +175,7 @@ def test_one_line_says_everything_about_a_detachment(lines: Lines) -> None:
 
 def test_what_could_not_leave_says_why(lines: Lines) -> None:
     late = DeadlineExceeded("no time left for: remove-sources")
-    logs.log_report(
-        report(
-            detachment(status="failed", error=REFUSED),
-            detachment("s-2", status="not_tried", error=late),
-        )
-    )
+    logs.log_report(report(NOT_LEFT, detachment(status="not_tried", error=late)))
     _, failed, not_tried = lines()
     assert (failed["event"], failed["level"], failed["problem"]["code"]) == ("interface.failed", "error", "VPC.2201")
     assert (not_tried["event"], not_tried["level"]) == ("interface.not_tried", "warning")

@@ -11,7 +11,7 @@ from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
 from tests.support.function import settings_for
 from tests.support.processes import environment, run
-from tests.support.tenant import delete
+from tests.support.tenant import delete, deleted
 
 NEVER = (
     *("handler.cli", "handler.observability.otel", "handler.web.smn"),
@@ -23,14 +23,12 @@ NOT_IN_THE_ZIP = ("functions_framework", "flask", "werkzeug", "click", "cloudeve
 BY_FRAMEWORK = """
 from functions_framework import create_app
 function = create_app("on_event", "handler/main.py", "http").test_client()
-event = {"type": "io.unmirror.interface.deleted.v1", "id": "1", "data": {"interface_ids": [%r]}}
-assert function.post("/", json=event).json["outcome"] == "detached"
+assert function.post("/", json=%r).json["outcome"] == "detached"
 """
 BY_FUNCTIONGRAPH = """
 from handler import functiongraph
 from tests.support.functiongraph import Context
-event = {"type": "io.unmirror.interface.deleted.v1", "id": "1", "data": {"interface_ids": [%r]}}
-assert functiongraph.handler(event, Context({}, (None, None, None)))["outcome"] == "detached"
+assert functiongraph.handler(%r, Context({}, (None, None, None)))["outcome"] == "detached"
 """
 
 
@@ -39,7 +37,7 @@ def test_a_delivery_imports_nothing_that_was_not_asked_for(
     entry: str, never: tuple[str, ...], tenant: Tenant, emulator: Emulator, tmp_path: Path
 ) -> None:
     environ = environment(tmp_path, **settings_for(emulator))
-    done = run(sys.executable, "-X", "importtime", "-c", entry % delete(tenant), env=environ)
+    done = run(sys.executable, "-X", "importtime", "-c", entry % deleted(delete(tenant)), env=environ)
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time:" in line}
     assert {"handler.service", "requests"} <= imported

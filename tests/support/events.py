@@ -8,7 +8,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from handler import events
+from handler.errors import BadEvent, Violation
+from handler.model import Event
 from tests.support.schemas import schema
 
 PROJECT, REGION = "3f6b1d8e42a94c07b5e20d9f7c81a6d4", "cn-north-4"
@@ -26,10 +30,23 @@ def trace(**members: object) -> dict[str, Any]:
     return example("trace", **members) if members else example("trace")
 
 
+def only(payload: object) -> Event:
+    """Return the one event of a payload."""
+    (event,) = events.parse(payload).events
+    return event
+
+
+def violations(payload: object) -> tuple[Violation, ...]:
+    """Return the rules that the payload breaks."""
+    with pytest.raises(BadEvent) as refused:
+        events.parse(payload)
+    return refused.value.violations
+
+
 def b64(value: object) -> str:
-    """Return a text, or the JSON of another value, as base64."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return base64.b64encode(text.encode()).decode()
+    """Return bytes, a text, or the JSON of another value, as base64."""
+    text = value if isinstance(value, (bytes, str)) else json.dumps(value)
+    return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
 
 
 def smn(*messages: object, topic_urn: str = f"urn:smn:{REGION}:{PROJECT}:deletions") -> dict[str, Any]:
@@ -48,7 +65,7 @@ def lts(*lines: object) -> dict[str, Any]:
     return {"lts": {"data": b64({"logs": json.dumps(lines)})}}
 
 
-def apig(body: str, *, encoded: bool = True, **headers: str) -> dict[str, Any]:
+def apig(body: str | bytes, *, encoded: bool = True, **headers: str) -> dict[str, Any]:
     """Return an API gateway trigger's event for a POST."""
     return {
         "httpMethod": "POST",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from handler.report import Cause, Detachment, Gone, Report, SnapshotEvidence, SweepFigures
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+from tests.support.clock import NOON
 
 
 def detachment(session_id: str = "s-1", *interface_ids: str, status: Any = "detached", **members: Any) -> Detachment:

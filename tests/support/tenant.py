@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator
+from tests.support import events
 from tests.support.function import Answer, Function
 
 VICTIM = "api-3"
@@ -29,24 +29,8 @@ def deleted(*interface_ids: str, **data: object) -> dict[str, Any]:
 def trace(resource_id: str, /, *, number: int = 1, age: float = 0.0, **members: object) -> dict[str, Any]:
     """Return a CTS trace of an interface's deletion, recorded so many seconds ago; `members` replace its own."""
     at = int((time.time() - age) * 1000)
-    return {
-        "time": at,
-        "user": {"name": "terraform", "id": "0" * 32, "domain": {"name": "example", "id": "1" * 32}},
-        "request": "",
-        "response": "",
-        "code": 204,
-        "service_type": "VPC",
-        "resource_type": "ports",
-        "resource_name": "",
-        "resource_id": resource_id,
-        "trace_name": "deletePort",
-        "trace_type": "ApiCall",
-        "trace_rating": "normal",
-        "record_time": at,
-        "trace_id": f"00000000-0000-4000-8000-{number:012d}",
-        "project_id": PROJECT_ID,
-        **members,
-    }
+    own = {"time": at, "record_time": at, "trace_id": f"00000000-0000-4000-8000-{number:012d}"}
+    return events.trace(**{"resource_id": resource_id, "project_id": PROJECT_ID, **own, **members})
 
 
 def cts(resource_id: str, /, **members: Any) -> dict[str, Any]:
@@ -61,38 +45,18 @@ def server_deleted(server_id: str, /, **members: Any) -> dict[str, Any]:
 
 def timer() -> dict[str, Any]:
     """Return what FunctionGraph's timer hands on."""
-    return {"version": "v1.0", "time": "2026-01-02T03:04:05+08:00", "trigger_type": "TIMER", "trigger_name": "hourly"}
+    return events.example("timer", user_event=...)  # type: ignore[no-any-return]
 
 
 def cloud_event(data: object, kind: str = "VPC:CloudTrace:ApiCall", source: str = "HC.VPC") -> dict[str, Any]:
     """Return a CloudEvent with the oddities of EventGrid's."""
-    return {
-        "specversion": "1.0",
-        "id": "0c4b8e27-5d91-46fa-8a3e-b17d2f60c94e",
-        "source": source,
-        "type": kind,
-        "subject": "",
-        "datacontenttype": "application/json",
-        "dataschema": "",
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "937Z",
-        "ttl": "4000",
-        "data": data,
-    }
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}937Z"
+    return events.example("cloudevent", source=source, type=kind, time=now, data=data)  # type: ignore[no-any-return]
 
 
 def through_gateway(body: object) -> dict[str, Any]:
     """Return what an API gateway trigger hands on for a posted body (constructed)."""
-    content = body if isinstance(body, bytes) else encoded(body)
-    return {
-        "httpMethod": "POST",
-        "path": "/",
-        "requestContext": {"apiId": "7d2f9c14", "requestId": "83b6e1f05c2d47a9", "stage": "RELEASE"},
-        "headers": {"content-type": "application/json"},
-        "queryStringParameters": {},
-        "pathParameters": {},
-        "body": base64.b64encode(content).decode(),
-        "isBase64Encoded": True,
-    }
+    return events.apig(body if isinstance(body, bytes) else encoded(body), content_type="application/json")
 
 
 def messages(*bodies: object) -> dict[str, Any]:
@@ -110,15 +74,15 @@ def structured(function: Function, event: Mapping[str, Any]) -> Answer:
     return function.post(encoded(event), {"Content-Type": f"{CLOUDEVENT}; charset=UTF-8"})
 
 
-def binary(function: Function, event: Mapping[str, Any]) -> Answer:
+def binary(function: Function, event: dict[str, Any]) -> Answer:
     """Send a CloudEvent in binary mode."""
-    attributes = {f"ce-{name}": value for name, value in event.items() if name not in ("data", "datacontenttype")}
-    return function.post(encoded(event["data"]), {**attributes, "Content-Type": str(event["datacontenttype"])})
+    headers, body = events.binary(event)
+    return function.post(body, headers)
 
 
-def batch(function: Function, *events: object) -> Answer:
+def batch(function: Function, *values: object) -> Answer:
     """Send a CloudEvents batch."""
-    return function.post(encoded(events), {"Content-Type": BATCH})
+    return function.post(encoded(values), {"Content-Type": BATCH})
 
 
 # --- the tenant ------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from handler import events
 from handler.cli.options import Exit, example, with_options
 from handler.cli.output import Output, print_error
 from handler.cli.payloads import EventFile, Payload, read_file
 from handler.cli.reports import words
+from handler.events.explain import explain as explain_payload
 
 
 @click.command(epilog=example("unmirror explain event.json", exits="1 where an event cannot be read"))
@@ -46,7 +46,7 @@ def explain(output: Output, file: EventFile) -> int:
 
 def _explain(payload: Payload) -> dict[str, Any]:
     if payload.error is None:
-        return events.explain(payload.value)
+        return explain_payload(payload.value)
     empty: dict[str, Any] = {name: [] for name in ("envelopes", "unwrapped", "events", "violations", "nearest")}
     return {**empty, "readable": False, "envelope": None, "schema": None, "faulty": None, "fault": str(payload.error)}
 
