@@ -87,17 +87,20 @@ class CallThreads:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._tasks: deque[tuple[Hashable, Callable[[], None]]] = deque()
+        self._tasks: deque[tuple[Hashable, Callable[[], Any], Callable[[Any], None]]] = deque()
         self._idle = 0
         self._running: Counter[Hashable] = Counter()
         self._left_behind: Counter[Hashable] = Counter()
 
-    def run(self, key: Hashable, work: Callable[[], None]) -> None:
-        """Run the work in a thread; raise Overloaded where the process can have no more of them."""
+    def run(self, key: Hashable, work: Callable[[], R], done: Callable[[R], None]) -> None:
+        """Run the work in a thread, and give `done` what it returns once no call of that key is running any more.
+
+        Raises Overloaded where the process can have no more threads.
+        """
         with self._changed:
             if self._left_behind.total() >= MAX_LEFT_BEHIND:
                 raise Overloaded("too many calls of the VPC API hang: check the network, and what resolves names")
-            self._tasks.append((key, work))
+            self._tasks.append((key, work, done))
             self._running[key] += 1
             if self._idle >= len(self._tasks):
                 self._changed.notify()
@@ -122,15 +125,16 @@ class CallThreads:
 
     def _serve(self) -> None:
         while (task := self._take()) is not None:
-            key, work = task
-            work()
+            key, work, done = task
+            result = work()
             with self._changed:
                 for counter in (self._running, self._left_behind):
                     counter[key] -= 1
                     if counter[key] <= 0:
                         del counter[key]
+            done(result)
 
-    def _take(self) -> tuple[Hashable, Callable[[], None]] | None:
+    def _take(self) -> tuple[Hashable, Callable[[], Any], Callable[[Any], None]] | None:
         with self._changed:
             self._idle += 1
             if not self._tasks:
@@ -140,7 +144,7 @@ class CallThreads:
 
 
 class ThreadedCalls:
-    """The calls of one batch or sweep, side by side. Used by one thread; meets `calls.Calls`."""
+    """The calls of one batch or sweep, side by side. Used by one thread; meets `port.Calls`."""
 
     def __init__(self, threads: CallThreads, deadline: Deadline, limit: int) -> None:
         self.deadline = deadline
@@ -195,17 +199,11 @@ class ThreadedCalls:
             deadline = self.deadline.sooner(seconds)
             self._running[key] = deadline.at
             try:
-                self._threads.run(key, partial(self._do, key, work, deadline))
+                self._threads.run(key, partial(_do, key, work, deadline), self._end)
             except Overloaded as error:
                 self._ended.append((Ended(key, error=error), None))
 
-    def _do(self, key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> None:
-        try:
-            ended: tuple[Ended, BaseException | None] = Ended(key, work(deadline)), None
-        except UnmirrorError as error:
-            ended = Ended(key, error=error), None
-        except BaseException as bug:  # noqa: BLE001 - it is raised in the thread that waits for the call
-            ended = Ended(key), bug
+    def _end(self, ended: tuple[Ended, BaseException | None]) -> None:
         self._ended.append(ended)
         self._wake.set()
 
@@ -218,11 +216,20 @@ class ThreadedCalls:
         self.abandoned = not self.deadline.cancellation.cancelled
         for key in list(self._running):
             self._leave_behind(key)
-        self._line.clear()
 
     def _leave_behind(self, key: Hashable) -> None:
         del self._running[key]
         self._threads.leave_behind(key)
+
+
+def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> tuple[Ended, BaseException | None]:
+    """Return what a call ended with, and the bug that is to be raised in the thread that waits for it."""
+    try:
+        return Ended(key, work(deadline)), None
+    except UnmirrorError as error:
+        return Ended(key, error=error), None
+    except BaseException as bug:  # noqa: BLE001
+        return Ended(key), bug
 
 
 def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:

@@ -15,10 +15,16 @@ from handler.errors import (
 )
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Removal, remove
+from handler.model import MirrorSession
 from tests.support.cloud import FakeCloud
 
 REJECTED = RemovalRejected("rejected", code="VPC.0001", request_id="no")
 LOST = OutcomeUnknown("lost", request_id="perhaps")
+
+
+def lost() -> None:
+    """Lose a request before it is worked on."""
+    raise LOST
 
 
 @pytest.fixture
@@ -28,9 +34,18 @@ def cloud() -> FakeCloud:
     return cloud
 
 
-def removal(cloud: FakeCloud, *ids: str, protect: tuple[str, ...] = (), dry_run: bool = False) -> Removal:
-    session, deadline = cloud.sessions["s"], cloud.clock.deadline()
-    return remove(cloud.api(), session, ids, deadline, protection=Protection(protect), dry_run=dry_run)
+def removal(
+    cloud: FakeCloud,
+    *ids: str,
+    listed: MirrorSession | None = None,
+    protect: str = "",
+    seconds: float = 25.0,
+    dry_run: bool = False,
+) -> Removal:
+    """Let the interfaces leave the session as it was listed, or is now."""
+    session, protection = listed or cloud.sessions["s"], Protection((protect,) if protect else ())
+    deadline = cloud.clock.deadline(seconds)
+    return remove(cloud.api(), session, ids, deadline, protection=protection, dry_run=dry_run)
 
 
 def operations(cloud: FakeCloud) -> list[str]:
@@ -55,7 +70,7 @@ def test_a_source_leaves_in_every_spelling_that_the_session_has_for_it() -> None
 @pytest.mark.parametrize("doubt", [LOST, BadReply("no JSON")])
 def test_an_answer_that_proves_nothing_is_looked_up_in_the_session(cloud: FakeCloud, doubt: UnmirrorError) -> None:
     def answered_badly() -> None:
-        cloud.sessions["s"] = cloud.sessions["s"]._replace(sources=("b", "c", "d"))
+        cloud.unwatch("s", "a")
         raise doubt
 
     cloud.then("remove_sources", answered_badly)
@@ -64,18 +79,12 @@ def test_an_answer_that_proves_nothing_is_looked_up_in_the_session(cloud: FakeCl
 
 
 def test_a_request_that_was_lost_on_its_way_is_sent_once_more(cloud: FakeCloud) -> None:
-    def lost() -> None:
-        raise LOST
-
     cloud.then("remove_sources", lost)
     assert removal(cloud, "a").statuses == {"a": "detached"}
     assert operations(cloud) == ["remove_sources", "show_session", "remove_sources"]
 
 
 def test_a_request_that_is_lost_twice_has_failed(cloud: FakeCloud) -> None:
-    def lost() -> None:
-        raise LOST
-
     cloud.then("remove_sources", lost, lost)
     done = removal(cloud, "a")
     assert (done.statuses, done.errors) == ({"a": "failed"}, {"a": LOST})
@@ -91,17 +100,12 @@ def test_one_id_that_is_not_accepted_holds_up_no_other(cloud: FakeCloud) -> None
 
 
 def test_what_somebody_else_removed_meanwhile_is_a_success(cloud: FakeCloud) -> None:
-    cloud.then(
-        "remove_sources",
-        lambda: cloud.watch("s") or cloud.sessions.update(s=cloud.sessions["s"]._replace(sources=("b", "d"))),
-    )
-    done = removal(cloud, "a", "b")
-    assert done.statuses == {"a": "already_absent", "b": "detached"}
+    cloud.then("remove_sources", lambda: cloud.unwatch("s", "a"))
+    assert removal(cloud, "a", "b").statuses == {"a": "already_absent", "b": "detached"}
 
 
 def test_a_session_that_is_gone_lists_nothing_any_more(cloud: FakeCloud) -> None:
-    session = cloud.sessions.pop("s")
-    done = remove(cloud.api(), session, ("a",), cloud.clock.deadline(), protection=Protection(), dry_run=False)
+    done = removal(cloud, "a", listed=cloud.sessions.pop("s"))
     assert (done.statuses, done.session_gone, done.after) == ({"a": "already_absent"}, True, None)
 
 
@@ -124,9 +128,7 @@ def test_a_refusal_is_not_tried_again(cloud: FakeCloud, error: UnmirrorError) ->
 
 
 def test_without_time_nothing_is_tried(cloud: FakeCloud) -> None:
-    done = remove(
-        cloud.api(), cloud.sessions["s"], ("a",), cloud.clock.deadline(0), protection=Protection(), dry_run=False
-    )
+    done = removal(cloud, "a", seconds=0)
     assert done.statuses == {"a": "not_tried"}
     assert isinstance(done.errors["a"], DeadlineExceeded)
     assert cloud.calls == []
@@ -143,24 +145,18 @@ class TestProtectionByName:
     def test_a_session_that_was_renamed_to_be_protected_keeps_its_sources(self, cloud: FakeCloud) -> None:
         listed = cloud.sessions["s"]
         cloud.rename("s", "forensics-17")
-        done = remove(
-            cloud.api(), listed, ("a",), cloud.clock.deadline(), protection=Protection(("forensics-*",)), dry_run=False
-        )
-        assert done.statuses == {"a": "protected"}
+        assert removal(cloud, "a", listed=listed, protect="forensics-*").statuses == {"a": "protected"}
         assert cloud.sources() == {"s": ("a", "b", "c", "d")}
 
     def test_a_session_that_was_renamed_away_is_protected_no_longer(self, cloud: FakeCloud) -> None:
         listed = cloud.sessions["s"]
         cloud.rename("s", "plain")
-        done = remove(
-            cloud.api(), listed, ("a",), cloud.clock.deadline(), protection=Protection(("name of *",)), dry_run=False
-        )
-        assert done.statuses == {"a": "detached"}
+        assert removal(cloud, "a", listed=listed, protect="name of *").statuses == {"a": "detached"}
 
     def test_a_session_that_cannot_be_read_is_undecided(self, cloud: FakeCloud) -> None:
         error = ApiUnavailable("away")
         cloud.then("show_session", error)
-        done = removal(cloud, "a", protect=("forensics-*",))
+        done = removal(cloud, "a", protect="forensics-*")
         assert (done.statuses, done.errors) == ({"a": "undecided"}, {"a": error})
         assert operations(cloud) == ["show_session"]
 
@@ -170,18 +166,15 @@ class TestProtectionByName:
             raise LOST
 
         cloud.then("remove_sources", lost)
-        assert removal(cloud, "a", protect=("forensics-*",)).statuses == {"a": "protected"}
+        assert removal(cloud, "a", protect="forensics-*").statuses == {"a": "protected"}
         assert operations(cloud) == ["show_session", "remove_sources", "show_session"]
 
     def test_what_the_session_no_longer_lists_needs_no_removal(self, cloud: FakeCloud) -> None:
         listed = cloud.sessions["s"]
-        cloud.sessions["s"] = listed._replace(sources=("d",))
-        done = remove(
-            cloud.api(), listed, ("a",), cloud.clock.deadline(), protection=Protection(("forensics-*",)), dry_run=False
-        )
-        assert done.statuses == {"a": "already_absent"}
+        cloud.unwatch("s", "a")
+        assert removal(cloud, "a", listed=listed, protect="forensics-*").statuses == {"a": "already_absent"}
         assert operations(cloud) == ["show_session"]
 
     def test_protection_by_id_reads_no_name(self, cloud: FakeCloud) -> None:
-        removal(cloud, "a", protect=("5f1d0c8e-7a9b-4c3d-8e2f-6a1b0c9d8e7f",))
+        removal(cloud, "a", protect="5f1d0c8e-7a9b-4c3d-8e2f-6a1b0c9d8e7f")
         assert operations(cloud) == ["remove_sources"]

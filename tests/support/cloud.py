@@ -86,6 +86,12 @@ class FakeCloud:
         session = self.sessions[session_id]
         self.sessions[session_id] = session._replace(sources=(*session.sources, *interface_ids))
 
+    def unwatch(self, session_id: str, *interface_ids: str) -> None:
+        """Take sources out of a session, as somebody else would."""
+        session = self.sessions[session_id]
+        left = tuple(each for each in session.sources if each not in interface_ids)
+        self.sessions[session_id] = session._replace(sources=left)
+
     def rename(self, session_id: str, name: str) -> None:
         self.sessions[session_id] = self.sessions[session_id]._replace(name=name)
 

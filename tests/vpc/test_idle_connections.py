@@ -52,8 +52,8 @@ class Vanishing:
 
 
 def find(region: VpcRegion, client: VpcClient) -> Callable[[], Presence]:
-    """Return a call that ends within five real seconds."""
-    return lambda: region.api(client).find_interface("i", Deadline.within(5.0, time.monotonic))
+    """Return a call that ends within thirty real seconds."""
+    return lambda: region.api(client).find_interface("i", Deadline.within(30.0, time.monotonic))
 
 
 def late(data: bytes, at: int = 0) -> Callable[[socket.socket], None]:
