@@ -108,7 +108,8 @@ def hasty(new_function: NewFunction) -> Function:
 
 @pytest.fixture
 def nothing_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let OpenTelemetry send nothing when the tests end: its collectors are gone by then, and it would complain."""
+    """Let OpenTelemetry send nothing by itself: its collectors are gone a moment later, and it would complain."""
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "86400000")
     from opentelemetry.sdk import metrics, trace
 
     for module, name in ((metrics, "MeterProvider"), (trace, "TracerProvider")):
