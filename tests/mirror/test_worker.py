@@ -205,21 +205,21 @@ class TestHungCalls:
 
     def test_a_batch_without_time_left_is_abandoned_and_the_next_begins(self, desk: Desk, gate: NewGate) -> None:
         desk.cloud.then("find_interface", gate())
-        assert isinstance(desk.report(desk.job("a", seconds=0.3)).error, DeadlineExceeded)
+        assert isinstance(desk.report(desk.job("a", seconds=1.0)).error, DeadlineExceeded)
         assert desk.report(desk.job("b")).outcome == "detached"
         assert desk.observer.abandoned == [PROJECT]
 
     def test_what_was_removed_before_time_was_up_is_told(self, desk: Desk, gate: NewGate) -> None:
         desk.cloud.add("t", ["a"], gone=["a"])
         desk.cloud.then("remove_sources", lambda: None, gate())
-        report = desk.report(desk.job("a", seconds=0.3))
+        report = desk.report(desk.job("a", seconds=1.0))
         assert [each.status for each in report.detachments][:1] == ["detached"]
         assert (report.outcome, report.status) == ("partial", 503)
 
     def test_a_removal_that_hangs_lets_no_other_into_its_session(self, desk: Desk, gate: NewGate) -> None:
         hung = gate()
         desk.cloud.then("remove_sources", hung)
-        assert desk.report(desk.job("a", seconds=0.3)).status == 503
+        assert desk.report(desk.job("a", seconds=1.0)).status == 503
         assert [each.status for each in desk.report(desk.job("b")).detachments] == ["failed"]
         hung.opened.set()
         for _ in range(1000):

@@ -13,7 +13,7 @@ Answer = bytes | Callable[[socket.socket], None]
 """What is written, or what is done with the connection, for one request."""
 
 
-@dataclass
+@dataclass(repr=False)  # Hypothesis would print all heads, and complain of their length
 class Wire:
     """Where it listens, and what came."""
 
