@@ -66,24 +66,26 @@ def replay(output: Output, service: Service, deadline: Deadline, file: EventFile
 def _replay(
     service: Service, payloads: Sequence[Payload], deadline: Deadline, progress: Progress
 ) -> Iterator[tuple[str, Report]]:
-    """Yield the place and the report of each event; after too many failures in a row the rest is skipped."""
-    stop, failures = threading.Event(), 0
+    """Yield the place and the report of each event; after too many failures in a row no other begins."""
+    failures, lock = 0, threading.Lock()
 
     def deliver(payload: Payload) -> Report:
+        nonlocal failures
         try:
-            if stop.is_set():
+            if failures >= MAX_FAILURES:
                 raise Interrupted(f"skipped: {MAX_FAILURES} before it failed in a row")
             if payload.error:
                 raise payload.error
-            return service.deliver(payload.value, deadline=deadline)
+            report = service.deliver(payload.value, deadline=deadline)
         except UnmirrorError as error:
-            return Report(payload.place, "unknown", failure=error)
+            report = Report(payload.place, "unknown", failure=error)
+        with lock:
+            if failures < MAX_FAILURES:
+                failures = failures + 1 if _outcome(report) == "failed" else 0
+        return report
 
     with ThreadPoolExecutor(DELIVERIES_AT_A_TIME) as pool:
         for done, report in enumerate(pool.map(deliver, payloads), 1):
-            failures = failures + 1 if _outcome(report) == "failed" else 0
-            if failures == MAX_FAILURES:
-                stop.set()
             progress("working off events", done, len(payloads))
             yield payloads[done - 1].place, report
 
