@@ -19,7 +19,7 @@ from handler.emulator.server import Emulator
 from handler.emulator.state import Cloud
 from tests.support.function import AT_ONCE, MAIN, Function, NewFunction, settings_for
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "15"))
 """Of each property: few and always the same for everybody's run, more and new ones where they are asked for."""
 
 hypothesis.settings.register_profile(
