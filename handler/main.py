@@ -56,4 +56,4 @@ except NotConfigured as error:
 if threading.current_thread() is threading.main_thread():  # only there may a handler be set
     cancel_on_sigterm(cancellation)
 on_event, on_cloud_event = register(edge)
-log_start(edge.service.missing)
+log_start(edge.service.settings.missing)

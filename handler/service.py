@@ -87,11 +87,6 @@ class Service:
             client = VpcClient(settings.endpoint, credentials, environ=environ, clock=clock, jitter=jitter)
         return cls(settings, client, observed_by, clock, jitter, threads, cancellation)
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """What has to be set before an event can be acted on, in words."""
-        return self.settings.missing
-
     def deadline(self, seconds: float = inf) -> Deadline:
         """Return the time budget of a delivery that arrives now: UNMIRROR_DEADLINE, or less."""
         return Deadline.within(min(self.settings.deadline, seconds), self.clock.monotonic, self.cancellation)

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from handler.errors import NotConfigured
-from handler.vpc.credentials import KEY_NAMES, AccessKey, CredentialsNotFound, profile_file, profiles
+from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, CredentialsNotFound, profile_file, profiles
 
 
 def path() -> Path:
@@ -29,7 +29,7 @@ def variables(name: str) -> dict[str, str]:
     if not sections.has_section(name):
         raise NotConfigured(f"{path()} has no section {name!r}; it has {', '.join(sections.sections()) or 'none'}")
     section = sections[name]
-    key = [section.get(member, "").strip() for member in ("ak", "sk", "security_token")]
+    key = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
     if AccessKey.of(*key) is None:
         raise NotConfigured(f"section {name!r} of {path()} has no ak and sk")
     found = dict(zip(KEY_NAMES, key, strict=True))

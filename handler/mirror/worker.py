@@ -228,7 +228,7 @@ def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> t
         return Ended(key, work(deadline)), None
     except UnmirrorError as error:
         return Ended(key, error=error), None
-    except BaseException as bug:  # noqa: BLE001
+    except BaseException as bug:  # noqa: BLE001 - it is raised again, where the call is waited for
         return Ended(key), bug
 
 

@@ -30,7 +30,8 @@ NAMES = (*KEY_NAMES, _PROFILE_NAME, *_POD_NAMES)
 
 _PARTS = ("the access key", "the secret key", "the security token")
 _HEADERS = ("x-cff-security-access-key", "x-cff-security-secret-key", "x-cff-security-token")
-_PROFILE_MEMBERS = ("ak", "sk", "security_token")
+PROFILE_MEMBERS = ("ak", "sk", "security_token")
+"""Of a section of the profile file, in the order of KEY_NAMES."""
 _ANSWERS = (
     ("credential", "access", "secret", "securitytoken", "expires_at"),  # ECS metadata
     ("credentials", "accessKeyId", "secretAccessKey", "securityToken", "expiration"),  # CCE pod identity
@@ -219,7 +220,7 @@ def profiles(file: Path) -> ConfigParser:
 def _from_profile(file: Path, _: float) -> AccessKey:
     profile = profiles(file)
     basic: Mapping[str, str] = profile["basic"] if profile.has_section("basic") else {}
-    return _found(AccessKey.of(*map(basic.get, _PROFILE_MEMBERS)), "it has no ak and sk in its section [basic]")
+    return _found(AccessKey.of(*map(basic.get, PROFILE_MEMBERS)), "it has no ak and sk in its section [basic]")
 
 
 def _from_pod_identity(environ: Mapping[str, str], http: Http, seconds: float) -> AccessKey:

@@ -112,7 +112,7 @@ class WebEdge(NamedTuple):
             try:
                 signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
                 payload = _parse(headers, body, signed_by_smn=signed_by_smn)
-                from_gateway = events.is_gateway_request(payload)
+                from_gateway = invoked and events.is_gateway_request(payload)
                 # FunctionGraph's key of the request; elsewhere anybody can set headers.
                 key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
                 report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)
@@ -124,7 +124,7 @@ class WebEdge(NamedTuple):
         return responses.for_invoke(response, from_gateway=from_gateway) if invoked else response
 
     def _readiness(self) -> HttpResponse:
-        missing = [*self.service.missing, *([HOW_TO_OPEN] if self.authenticator.accepts_nobody else [])]
+        missing = [*self.service.settings.missing, *([HOW_TO_OPEN] if self.authenticator.accepts_nobody else [])]
         state = {"name": "unmirror", "version": __version__, "ready": not missing, "missing": missing}
         return HttpResponse(200, responses.JSON, state)
 
