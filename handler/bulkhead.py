@@ -1,7 +1,5 @@
 """Bulkhead: limits how many serving threads one project may hold, so that a slow project cannot starve the others."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections import Counter

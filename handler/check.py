@@ -1,7 +1,5 @@
 """A check: tries every read that a deletion needs, as the function would make it, and changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 

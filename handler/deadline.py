@@ -1,13 +1,11 @@
 """Time as an argument: the clock, the budget of a delivery, and what ends it early."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from handler.errors import DeadlineExceeded, Interrupted
 
@@ -102,11 +100,11 @@ class Deadline(NamedTuple):
     """By default one that nobody cancels."""
 
     @classmethod
-    def within(cls, seconds: float, clock: Callable[[], float], cancellation: Cancellation | None = None) -> Deadline:
+    def within(cls, seconds: float, clock: Callable[[], float], cancellation: Cancellation | None = None) -> Self:
         """Return the deadline `seconds` from now."""
         return cls(clock() + seconds, clock, cancellation or Cancellation())
 
-    def sooner(self, seconds: float) -> Deadline:
+    def sooner(self, seconds: float) -> "Deadline":
         """Return the earlier of this deadline and `seconds` from now."""
         return Deadline(min(self.at, self.clock() + seconds), self.clock, self.cancellation)
 

@@ -1,7 +1,5 @@
 """One delivery at work: what its events share, what has come of each, and how that becomes a report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -27,8 +27,6 @@ A message is one line for an operator: what is wrong and what to do. It never ho
 token, a signature or a header. Names say what happened, without a suffix, as in gidgethub and itsdangerous.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, NamedTuple
 
 

@@ -3,8 +3,6 @@
 The platform authenticates every caller. No web framework is imported.
 """
 
-from __future__ import annotations
-
 import os
 from functools import lru_cache
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """A bounded mapping that drops what was used least recently."""
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from collections.abc import Callable

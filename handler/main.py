@@ -3,8 +3,6 @@
 The framework loads this file by its path, as a module of its own: so it imports everything as `handler...`.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """The values that every layer shares. Frozen, and free of any I/O."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 

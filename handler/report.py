@@ -3,8 +3,6 @@
 A report holds what happened; its outcome, reason, error and status follow from that and are never set.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -189,7 +187,7 @@ class Report:
     seconds: float = 0.0
     coalesced: bool = False
     """Whether the sweep was begun for another delivery as well, which counts it."""
-    parts: tuple[Report, ...] = ()
+    parts: "tuple[Report, ...]" = ()
     """The reports of a delivery of several events or projects, in its order."""
     part_kind: str = "events"
 
@@ -249,10 +247,10 @@ class Report:
         return "; ".join(_clauses(self)) or "no session lists a deleted interface"
 
     @property
-    def _worst(self) -> Report:
+    def _worst(self) -> "Report":
         return max(self.parts, key=lambda part: (part.status, SEVERITY[part.outcome]))
 
-    def leaves(self) -> Iterator[Report]:
+    def leaves(self) -> "Iterator[Report]":
         """Yield the reports of single events and single projects: of this delivery, or of its parts."""
         if not self.parts:
             yield self

@@ -1,13 +1,11 @@
 """One payload in, one report out. The composition root: the only place where the parts are wired."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from math import ceil, inf
-from typing import Literal
+from typing import Literal, Self
 
 from handler import events
 from handler.bulkhead import Bulkhead
@@ -73,7 +71,7 @@ class Service:
         jitter: Callable[[], float] = random.random,
         threads: float = inf,
         cancellation: Cancellation | None = None,
-    ) -> Service:
+    ) -> Self:
         """Wire the service from settings; raise NotConfigured that names every wrong one. Calls nothing.
 
         `jitter` gives numbers from 0 to 1; `threads` is how many deliveries there can be at a time.

@@ -1,7 +1,5 @@
 """Settings: read once from a mapping, every fault named at once, by its name and right form, never its value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The edge for people: the command `unmirror`. The function never imports it."""
 
-from __future__ import annotations
-
 import sys
 
 _EXTRA = ("aiohttp", "click")

@@ -1,7 +1,5 @@
 """The command `unmirror`. Exit codes: 0 done, 1 failed, 2 usage, 3 stopped by a safety limit."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches

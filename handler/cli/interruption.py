@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM: the first ends every deadline, so that what was done is reported; the second ends the process."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """What the cloud knows of ids: whether interfaces exist, and what an id is that is none."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Literal, TypeAlias

@@ -1,7 +1,5 @@
 """The common options, and how a command with them is run: its service, its deadline, its exit code."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os
@@ -70,7 +68,7 @@ def with_options(*names: str, service: bool = False, seconds: float = A_DAY) -> 
     return decorate
 
 
-def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellation) -> tuple[Service, Deadline]:
+def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellation) -> "tuple[Service, Deadline]":
     """Return the service and the deadline for these options; say on stderr where the command acts.
 
     Raises NotConfigured that names what a call of the API needs.
@@ -111,7 +109,7 @@ def _environ(options: Mapping[str, Any]) -> dict[str, str]:
     return {**os.environ, **profile, **{name: text for name, text in given.items() if text is not None}}
 
 
-def project_apis(service: Service) -> list[VpcApi]:
+def project_apis(service: "Service") -> "list[VpcApi]":
     """Return the API of each configured project, in the order of their ids, for somebody who waits."""
     ids = sorted(service.settings.projects)
     return [service.client.api(each, attempts=ATTEMPTS) for each in ids if service.client]

@@ -1,7 +1,5 @@
 """What the command prints: columns on a terminal, one record a line in a pipe, errors with the next step on stderr."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -13,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import click
 
@@ -68,7 +66,7 @@ class Output:
     """Whether JSON was asked for, and nothing else is printed."""
 
     @classmethod
-    def standard(cls, environ: Mapping[str, str], *, as_json: bool) -> Output:
+    def standard(cls, environ: Mapping[str, str], *, as_json: bool) -> Self:
         """Return standard output; FORCE_COLOR makes it a terminal (force-color.org), NO_COLOR takes its colours."""
         terminal = sys.stdout.isatty() or bool(environ.get("FORCE_COLOR"))
         colour = terminal and not environ.get("NO_COLOR")

@@ -1,7 +1,5 @@
 """Events in a file: one, a JSON array, JSON lines, or the `.json.gz` that CTS stores (CTS user guide, cts_02_0003)."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import zlib

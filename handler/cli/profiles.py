@@ -1,7 +1,5 @@
 """`--profile`: a section of the official SDK's profile file, in place of the variables."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

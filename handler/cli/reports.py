@@ -1,7 +1,5 @@
 """A report for people: what came of it, session by session."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

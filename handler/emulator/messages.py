@@ -1,7 +1,5 @@
 """What an operation of the emulated API takes and gives: a request, an answer, or a refusal."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

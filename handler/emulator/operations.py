@@ -3,8 +3,6 @@
 Sources: https://support.huaweicloud.com/intl/en-us/api-vpc/ListTrafficMirrorSessions.html and the pages beside it.
 """
 
-from __future__ import annotations
-
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Where each operation of the emulated API is found."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A believable tenant for the emulator: a small company that watches its servers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from handler.emulator.state import Cloud

@@ -5,8 +5,6 @@ cannot drift to suit the client; the official SDK is run against it in the tests
 Served by aiohttp: a C parser, latency without threads, and a transport that can be reset.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import random

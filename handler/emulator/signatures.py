@@ -3,8 +3,6 @@
 Source: https://support.huaweicloud.com/eu/nl-nl/devg-apisign/api-sign-0001.html
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

@@ -1,7 +1,5 @@
 """The state of an emulated region: interfaces, the servers that own them, and the mirror sessions that list them."""
 
-from __future__ import annotations
-
 import json
 import random
 import threading

@@ -5,8 +5,6 @@ operations of each service on the pages that OPERATIONS names. No capture of a t
 public, so ids are looked for wherever the documents let them be.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias

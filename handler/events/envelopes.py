@@ -1,7 +1,5 @@
 """Every envelope that is read: the marks that only it has, and its reader. One row and one schema each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple

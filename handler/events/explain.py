@@ -1,7 +1,5 @@
 """How a payload was read, or why it cannot be: for whoever connects a trigger and sees nothing happen."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The small fields that envelopes have in common: ids, times, metadata, base64, and JSON within JSON."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable

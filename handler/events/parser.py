@@ -1,7 +1,5 @@
 """From a decoded payload to its events: recognise, validate, read, and so on with what is embedded."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple

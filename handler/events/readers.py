@@ -6,8 +6,6 @@ its own value, for what a schema cannot say. Where an embedded value is one of m
 no schema of a carrier looks into what it carries, so that one bad part does not stop the others.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias

@@ -1,7 +1,5 @@
 """The JSON schemas, draft 2020-12, and what jsonschema says of a value by one of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -55,7 +53,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
+def _validator(name: str) -> "Draft202012Validator":
     # Imported here: only what validates a delivery pays the 35 ms that it takes from bytecode, after requests. None of
     # them can be saved: the package imports its formats, its older drafts and all meta-schemas, used or not.
     from jsonschema import Draft202012Validator
@@ -72,7 +70,7 @@ def _inlined(node: Any) -> Any:
     return {name: _inlined(value) for name, value in node.items()}
 
 
-def _violations(error: ValidationError) -> Iterator[Violation]:
+def _violations(error: "ValidationError") -> Iterator[Violation]:
     known = {step: f".{step}" for step in error.schema_path}  # any other name in the path is the sender's own
     path = "$" + "".join(f"[{step}]" if isinstance(step, int) else known.get(step, ".*") for step in error.path)
     value = cast(Any, error.instance)

@@ -1,7 +1,5 @@
 """JSON text to values, and nothing that two readers could read differently."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Container

@@ -4,8 +4,6 @@ Sequential code over calls that run side by side: this thread starts calls, take
 another, and is the only one that decides, answers jobs and writes the snapshot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,10 +1,8 @@
 """What would leave which session, if all suspects were gone; and which sessions nobody may touch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from handler.mirror.snapshot import Snapshot
 from handler.model import MirrorSession
@@ -48,7 +46,7 @@ class Plan(NamedTuple):
     """Interfaces that are neither source nor target."""
 
     @classmethod
-    def of(cls, snapshot: Snapshot, interface_ids: Iterable[str], protection: Protection) -> Plan:
+    def of(cls, snapshot: Snapshot, interface_ids: Iterable[str], protection: Protection) -> Self:
         """Return the plan for these interfaces, assuming that each is gone."""
         plan = cls({}, {}, {}, [])
         for id_ in interface_ids:

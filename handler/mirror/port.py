@@ -3,8 +3,6 @@
 `handler.vpc.client` meets MirrorApi; `worker.py` meets Calls, with threads.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar

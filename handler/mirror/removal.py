@@ -1,7 +1,5 @@
 """Take interfaces that are confirmed gone out of one session, and prove by the API's own answers that they left."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias

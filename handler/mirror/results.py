@@ -1,7 +1,5 @@
 """What a batch decided of each id, and how that is told in a report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """All sessions of a project as of one moment, by source and by target, and whether they may answer for a job."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
@@ -14,7 +12,7 @@ MARGIN = timedelta(seconds=2)
 
 
 def is_fresh_for(
-    snapshot: Snapshot, arrived: float, event_time: datetime | None, *, age: float, max_age: float, now: datetime
+    snapshot: "Snapshot", arrived: float, event_time: datetime | None, *, age: float, max_age: float, now: datetime
 ) -> bool:
     """Tell whether the snapshot may answer for a deletion.
 

@@ -5,8 +5,6 @@ safety limits, and only then remove. A list never decides: one that ignores the 
 to an enterprise project, costs calls and nothing else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -6,8 +6,6 @@ the next. That thread makes no call itself: calls run in daemon threads, and one
 there. So no resolver that hangs, and no answer that drips, holds up a batch beyond its time.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What is measured and traced of each delivery. By default nothing is; `otel.py` does it by OpenTelemetry."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext

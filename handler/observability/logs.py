@@ -3,8 +3,6 @@
 No payload, no header and no secret: of an event only its id, its time, its operation and who did it.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

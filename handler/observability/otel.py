@@ -4,8 +4,6 @@ The one module that imports OpenTelemetry, and only where it is asked for. Nothi
 Attributes are few and bounded: no id of an interface or a session, and no value of an event.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Which instrumentation the environment asks for."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """W3C Trace Context: where a delivery stands in a distributed trace, and the one that log lines name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

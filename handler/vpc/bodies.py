@@ -4,8 +4,6 @@ Source: VPC API reference, https://support.huaweicloud.com/intl/en-us/api-vpc/Li
 pages beside it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection

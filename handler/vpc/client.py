@@ -5,8 +5,6 @@ reads a redirect as an empty list and loses what a 429 says; here neither can ha
 https://support.huaweicloud.com/intl/en-us/api-vpc/ListTrafficMirrorSessions.html and the pages beside it.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
@@ -80,7 +78,7 @@ class VpcClient:
         *,
         on_call: Callable[[ApiCall], None] = lambda _: None,
         attempts: int = 1,
-    ) -> VpcApi:
+    ) -> "VpcApi":
         """Return the API for one project and one key, by default the chain's own.
 
         `on_call` hears of each call that has ended, answered or not. `attempts` are those of one call where its

@@ -5,8 +5,6 @@ developer guide, "context"; ECS user guide, "metadata"; CCE API reference, "Assu
 what the platform gave with the delivery, the environment, the profile file, CCE pod identity, the ECS metadata service.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import threading
@@ -203,7 +201,7 @@ def profile_file(environ: Mapping[str, str], home: Path) -> Path:
     return Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
 
 
-def profiles(file: Path) -> ConfigParser:
+def profiles(file: Path) -> "ConfigParser":
     """Return a profile file: a section each. Raises CredentialsNotFound where there is none that can be read."""
     import configparser  # most functions have their keys from elsewhere
 

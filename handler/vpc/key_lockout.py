@@ -4,8 +4,6 @@ The API locks a key for five minutes after more than five failed authentications
 https://support.huaweicloud.com/eu/nl-nl/devg-apisign/api-sign-0001.html
 """
 
-from __future__ import annotations
-
 import threading
 from datetime import datetime, timedelta
 from math import inf

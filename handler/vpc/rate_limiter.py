@@ -1,7 +1,5 @@
 """The rate of calls to one project, shared by all keys and threads: without a limit until the API throttles."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 

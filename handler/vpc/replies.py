@@ -6,8 +6,6 @@ https://support.huaweicloud.com/intl/en-us/api-vpc/vpc_api_0003.html
 https://support.huaweicloud.com/en-us/devg-apisign/api-sign-errorcode.html
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

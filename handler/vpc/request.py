@@ -1,7 +1,5 @@
 """One call: signed, sent, and tried again where its failure may pass."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 

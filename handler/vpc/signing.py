@@ -4,8 +4,6 @@ Source: API signing guide, https://support.huaweicloud.com/intl/en-us/devg-apisi
 the official SDK sends. The query of the URL has to be the canonical one, so it is built here too.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping

@@ -5,8 +5,6 @@ if its last exchange was complete and understood, and left nothing behind: neith
 taken again, on the socket (urllib3 looks). What arrives only after the next request was sent no client can tell.
 """
 
-from __future__ import annotations
-
 import http.client
 import ssl
 from collections import deque

@@ -1,13 +1,11 @@
 """The web edge: an HTTP request in, a response out, for both signatures of functions-framework."""
 
-from __future__ import annotations
-
 import io
 import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import flask
 import functions_framework
@@ -65,7 +63,7 @@ class WebEdge(NamedTuple):
     @classmethod
     def from_env(
         cls, environ: Mapping[str, str], *, clock: Clock | None = None, cancellation: Cancellation | None = None
-    ) -> WebEdge:
+    ) -> Self:
         """Wire the edge from settings; raise NotConfigured that names every wrong one. Calls nothing."""
         service = Service.from_env(environ, clock=clock, threads=serving_threads(environ), cancellation=cancellation)
         authenticator = Authenticator.from_settings(service.settings, service.clock)
@@ -88,7 +86,7 @@ class WebEdge(NamedTuple):
                 response = responses.of_error(MethodNotAllowed(f"send one of {ALLOW}"), {"Allow": ALLOW})
         return _to_flask(response)
 
-    def on_cloud_event(self, event: CloudEvent) -> None:
+    def on_cloud_event(self, event: "CloudEvent") -> None:
         """Handle the request that the framework takes for this event; abort with the status of whatever is no success.
 
         For platforms that insist on this signature: the framework answers `OK` to every success, which a Knative

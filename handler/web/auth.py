@@ -1,13 +1,11 @@
 """Authentication: who may call. It comes before any parsing, and never tells the caller what was wrong."""
 
-from __future__ import annotations
-
 import hmac
 import logging
 from collections.abc import Mapping
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from handler.deadline import Clock, Deadline
 from handler.errors import CannotVerify, NotConfigured, Unauthenticated
@@ -38,10 +36,10 @@ class Authenticator(NamedTuple):
     """The ways to authenticate that the settings have; any one of them is enough."""
 
     settings: Settings
-    smn: smn.SmnVerifier | None = None
+    smn: "smn.SmnVerifier | None" = None
 
     @classmethod
-    def from_settings(cls, settings: Settings, clock: Clock) -> Authenticator:
+    def from_settings(cls, settings: Settings, clock: Clock) -> Self:
         """Raise NotConfigured where what one of the ways needs is not installed."""
         if not settings.smn_topics:
             return cls(settings)

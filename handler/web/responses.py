@@ -4,8 +4,6 @@ Senders read the status: Knative sends again after 404, 408, 409, 429 and 5xx, S
 succeed is another 4xx, and what can is a 5xx. A body is one line of ASCII JSON.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import datetime

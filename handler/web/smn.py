@@ -8,14 +8,13 @@ Source: SMN user guide, "Message format" and "Verifying message signatures",
 https://support.huaweicloud.com/intl/en-us/usermanual-smn/smn_ug_a9003.html and smn_ug_a9004.html.
 """
 
-from __future__ import annotations
-
 import base64
 import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 import requests
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -69,7 +68,7 @@ class Message:
     certificate_url: str
 
     @classmethod
-    def parse(cls, body: bytes) -> Message:
+    def parse(cls, body: bytes) -> Self:
         """Parse a body; raise Unauthenticated, which says what is wrong, for the log alone."""
         try:
             value = events.decode(body)

@@ -1,7 +1,5 @@
 """`unmirror check`: whether it can work here, step by step, changing nothing."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import click

@@ -1,7 +1,5 @@
 """`unmirror demo`: the real function, as functions-framework serves it, against the emulator, over HTTP."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """`unmirror detach`: named interfaces leave their sessions, if they are gone."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Sequence
 

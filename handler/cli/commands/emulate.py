@@ -1,7 +1,5 @@
 """`unmirror emulate`: an API to try things on."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import threading

@@ -1,7 +1,5 @@
 """`unmirror explain`: what an event means, or which rule it breaks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

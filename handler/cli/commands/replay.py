@@ -1,7 +1,5 @@
 """`unmirror replay`: work off here what the function did not."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """`unmirror sessions`: which session mirrors what to where, what room is left, and what of it is gone."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any

@@ -1,7 +1,5 @@
 """`unmirror sweep`: every source of every session of all projects."""
 
-from __future__ import annotations
-
 import uuid
 
 import click
