@@ -10,8 +10,8 @@ from math import inf
 from handler.deadline import Deadline
 from handler.errors import Overloaded
 
+# For a slot: a batch takes less, so that who waits longer waits for a project that hangs.
 WAIT_SECONDS = 2.0
-"""For a slot: a batch takes less, so that who waits longer waits for a project that hangs."""
 
 
 def serving_threads(environ: Mapping[str, str]) -> float:

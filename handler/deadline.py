@@ -15,9 +15,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+# Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
+# (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
-"""Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
-(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)."""
 
 
 def longest_backoff(failures: int) -> float:

@@ -15,8 +15,8 @@ from handler.observability.trace_context import TraceContext
 from handler.report import By, Cause, CheckStep, Report
 from handler.vpc.credentials import AccessKey
 
+# Characters of a text of an event that are repeated in a report: a session's name may have as many.
 MAX_TEXT = 64
-"""Characters of a text of an event that are repeated in a report: a session's name may have as many."""
 
 _BY: Mapping[type[Event], By] = {InterfacesDeleted: "event", TargetDeleted: "event", ServersDeleted: "server"}
 

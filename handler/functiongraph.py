@@ -19,8 +19,8 @@ from handler.vpc.credentials import AccessKey
 from handler.web import responses
 from handler.web.responses import rejection
 
+# Of FunctionGraph's time that are left for the log and the answer.
 MARGIN_SECONDS = 2.0
-"""Of FunctionGraph's time that are left for the log and the answer."""
 
 
 class Context(Protocol):

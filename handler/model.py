@@ -70,10 +70,10 @@ class SessionReply(NamedTuple):
     request_id: str = ""
 
 
+# The calls of the VPC API that are made; `next_sessions` is `list_sessions` with a marker.
 Operation: TypeAlias = Literal[
     "list_sessions", "next_sessions", "show_session", "remove_sources", "find_interface", "list_interfaces"
 ]
-"""The calls of the VPC API that are made; `next_sessions` is `list_sessions` with a marker."""
 
 
 class ApiCall(NamedTuple):

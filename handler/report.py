@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from handler.errors import UnmirrorError
 from handler.model import UnreadableSession
 
+# What became of a delivery, from the most harmless to the gravest.
 Outcome: TypeAlias = Literal[
     "ignored",
     "nothing_to_do",
@@ -24,15 +25,14 @@ Outcome: TypeAlias = Literal[
     "partial",
     "failed",
 ]
-"""What became of a delivery, from the most harmless to the gravest."""
 
 SEVERITY: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(get_args(Outcome))}
 
+# Outcomes of a delivery that asked for nothing, or for what already was so.
 NO_OP: frozenset[Outcome] = frozenset({"ignored", "nothing_to_do", "pending"})
-"""Outcomes of a delivery that asked for nothing, or for what already was so."""
 
+# What led to a detachment: an event that names the interface, one that names its server, or a sweep on its own.
 By: TypeAlias = Literal["event", "server", "timer"]
-"""What led to a detachment: an event that names the interface, one that names its server, or a sweep on its own."""
 
 
 class Detachment(NamedTuple):

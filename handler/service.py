@@ -38,8 +38,8 @@ from handler.settings import Settings
 from handler.vpc.client import VpcClient
 from handler.vpc.credentials import AccessKey, CredentialChain
 
+# Projects that one delivery sweeps at a time: each has a share of its time, and a rate limit of its own.
 MAX_SWEPT_PROJECTS = 4
-"""Projects that one delivery sweeps at a time: each has a share of its time, and a rate limit of its own."""
 
 
 class Service:

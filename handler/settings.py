@@ -10,20 +10,19 @@ from urllib.parse import urlsplit
 from handler.errors import NotConfigured
 from handler.vpc.credentials import KEY_NAMES, AccessKey
 
+# Of Huawei Cloud, its European sites and Open Telekom Cloud; where others serve SMN, `UNMIRROR_SMN_DOMAINS`.
 SMN_DOMAINS = ("myhuaweicloud.com", "myhuaweicloud.eu", "huaweicloud.com", "huaweicloud.eu", "otc.t-systems.com")
-"""Of Huawei Cloud, its European sites and Open Telekom Cloud; where others serve SMN, `UNMIRROR_SMN_DOMAINS`."""
 
+# The endpoint by region; the first row that fits decides.
+#
+# `eu-west-1*` is under .eu by the Terraform provider's rule (huaweicloud/provider.go); the .com host refuses its keys.
+# Open Telekom Cloud: https://docs.otc.t-systems.com/regions-and-endpoints/index.html
 ENDPOINTS = (
     (r"eu-west-1.*", "https://vpc.{region}.myhuaweicloud.eu", "Huawei Cloud Europe"),
     (r"eu-(de|nl)", "https://vpc.{region}.otc.t-systems.com", "Open Telekom Cloud"),
     (r"eu-ch2", "https://vpc.{region}.sc.otc.t-systems.com", "Swiss Open Telekom Cloud"),
     (r".*", "https://vpc.{region}.myhuaweicloud.com", "Huawei Cloud"),
 )
-"""The endpoint by region; the first row that fits decides.
-
-`eu-west-1*` is under .eu by the Terraform provider's rule (huaweicloud/provider.go); the .com host refuses its keys.
-Open Telekom Cloud: https://docs.otc.t-systems.com/regions-and-endpoints/index.html
-"""
 
 
 class SweepLimit(NamedTuple):
@@ -229,5 +228,5 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "UNMIRROR_TRUST": ("trust_platform", lambda text: bool(_matching("platform", "platform, or not set")(text))),
 }
 
+# The variables that are read.
 NAMES = tuple(_READERS)
-"""The variables that are read."""

@@ -12,6 +12,7 @@ from handler import __version__
 from handler.cli.options import Exit, add_options, example
 from handler.cli.output import discard_output, print_error
 
+# What each does, by name. All but `help` are in modules of their names, imported when they are called.
 COMMANDS: Mapping[str, str] = {
     "check": "Say whether it can work here, and what to fix.",
     "demo": "Watch events detach deleted interfaces.",
@@ -23,7 +24,6 @@ COMMANDS: Mapping[str, str] = {
     "sessions": "List the sessions, and mark what is gone.",
     "sweep": "Detach every source that is gone.",
 }
-"""What each does, by name. All but `help` are in modules of their names, imported when they are called."""
 
 
 class Commands(click.Group):

@@ -11,16 +11,16 @@ from handler.mirror.port import MirrorApi, call, concurrent_map
 from handler.mirror.worker import CallThreads, ThreadedCalls
 from handler.model import MirrorSession
 
+# At a time; a batch of the function makes up to 32, and may be under way beside this.
 MAX_CALLS = 8
-"""At a time; a batch of the function makes up to 32, and may be under way beside this."""
 
+# For one call with all its attempts, as in a sweep.
 CALL_SECONDS = 60.0
-"""For one call with all its attempts, as in a sweep."""
 
 Existence: TypeAlias = Literal["exists", "absent", "undecided"]
 
+# What an id is. `gone` is said of a source alone: an id that was never an interface's is absent just the same.
 State: TypeAlias = Literal["exists", "gone", "session", "target", "unknown", "undecided"]
-"""What an id is. `gone` is said of a source alone: an id that was never an interface's is absent just the same."""
 
 
 def look_up(

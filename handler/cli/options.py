@@ -31,11 +31,11 @@ class Exit(IntEnum):
     DONE, FAILED, STOPPED = 0, 1, 3
 
 
+# Seconds: the deadline of whoever asked for none, as it has to be finite; the longest sweep measured took minutes.
 A_DAY = 86_400.0
-"""Seconds: the deadline of whoever asked for none, as it has to be finite; the longest sweep measured took minutes."""
 
+# At each call, as many as botocore makes by default, and one for the person who waits.
 ATTEMPTS = 4
-"""At each call, as many as botocore makes by default, and one for the person who waits."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -174,11 +174,11 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
 }
 
+# The common options, by the names that commands take them by.
 NAMES = tuple(_OPTIONS)
-"""The common options, by the names that commands take them by."""
 
+# Those of every command that works in the cloud.
 CONNECTION = ("project", "region", "endpoint", "profile", "deadline", "as_json")
-"""Those of every command that works in the cloud."""
 
 
 def add_options(command: Command, names: Sequence[str] = NAMES) -> Command:

@@ -27,11 +27,11 @@ from handler.errors import (
     UnmirrorError,
 )
 
+# Columns: the longest labels are `nothing to do` and `would detach`, indented.
 LABEL_WIDTH = 15
-"""Columns: the longest labels are `nothing to do` and `would detach`, indented."""
 
+# Between two updates of the progress line, as tqdm has it: nobody reads faster.
 PROGRESS_SECONDS = 0.1
-"""Between two updates of the progress line, as tqdm has it: nobody reads faster."""
 
 _COLOURS: Mapping[str, str] = {
     **dict.fromkeys(("ok", "detached", "nothing to do", "200"), "green"),
@@ -141,8 +141,8 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+# Takes what is being done, how much of it is done, and of how much; 0 where that is not known.
 Progress = Callable[[str, int, int], None]
-"""Takes what is being done, how much of it is done, and of how much; 0 where that is not known."""
 
 
 @contextmanager

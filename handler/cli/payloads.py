@@ -12,8 +12,8 @@ import click
 from handler import events
 from handler.errors import BadEvent
 
+# Bytes that the function takes as one delivery; a batch of CloudEvents may have 1 MiB, where it is sent as such.
 MAX_BODY = 256 * 1024
-"""Bytes that the function takes as one delivery; a batch of CloudEvents may have 1 MiB, where it is sent as such."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 from handler.cli.output import Output, Row, count, print_error
 from handler.settings import Settings
 
+# Rows of a report on a terminal, about three screens; JSON and pipes have all.
 MAX_ROWS = 100
-"""Rows of a report on a terminal, about three screens; JSON and pipes have all."""
 
 _DETACHMENTS = {"planned": "would detach", "already_absent": "was absent"}
 _KEPT = {"still_exists": "exists"}

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+# Of the ports API.
 PortsVersion: TypeAlias = Literal["v3", "v1", "v2.0"]
-"""Of the ports API."""
 
 _TEXTS = ("name", "description", "type", *(f"traffic_mirror_{n}" for n in ("filter_id", "target_id", "target_type")))
 _NUMBERS = ("virtual_network_id", "packet_length", "priority")

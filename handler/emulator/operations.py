@@ -15,8 +15,8 @@ from handler.emulator.state import Cloud
 # Quotas: VPC user guide, "Traffic Mirroring Overview".
 SOURCES_A_SESSION = 10
 SESSIONS_A_SOURCE = 3
+# The largest `limit`, and the page where none is given, as the reference says of other lists of version 3.
 MAX_PAGE = 2000
-"""The largest `limit`, and the page where none is given, as the reference says of other lists of version 3."""
 
 
 @dataclass(frozen=True)
@@ -282,9 +282,9 @@ _EMPTY = {
     "absent": "",
 }
 
+# The filters of ports that take one value.
 _SINGLE_VALUED: Mapping[PortsVersion, tuple[str, ...]] = {
     "v3": (),
     "v1": ("device_id",),
     "v2.0": ("id", "device_id"),
 }
-"""The filters of ports that take one value."""

@@ -27,10 +27,10 @@ from handler.emulator.routes import Operation, route
 from handler.emulator.signatures import Authenticator, Secret
 from handler.emulator.state import Cloud
 
+# Bytes; the gateway's, which answers 414 beyond.
 MAX_URI = 32 * 1024
-"""Bytes; the gateway's, which answers 414 beyond."""
+# Between the bytes of an answer that drips; a test sees some of them, and never all.
 DRIP_SECONDS = 0.05
-"""Between the bytes of an answer that drips; a test sees some of them, and never all."""
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,8 @@ class Emulator:
         return streamed
 
 
+# What a person may ask for with curl, beside the API; a server's interfaces go so many seconds after it.
 _DELETIONS = re.compile(r"/emulator/(?P<kind>ports|servers)/(?P<id>[^/?]+)(?:\?after=(?P<after>\d+(?:\.\d+)?))?")
-"""What a person may ask for with curl, beside the API; a server's interfaces go so many seconds after it."""
 
 
 class _Undated(web.Response):

@@ -15,15 +15,15 @@ from aiohttp import web
 
 from handler.emulator.messages import Refusal
 
+# Failures in a row that lock no key yet; the next one does.
 LOCK_AFTER = 5
-"""Failures in a row that lock no key yet; the next one does."""
+# How long no signature is right for a locked key.
 LOCK = timedelta(minutes=5)
-"""How long no signature is right for a locked key."""
+# By which a caller's clock may be off.
 SKEW = timedelta(minutes=15)
-"""By which a caller's clock may be off."""
 
+# A secret key; with its security token where the key is a temporary one.
 Secret: TypeAlias = str | tuple[str, str]
-"""A secret key; with its security token where the key is a temporary one."""
 
 
 class Authenticator:

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
+# In `Cloud.show_as`: answers leave the member out.
 ABSENT: Final = object()
-"""In `Cloud.show_as`: answers leave the member out."""
 
 
 class Cloud:

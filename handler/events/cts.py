@@ -43,6 +43,7 @@ _SUB_JOB = "response.entities.sub_jobs[].entities"
 _NIC_IDS = ("request.nics[].id", "response.entities.nic_id", f"{_SUB_JOB}.nic_id")
 _SERVER_IDS = ("resource_id", "request.servers[].id", "response.entities.server_id", f"{_SUB_JOB}.server_id")
 
+# All operations that are acted upon. The resource type is not compared: pages and regions differ in it.
 OPERATIONS = (
     # https://support.huaweicloud.com/usermanual-vpc/vpc010016.html
     Operation("VPC", "ports", "deletePort", "interfaces", ("resource_id", "response.port.id", "request.port_id")),
@@ -61,7 +62,6 @@ OPERATIONS = (
     # https://support.huaweicloud.com/eu/usermanual-elb/elb_ug_sj_0001.html
     Operation("ELB", "loadbalancer", "deleteLoadbalancer", "target", ("resource_id", "response.loadbalancer.id")),
 )
-"""All operations that are acted upon. The resource type is not compared: pages and regions differ in it."""
 
 
 def name_key(*names: str) -> tuple[str, ...]:
@@ -71,16 +71,16 @@ def name_key(*names: str) -> tuple[str, ...]:
 
 _OPERATIONS = {name_key(row.service, row.name): row for row in OPERATIONS}
 
+# The services that the operations belong to, in lower case.
 SERVICES = frozenset(row.service.lower() for row in OPERATIONS)
-"""The services that the operations belong to, in lower case."""
 
 _ID = rf"({UUID})(?![0-9A-Za-z-])"
+# What a trace may repeat of the request line: `DELETE /v1/{project_id}/ports/{port_id}`.
 _URLS: dict[Kind, str] = {
     "interfaces": rf"/ports/{_ID}",
     "servers": rf"/(?:cloud|baremetal)?servers/{_ID}",
     "target": rf"/loadbalancers/{_ID}",
 }
-"""What a trace may repeat of the request line: `DELETE /v1/{project_id}/ports/{port_id}`."""
 
 
 def parse_trace(trace: dict[str, Any], metadata: EventMetadata, at: str = "$") -> Iterator[Event]:

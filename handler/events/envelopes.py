@@ -10,8 +10,8 @@ from handler.events.cts import parse_trace
 from handler.events.strict_json import check
 from handler.model import EventMetadata
 
+# How many envelopes are named to the sender of an unknown one.
 MAX_NEAREST = 3
-"""How many envelopes are named to the sender of an unknown one."""
 
 
 class Envelope(NamedTuple):
@@ -40,6 +40,7 @@ class Envelope(NamedTuple):
         )
 
 
+# The envelopes that are JSON objects. No two of them may be marked alike: what has the marks of two is refused.
 ENVELOPES = (
     Envelope("cts", readers.cts, has=("cts",)),
     Envelope("trace", parse_trace, has=("trace_id", "trace_name")),
@@ -61,10 +62,9 @@ ENVELOPES = (
     Envelope("cloud-eye-alarm", readers.cloud_eye_alarm, has=("namespace", "metric_name")),
     Envelope("config-rms", readers.config_rms, has=("notification_type",)),
 )
-"""The envelopes that are JSON objects. No two of them may be marked alike: what has the marks of two is refused."""
 
+# The one envelope that is a JSON array: of CloudEvents, of traces, of whatever is known.
 ARRAY = Envelope("event-array", readers.items)
-"""The one envelope that is a JSON array: of CloudEvents, of traces, of whatever is known."""
 
 
 def recognise(value: object) -> Envelope:

@@ -10,8 +10,8 @@ from handler.errors import BadEvent, Violation
 from handler.events.strict_json import decode, decode_parts
 from handler.model import EventMetadata
 
+# Characters of a text that is repeated in reports and logs; the schemas have it as `maxLength` of ids.
 MAX_TEXT = 512
-"""Characters of a text that is repeated in reports and logs; the schemas have it as `maxLength` of ids."""
 
 UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _DATE, _CLOCK = r"(\d{4})[-/](\d\d)[-/](\d\d)", r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"

@@ -11,12 +11,12 @@ from handler.events.readers import Embedded
 from handler.events.strict_json import check, decode_parts
 from handler.model import Event, EventMetadata, Ignored, InterfacesDeleted, ServersDeleted, Unreadable
 
+# Envelopes and JSON texts within each other; a dead letter of a gateway's request with a queue's messages has 6.
 MAX_DEPTH = 8
-"""Envelopes and JSON texts within each other; a dead letter of a gateway's request with a queue's messages has 6."""
+# Of a delivery. A CloudEvents batch of 1 MiB, the largest body, holds about as many traces.
 MAX_EVENTS = 1_000
-"""Of a delivery. A CloudEvents batch of 1 MiB, the largest body, holds about as many traces."""
+# Interfaces and servers that a delivery names: each costs a call.
 MAX_IDS = 10_000
-"""Interfaces and servers that a delivery names: each costs a call."""
 
 
 class Parsed(NamedTuple):

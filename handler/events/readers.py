@@ -164,6 +164,7 @@ def timer(value: dict[str, Any], metadata: EventMetadata) -> Content:
     yield SweepRequested(metadata, "a timer's time has come")
 
 
+# What Cloud Eye and Config tell of, by its source and name. Neither names an interface.
 _DELETIONS: dict[tuple[str, ...], Kind] = {
     # https://github.com/opentelekomcloud-docs/cloud-eye, events of the Elastic Cloud Server
     ("sys.ecs", "deleteserver"): "servers",
@@ -174,7 +175,6 @@ _DELETIONS: dict[tuple[str, ...], Kind] = {
     ("cci.pods", "delete"): "interfaces",
     ("elb.loadbalancers", "delete"): "target",
 }
-"""What Cloud Eye and Config tell of, by its source and name. Neither names an interface."""
 
 
 def cloud_eye(value: dict[str, Any], metadata: EventMetadata) -> Content:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
+# What every `$id` starts with; the name follows.
 BASE = "urn:unmirror:schema:"
-"""What every `$id` starts with; the name follows."""
 
+# The most that one error tells; a sender who breaks a hundred rules knows enough.
 MAX_VIOLATIONS = 100
-"""The most that one error tells; a sender who breaks a hundred rules knows enough."""
 
 
 def validate(name: str, value: object) -> tuple[Violation, ...]:

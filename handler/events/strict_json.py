@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from handler.errors import BadEvent, Violation
 
+# Levels of arrays and objects in one JSON text, as in .NET; the deepest trace that is printed anywhere has 7.
 MAX_NESTING = 64
-"""Levels of arrays and objects in one JSON text, as in .NET; the deepest trace that is printed anywhere has 7."""
 
 _MAX_DIGITS = 4_300  # of an integer: what Python turns into text and back by default
 

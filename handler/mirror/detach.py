@@ -21,16 +21,16 @@ from handler.mirror.snapshot import Snapshot
 from handler.model import Presence, UnreadableSession
 from handler.report import Gone, Kept, SnapshotEvidence
 
+# For all calls of one removal: to read the session's protection, to remove, and to prove it.
 REMOVAL_SECONDS = 3 * CALL_SECONDS
-"""For all calls of one removal: to read the session's protection, to remove, and to prove it."""
+# For one list of the interfaces of servers; it may have pages.
 SERVERS_SECONDS = 10.0
-"""For one list of the interfaces of servers; it may have pages."""
+# Server ids in one list: about 2.5 KiB of the 32 KiB that the gateway takes for a URI.
 SERVERS_A_CALL = 50
-"""Server ids in one list: about 2.5 KiB of the 32 KiB that the gateway takes for a URI."""
 
 
+# What is said of an id that was not decided in time.
 LATE = "no answer in time; it may be done all the same, sent again it will be found so"
-"""What is said of an id that was not decided in time."""
 
 
 class Rules(NamedTuple):

@@ -12,9 +12,9 @@ from handler.model import MirrorSession, SessionReply
 
 Status: TypeAlias = Literal["detached", "already_absent", "planned", "protected", "undecided", "failed", "not_tried"]
 
+# For one call of a removal or a verification. A batch is as slow as its slowest call; the API's p99 is not published,
+# the official SDK's own samples wait 3 s to 10 s.
 CALL_SECONDS = 5.0
-"""For one call of a removal or a verification. A batch is as slow as its slowest call; the API's p99 is not published,
-the official SDK's own samples wait 3 s to 10 s."""
 
 
 @dataclass(eq=False, repr=False)

@@ -12,12 +12,12 @@ from handler.mirror.results import Part, merged
 from handler.model import UnreadableSession
 from handler.report import Kept, SnapshotEvidence
 
+# Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
+# many takes about a second at 100 ms a call, which is what another delivery may have to wait for it.
 MAX_QUEUED = 200
-"""Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
-many takes about a second at 100 ms a call, which is what another delivery may have to wait for it."""
+# Before each further verification of an interface that is said to be deleted and still exists. A deletion and the
+# API's view of it are not one moment; bounded, because a forged event must not hold a thread for long.
 STILL_EXISTS_SECONDS = (0.25, 0.75, 1.5)
-"""Before each further verification of an interface that is said to be deleted and still exists. A deletion and the
-API's view of it are not one moment; bounded, because a forged event must not hold a thread for long."""
 MAX_ATTEMPTS = len(STILL_EXISTS_SECONDS) + 1
 
 

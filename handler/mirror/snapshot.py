@@ -7,8 +7,8 @@ from handler.deadline import Clock
 from handler.model import Listing, MirrorSession
 from handler.report import SnapshotEvidence
 
+# Between an event's time and the snapshots that answer for it: traces and answers are dated by different machines.
 MARGIN = timedelta(seconds=2)
-"""Between an event's time and the snapshots that answer for it: traces and answers are dated by different machines."""
 
 
 def is_fresh_for(

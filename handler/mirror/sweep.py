@@ -20,20 +20,20 @@ from handler.mirror.snapshot import Snapshot
 from handler.model import Presence, UnreadableSession
 from handler.report import Kept, SnapshotEvidence, SweepFigures
 
+# Ids in one look-up: 4 KiB of the URI's 32 KiB; no limit on their number is documented.
 BATCH = 100
-"""Ids in one look-up: 4 KiB of the URI's 32 KiB; no limit on their number is documented."""
+# Interfaces that are asked for one by one because their list failed; for more, its error ends the sweep.
 MAX_UNLISTED = 200
-"""Interfaces that are asked for one by one because their list failed; for more, its error ends the sweep."""
+# Interfaces that are asked for by id and are gone, where no list shows any, until the credentials count as blind.
 BLIND_AFTER = 20
-"""Interfaces that are asked for by id and are gone, where no list shows any, until the credentials count as blind."""
+# Consecutive failures after which the rest is not asked for; the cause is probably common.
 MAX_FAILURES = 20
-"""Consecutive failures after which the rest is not asked for; the cause is probably common."""
+# Undecided interfaces that a report names.
 MAX_NAMED = 100
-"""Undecided interfaces that a report names."""
+# For one call with all its attempts: throttled, it may have to wait for a slot behind many others.
 CALL_SECONDS = 60.0
-"""For one call with all its attempts: throttled, it may have to wait for a slot behind many others."""
+# For all pages with all their attempts.
 LISTING_SECONDS = 600.0
-"""For all pages with all their attempts."""
 
 OUT_OF_TIME = (
     "out of time; for all of it run `unmirror sweep --deadline 900`, or give the function a longer time-out and "
@@ -41,8 +41,8 @@ OUT_OF_TIME = (
 )
 
 Stage = Literal["list", "look_up", "verify", "remove"]
+# Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources.
 Progress = Callable[[Stage, int, int], None]
-"""Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources."""
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -24,26 +24,26 @@ from handler.mirror.snapshot import Snapshot, is_fresh_for
 from handler.mirror.sweep import Sweep, SweepLimits, SweepTask
 from handler.model import ApiCall, Presence
 
+# Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides.
 MAX_CALLS = 32
-"""Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides."""
+# Calls at a time for a sweep: it is in no hurry, and shares the project's rate limit with deliveries.
 SWEEP_CALLS = 8
-"""Calls at a time for a sweep: it is in no hurry, and shares the project's rate limit with deliveries."""
+# Threads of calls that outlasted their time, for each worker; each holds a socket and about 100 KiB.
 MAX_LEFT_BEHIND = 32
-"""Threads of calls that outlasted their time, for each worker; each holds a socket and about 100 KiB."""
+# After which a thread without calls ends.
 IDLE_SECONDS = 10.0
-"""After which a thread without calls ends."""
+# For all pages: 20,000 sessions, the quota of a project, are ten pages of at most 10 s each.
 LISTING_SECONDS = 120.0
-"""For all pages: 20,000 sessions, the quota of a project, are ten pages of at most 10 s each."""
+# For the calls that are under way when SIGTERM or Ctrl-C ends every deadline.
 GRACE_SECONDS = 5.0
-"""For the calls that are under way when SIGTERM or Ctrl-C ends every deadline."""
+# Of one call of a sweep; the batches of deliveries make one, since the delivery itself comes again.
 SWEEP_ATTEMPTS = 4
-"""Of one call of a sweep; the batches of deliveries make one, since the delivery itself comes again."""
+# Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
-"""Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next."""
+# Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
-"""Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB."""
+# Interfaces that a worker knows to be gone: about 10 MiB.
 MAX_GONE = 50_000
-"""Interfaces that a worker knows to be gone: about 10 MiB."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,8 +62,8 @@ class Observer(Protocol):
         """Hear of a bug; return the error to answer the jobs with."""
 
 
+# Returns the API for one project and identity: told what hears of each call, and how often a call is attempted.
 Connect = Callable[[Callable[[ApiCall], None], int], MirrorApi]
-"""Returns the API for one project and identity: told what hears of each call, and how often a call is attempted."""
 
 
 class WorkerConfig(NamedTuple):

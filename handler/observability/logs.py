@@ -18,10 +18,10 @@ from handler.report import Detachment, Report, problem, rfc3339
 
 log = logging.getLogger("unmirror")
 
+# Characters of a line whose lists are whole: Docker's log drivers split a line there.
 MAX_LINE = 16 * 1024
-"""Characters of a line whose lists are whole: Docker's log drivers split a line there."""
+# Entries of each list of a longer line; the answer has them all. A sweep's report can be megabytes.
 MAX_LISTED = 100
-"""Entries of each list of a longer line; the answer has them all. A sweep's report can be megabytes."""
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):

@@ -29,9 +29,9 @@ from handler.observability.instrumentation import Instrumentation, Observer
 from handler.observability.trace_context import TraceContext
 from handler.report import Report
 
+# For the metrics, and again for the spans, of each delivery on FunctionGraph: half of what its edge reserves for the
+# answer.
 FLUSH_SECONDS = 0.5
-"""For the metrics, and again for the spans, of each delivery on FunctionGraph: half of what its edge reserves for the
-answer."""
 
 # Powers of about two and a half up to the longest deadline by default, then round times up to a day: OpenTelemetry's
 # own are for milliseconds.

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from handler.observability import logs
 from handler.observability.instrumentation import Instrumentation
 
+# The variables of OpenTelemetry's specification that are read here; its own SDK reads more of the environment.
 NAMES = (
     *("OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"),
     *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
     *("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"),
 )
-"""The variables of OpenTelemetry's specification that are read here; its own SDK reads more of the environment."""
 
 HOW_TO_INSTALL = "OTEL_ variables ask for metrics or traces, which needs the extra: pip install 'unmirror[otel]'"
 HOW_TO_EXPORT = "metrics and traces are exported by OTLP over HTTP only: correct or unset "
@@ -46,6 +46,7 @@ def _wants(environ: Mapping[str, str], signal: str) -> bool:
 _EXPORTER = r"(otlp|none)?"
 _HEADER = r"[ \t]*+([!#-'*+.0-9A-Z^-z|~-]++[ \t]*+=[ !#-+\--:<-\[\]-~]*+[ \t]*+)?+"
 _HEADERS = rf"{_HEADER}(,{_HEADER})*"  # the SDK logs a header that it cannot parse as a whole, and that may be a key
+# What the values are like that are supported.
 _FORMS = {
     "OTEL_TRACES_EXPORTER": _EXPORTER,
     "OTEL_METRICS_EXPORTER": _EXPORTER,
@@ -54,4 +55,3 @@ _FORMS = {
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS": _HEADERS,
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS": _HEADERS,
 }
-"""What the values are like that are supported."""

@@ -27,12 +27,12 @@ from handler.vpc.transport import Transport
 
 T = TypeVar("T")
 
+# Sessions or interfaces a page: the documented maximum; the API may give fewer.
 PAGE_LIMIT = ("limit", "2000")
-"""Sessions or interfaces a page: the documented maximum; the API may give fewer."""
+# Of a listing whose marker vanished under it.
 MAX_RESTARTS = 3
-"""Of a listing whose marker vanished under it."""
+# Whose rate limits are remembered.
 MAX_PROJECTS = 1024
-"""Whose rate limits are remembered."""
 
 
 class PortsVersion(NamedTuple):

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 KEY_NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
 _PROFILE_NAME = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 _POD_NAMES = ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+# The variables that are read.
 NAMES = (*KEY_NAMES, _PROFILE_NAME, *_POD_NAMES)
-"""The variables that are read."""
 
 _PARTS = ("the access key", "the secret key", "the security token")
 _HEADERS = ("x-cff-security-access-key", "x-cff-security-secret-key", "x-cff-security-token")
+# Of a section of the profile file, in the order of KEY_NAMES.
 PROFILE_MEMBERS = ("ak", "sk", "security_token")
-"""Of a section of the profile file, in the order of KEY_NAMES."""
+# Of a link-local service: the member that holds the key, and the key's own. The SDK takes either from both.
 _ANSWERS = (
     ("credential", "access", "secret", "securitytoken", "expires_at"),  # ECS metadata
     ("credentials", "accessKeyId", "secretAccessKey", "securityToken", "expiration"),  # CCE pod identity
 )
-"""Of a link-local service: the member that holds the key, and the key's own. The SDK takes either from both."""
 
+# So long before a key expires the next is asked for. It is there 10 minutes before (OTC).
 ADVISORY_REFRESH = timedelta(minutes=5)
-"""So long before a key expires the next is asked for. It is there 10 minutes before (OTC)."""
+# Seconds for which providers that had nothing new are not asked again.
 NEGATIVE_TTL = 60.0
-"""Seconds for which providers that had nothing new are not asked again."""
+# The ECS metadata service, and the time that one request to a link-local service may take: the official SDK's.
 METADATA, PROBE_SECONDS = "http://169.254.169.254", 3.0
-"""The ECS metadata service, and the time that one request to a link-local service may take: the official SDK's."""
 
 _NOT_HEADER_SAFE = "has a line feed, a blank or another character that no HTTP header can carry; copy it anew"
 
@@ -96,10 +96,10 @@ class CredentialsNotFound(Exception):
     """This provider has no key; the message says why, without a value."""
 
 
+# One place where a key may be: given the seconds that it may take it returns the key or raises CredentialsNotFound.
 CredentialProvider: TypeAlias = Callable[[float], AccessKey]
-"""One place where a key may be: given the seconds that it may take it returns the key or raises CredentialsNotFound."""
+# A request to a link-local service (method, URL, headers, body, seconds) -> (status, body), or CredentialsNotFound.
 Http: TypeAlias = Callable[[str, str, Mapping[str, str], bytes | None, float], tuple[int, bytes]]
-"""A request to a link-local service (method, URL, headers, body, seconds) -> (status, body), or CredentialsNotFound."""
 
 
 class CredentialChain:

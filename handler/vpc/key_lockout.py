@@ -15,13 +15,13 @@ from handler.lru import LruCache
 from handler.vpc.credentials import AccessKey
 from handler.vpc.replies import is_skewed
 
+# As long as the API's own lock: a key that it has locked meanwhile is open again.
 COOLDOWN_SECONDS = 300.0
-"""As long as the API's own lock: a key that it has locked meanwhile is open again."""
+# So long after the API accepted a key it is used by many calls at once. Long enough for the slowest answer, short
+# enough that at most the calls of one batch fail when a key is withdrawn.
 TRUST_SECONDS = 5.0
-"""So long after the API accepted a key it is used by many calls at once. Long enough for the slowest answer, short
-enough that at most the calls of one batch fail when a key is withdrawn."""
+# A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes.
 MAX_KEYS = 64
-"""A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes."""
 
 
 class _State(NamedTuple):

@@ -36,6 +36,7 @@ Meaning: TypeAlias = Literal[
 ANY = r".*"
 _GATEWAY = r"API(GW|G)\."
 
+# Three patterns and what fits them means; the first row that fits decides.
 _MEANINGS: tuple[tuple[str, str, str, Meaning], ...] = (
     # operation            status         code                                meaning
     (ANY, "200", ANY, "done"),
@@ -54,7 +55,6 @@ _MEANINGS: tuple[tuple[str, str, str, Meaning], ...] = (
     ("remove_sources", "400|404|409", r"VPC\.\d+", "rejected"),
     (ANY, "400|405|413|414", r"(VPC|APIGW|APIG)\.\d+", "unacceptable"),
 )
-"""Three patterns and what fits them means; the first row that fits decides."""
 
 
 class NotPublished(ApiRefused):
@@ -67,6 +67,7 @@ _ELSEWHERE = "check UNMIRROR_REGION or the endpoint; not every region has traffi
 _NO_JSON = "; it is no JSON, perhaps a web page: check the endpoint, and whether a proxy wants a login"
 _FORM = "the API here differs from its documents, perhaps in the `limit` of a page; check the endpoint, or report it"
 
+# The error that becomes of an answer, and what an operator reads.
 _ERRORS: Mapping[Meaning, tuple[type[ApiRefused] | type[ApiUnavailable], str]] = {
     "unauthenticated": (KeyCoolingDown, "the access key or its signature is not accepted ({status}): " + _LOCK),
     "refused": (ApiRefused, "{call} is refused ({status}): " + _GRANT),
@@ -77,7 +78,6 @@ _ERRORS: Mapping[Meaning, tuple[type[ApiRefused] | type[ApiUnavailable], str]] =
     "transient": (ApiUnavailable, "{call} fails ({status})"),
     "unreadable": (BadReply, "{call} has an undocumented answer ({status}){hint}"),
 }
-"""The error that becomes of an answer, and what an operator reads."""
 
 _PERMISSIONS: Mapping[Operation, str] = {
     "list_sessions": "vpc:trafficMirrorSessions:list",
@@ -88,12 +88,12 @@ _PERMISSIONS: Mapping[Operation, str] = {
     "list_interfaces": "vpc:ports:list",
 }
 
+# Seconds that an answer can make us wait: a mad one must not silence a project for years.
 MAX_RETRY_AFTER = 300.0
-"""Seconds that an answer can make us wait: a mad one must not silence a project for years."""
+# Beyond it a refusal is put down to our clock. The API accepts 15 minutes either way.
 MAX_SKEW_SECONDS = 600.0
-"""Beyond it a refusal is put down to our clock. The API accepts 15 minutes either way."""
+# How wrong our own clock may be, taken off where an answer has no date: beyond it no signature is accepted.
 UNKNOWN_CLOCK = timedelta(minutes=15)
-"""How wrong our own clock may be, taken off where an answer has no date: beyond it no signature is accepted."""
 
 
 class Reply:

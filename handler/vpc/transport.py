@@ -25,17 +25,17 @@ from handler.deadline import Clock, Deadline, Instant
 from handler.errors import ApiUnavailable, BadReply, NotConfigured, OutcomeUnknown
 from handler.vpc.replies import Reply
 
+# Slightly over TCP's first retransmission after 3 s, as `requests`' documents advise.
 CONNECT_SECONDS = 3.05
-"""Slightly over TCP's first retransmission after 3 s, as `requests`' documents advise."""
+# For which a reused connection may say nothing to a read, or twice what its last answer took, as TCP's retransmission
+# time-out follows the round trips. A healthy API answers within 1 s, and a call of 5 s has time left for a second try.
 SILENCE_SECONDS = 2.0
-"""For which a reused connection may say nothing to a read, or twice what its last answer took, as TCP's retransmission
-time-out follows the round trips. A healthy API answers within 1 s, and a call of 5 s has time left for a second try."""
+# Of a connection. Shorter than the patience of NATs and load balancers, which is 60 s and more.
 IDLE_SECONDS = 30.0
-"""Of a connection. Shorter than the patience of NATs and load balancers, which is 60 s and more."""
+# Connections: the calls of two workers at once.
 MAX_IDLE = 64
-"""Connections: the calls of two workers at once."""
+# Bytes. A page of 2,000 sessions is about 2 MiB.
 MAX_BODY = 64 * 1024 * 1024
-"""Bytes. A page of 2,000 sessions is about 2 MiB."""
 
 _CHUNK = 256 * 1024
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
@@ -173,6 +173,8 @@ def _read(response: requests.Response, deadline: Deadline) -> tuple[bytes, bool]
 _BAD_URL = (exceptions.InvalidURL, exceptions.InvalidSchema, urllib3.exceptions.LocationParseError)
 _CHECK = "check UNMIRROR_REGION or the endpoint"
 _TRUST = "check the endpoint, or REQUESTS_CA_BUNDLE"
+# What becomes of a request without an answer: the first row that fits the error or one of its causes decides. All but
+# OutcomeUnknown happen before it is sent. In urllib3 2.8 errors of names and connections are subclasses of time-outs.
 _FAILURES: tuple[tuple[Any, type[ApiUnavailable | NotConfigured], str], ...] = (
     (_BAD_URL, NotConfigured, "has no usable URL: check the endpoint, and HTTPS_PROXY or ALL_PROXY"),
     (exceptions.ProxyError, ApiUnavailable, "its proxy does not let us through; check HTTPS_PROXY"),
@@ -187,8 +189,6 @@ _FAILURES: tuple[tuple[Any, type[ApiUnavailable | NotConfigured], str], ...] = (
     (http.client.BadStatusLine, OutcomeUnknown, "does not speak HTTP; check the endpoint, its port above all"),
     (BaseException, OutcomeUnknown, "gave no whole answer"),
 )
-"""What becomes of a request without an answer: the first row that fits the error or one of its causes decides. All but
-OutcomeUnknown happen before it is sent. In urllib3 2.8 errors of names and connections are subclasses of time-outs."""
 
 
 def _failure(error: Exception) -> ApiUnavailable | NotConfigured:

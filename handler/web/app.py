@@ -35,21 +35,21 @@ from handler.web.responses import HttpResponse, rejection
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
 
+# Bytes; FunctionGraph hands on as many for an asynchronous invocation.
+# Source: https://support.huaweicloud.com/intl/en-us/productdesc-functiongraph/functiongraph_01_0150.html
 MAX_BODY = 256 * 1024
-"""Bytes; FunctionGraph hands on as many for an asynchronous invocation.
-Source: https://support.huaweicloud.com/intl/en-us/productdesc-functiongraph/functiongraph_01_0150.html"""
 
+# Bytes of a CloudEvents batch: four times one event's, about a thousand traces.
 MAX_BATCH = 1024 * 1024
-"""Bytes of a CloudEvents batch: four times one event's, about a thousand traces."""
 
+# Bytes of path and query: nginx has 8k (large_client_header_buffers), gunicorn 8190; functions-framework unsets it.
 MAX_URI = 8 * 1024
-"""Bytes of path and query: nginx has 8k (large_client_header_buffers), gunicorn 8190; functions-framework unsets it."""
 
+# Bytes that are read of a refused body, and dropped: many clients read the response only after they have sent all.
 MAX_DRAINED = 8 * 1024 * 1024
-"""Bytes that are read of a refused body, and dropped: many clients read the response only after they have sent all."""
 
+# Bytes of a body that are read between two looks at the deadline.
 CHUNK = 64 * 1024
-"""Bytes of a body that are read between two looks at the deadline."""
 
 ALLOW = "GET, HEAD, OPTIONS, POST"
 

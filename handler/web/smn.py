@@ -30,30 +30,30 @@ from handler.lru import LruCache
 from handler.observability import logs
 from handler.settings import Settings
 
+# Of a message: SMN tries again up to six times and does not say over how long.
 MAX_AGE = timedelta(hours=1)
-"""Of a message: SMN tries again up to six times and does not say over how long."""
+# As of a Standard Webhooks signature.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
-"""As of a Standard Webhooks signature."""
 
 CERTIFICATE_SECONDS = 24 * 3600.0
+# That are kept: a region has one at a time.
 MAX_CERTIFICATES = 16
-"""That are kept: a region has one at a time."""
 
+# For one page: a message may need two, and SMN waits 5 s.
 PAGE_SECONDS = 2.5
-"""For one page: a message may need two, and SMN waits 5 s."""
+# Bytes; a certificate has 2 KiB.
 MAX_PAGE = 64 * 1024
-"""Bytes; a certificate has 2 KiB."""
 
 RSA_BITS = range(2048, 8193)
 MIN_EC_BITS = 256
 
 _CONFIRMATION = ("message", "message_id", "subscribe_url", "timestamp", "topic_urn", "type")
+# The members that are signed, in their order; a subject only where there is one.
 SIGNED: Mapping[str, tuple[str, ...]] = {
     "Notification": ("message", "message_id", "subject", "timestamp", "topic_urn", "type"),
     "SubscriptionConfirmation": _CONFIRMATION,
     "UnsubscribeConfirmation": _CONFIRMATION,
 }
-"""The members that are signed, in their order; a subject only where there is one."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 

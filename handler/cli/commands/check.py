@@ -12,8 +12,8 @@ from handler.mirror.worker import call_within
 from handler.report import CheckStep
 from handler.service import Service
 
+# For all of it, unless another deadline is asked for: six calls of at most 5 to 10 s each.
 SECONDS = 60.0
-"""For all of it, unless another deadline is asked for: six calls of at most 5 to 10 s each."""
 
 
 @click.command(epilog=example("unmirror check --region eu-west-101", exits="1 where something has to be fixed"))

@@ -25,14 +25,14 @@ from handler.emulator import sample
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Tenant
 from handler.emulator.server import Emulator
 
+# From a server's deletion until its interface goes: within the function's own waiting, 0.25, 0.75 and 1.5 s.
 PORTS_SECONDS = 0.8
-"""From a server's deletion until its interface goes: within the function's own waiting, 0.25, 0.75 and 1.5 s."""
 
+# Of an event to which the answer is 503, for the sake of a machine that is too slow for the above.
 MAX_DELIVERIES = 5
-"""Of an event to which the answer is 503, for the sake of a machine that is too slow for the above."""
 
+# Variables of the surroundings that would lead the demo's function elsewhere.
 FOREIGN = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-"""Variables of the surroundings that would lead the demo's function elsewhere."""
 
 SETTINGS = {
     "HUAWEICLOUD_SDK_AK": ACCESS_KEY,

@@ -15,11 +15,11 @@ from handler.emulator import sample
 from handler.emulator.operations import Behaviour
 from handler.emulator.server import Emulator
 
+# Servers of the tenant: one whose interface is deleted, one whose is not, and one that is to be deleted itself.
 DELETED, LIVING, SERVER = "api-3", "db-1", "web-5"
-"""Servers of the tenant: one whose interface is deleted, one whose is not, and one that is to be deleted itself."""
 
+# Between two looks at what was asked for: soon enough for somebody who watches.
 LOG_SECONDS = 0.1
-"""Between two looks at what was asked for: soon enough for somebody who watches."""
 
 _option = partial(click.option, metavar="NUMBER", show_default=True)
 

@@ -16,18 +16,18 @@ from handler.errors import BadEvent, Forbidden, Interrupted, UnmirrorError
 from handler.report import Report
 from handler.service import Service
 
+# They share the batches of their project's worker; a session has at most ten sources, so that more gain little.
 DELIVERIES_AT_A_TIME = 16
-"""They share the batches of their project's worker; a session has at most ten sources, so that more gain little."""
 
+# After so many consecutive failures the rest is skipped: the cause is probably common.
 MAX_FAILURES = 20
-"""After so many consecutive failures the rest is skipped: the cause is probably common."""
 
+# Events that did not end well on a terminal, about a screen; JSON and pipes have all.
 MAX_NAMED = 20
-"""Events that did not end well on a terminal, about a screen; JSON and pipes have all."""
 
 
+# Of an event that as a whole came to nothing; else the report's.
 _OUTCOMES = {BadEvent: "unreadable", Forbidden: "forbidden", Interrupted: "not_tried"}
-"""Of an event that as a whole came to nothing; else the report's."""
 
 
 @click.command(

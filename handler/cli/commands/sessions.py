@@ -18,8 +18,8 @@ from handler.model import MirrorSession
 from handler.report import problem
 from handler.service import Service
 
+# Sources that a session may have by the default quota; the API does not tell another.
 MAX_SOURCES = 10
-"""Sources that a session may have by the default quota; the API does not tell another."""
 
 
 @click.command(
