@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, KeyCoolingDown, UnmirrorError
-from handler.model import Listing, MirrorSession
-from handler.report import CheckStep
+from handler.model import CheckStep, Listing, MirrorSession
 from handler.settings import Settings
 from handler.vpc.client import VpcApi, VpcClient
 from handler.vpc.credentials import AccessKey

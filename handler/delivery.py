@@ -10,9 +10,19 @@ from handler.errors import DeadlineExceeded, UnmirrorError
 from handler.mirror.results import of_parts
 from handler.mirror.retry import Submission
 from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepTask
-from handler.model import Event, Ignored, InterfacesDeleted, ServersDeleted, SweepRequested, TargetDeleted
+from handler.model import (
+    By,
+    Cause,
+    CheckStep,
+    Event,
+    Ignored,
+    InterfacesDeleted,
+    ServersDeleted,
+    SweepRequested,
+    TargetDeleted,
+)
 from handler.observability.trace_context import TraceContext
-from handler.report import By, Cause, CheckStep, Report
+from handler.report import Report
 from handler.vpc.credentials import AccessKey
 
 # Characters of a text of an event that are repeated in a report: a session's name may have as many.

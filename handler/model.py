@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from handler.deadline import Instant
-from handler.errors import BadEvent
+from handler.errors import BadEvent, UnmirrorError
 
 # --- what the cloud says ---------------------------------------------------------------------------
 
@@ -167,3 +167,130 @@ class Unreadable(NamedTuple):
 Event: TypeAlias = (
     InterfacesDeleted | ServersDeleted | TargetDeleted | SweepRequested | CheckRequested | Ignored | Unreadable
 )
+
+
+# --- what is told of a delivery -------------------------------------------------------------------------
+
+# What led to a detachment: an event that names the interface, one that names its server, or a sweep on its own.
+By: TypeAlias = Literal["event", "server", "timer"]
+
+
+class Detachment(NamedTuple):
+    """Interfaces that left one session together, or were to."""
+
+    session_id: str
+    session_name: str
+    interface_ids: tuple[str, ...]
+    status: Literal["detached", "already_absent", "planned", "failed", "not_tried"]
+    """`already_absent`: the session, or the interface in it, was gone before the call. A success.
+    `not_tried`: time was up, or somebody said stop, before the call."""
+    request_ids: tuple[str, ...] = ()
+    sources_before: tuple[str, ...] | None = None
+    sources_after: tuple[str, ...] | None = None
+    """As the API's own answer showed it; None when the session itself is gone or no answer showed it."""
+    error: UnmirrorError | None = None
+    coalesced: bool = False
+    """Whether another delivery named the interface first: it counts the detachment, this one tells it too."""
+
+
+class SessionName(NamedTuple):
+    """A session as people find it again: names are not unique."""
+
+    session_id: str
+    session_name: str
+
+
+class Kept(NamedTuple):
+    """An interface that was not detached, and why."""
+
+    interface_id: str
+    reason: Literal["not_mirrored", "still_exists", "undecided", "protected"]
+    sessions: tuple[SessionName, ...] = ()
+    """Those that keep it."""
+    request_id: str = ""
+    """Of the answer that decided it."""
+    error: UnmirrorError | None = None
+
+
+class Gone(NamedTuple):
+    """An interface that the VPC API confirmed gone, and the request id of the answer that did."""
+
+    interface_id: str
+    request_id: str
+
+
+class LostTarget(NamedTuple):
+    """A session whose target is gone, or is said to be: then it mirrors to nowhere until it is given another."""
+
+    session_id: str
+    session_name: str
+    target_id: str
+    confirmed: bool
+    """Whether the VPC API confirmed it; False for a load balancer, of which an event alone tells."""
+
+
+class SnapshotEvidence(NamedTuple):
+    """The snapshot that a decision rests on, as a proof of what was and was not mirrored."""
+
+    time: datetime
+    """A moment of the cloud's clock, UTC, that nothing in the snapshot is older than."""
+    request_ids: tuple[str, ...]
+    """Of the pages of sessions."""
+    age: float
+    """Seconds since the listing began, when it was decided upon."""
+    predates_delivery: bool
+    """Whether the listing began before the delivery arrived: for another, or for an earlier one."""
+
+
+class Cause(NamedTuple):
+    """The event that led to detachments, as far as it says. Its texts are short and printable."""
+
+    operation: str | None
+    actor: str | None
+    time: datetime | None
+    seconds: float | None
+    """From the deletion until all was detached; None for a sweep, which finds what was deleted at any time."""
+
+
+class SweepFigures(NamedTuple):
+    """What a sweep saw and did, counted."""
+
+    sessions: int
+    """All of the project that can be read, of any source type."""
+    sources: int
+    """Distinct interfaces that are a source of a session."""
+    listed: int
+    """Sources that the list of interfaces showed: they exist."""
+    unlisted: int
+    """Sources that the list does not show and that exist all the same: it shows less than there is."""
+    gone: int
+    """Sources that the API confirmed gone."""
+    undecided: int
+    """Sources of which nothing could be learned: all others are listed, unlisted or gone."""
+    protected: int
+    """Gone sources that a protected session keeps; `kept` names them."""
+    detached: int
+    """Distinct interfaces that left a session by this sweep."""
+    would_detach: int
+    """The same of a dry run, and of what `stop` kept from being done."""
+    places_freed: int
+    """Places in sessions: an interface may have had several."""
+    would_free: int
+    emptied: tuple[str, ...]
+    """Ids of enabled sessions that this sweep left, or a dry run would leave, mirroring nothing."""
+    complete: bool
+    """Whether everything was looked at and decided."""
+    stop: Literal["limit", "blind"] | None
+    """The safety limit that kept it from changing anything."""
+
+
+class CheckStep(NamedTuple):
+    """One thing that a check tried."""
+
+    step: str
+    status: Literal["ok", "warning", "failed", "skipped"]
+    detail: str
+    """What was found, one line."""
+    fix: str = ""
+    """What to do, where something is to be done."""
+    request_id: str = ""

@@ -18,8 +18,7 @@ from handler.mirror.port import Calls, Ended, MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Removal, remove
 from handler.mirror.results import Part, lost_targets, name
 from handler.mirror.snapshot import Snapshot
-from handler.model import Presence, UnreadableSession
-from handler.report import Gone, Kept, SnapshotEvidence
+from handler.model import Gone, Kept, Presence, SnapshotEvidence, UnreadableSession
 
 # For all calls of one removal: to read the session's protection, to remove, and to prove it.
 REMOVAL_SECONDS = 3 * CALL_SECONDS

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from handler.errors import UnmirrorError
 from handler.mirror.removal import Removal, Status
-from handler.model import MirrorSession
-from handler.report import Detachment, Gone, Kept, LostTarget, SessionName
+from handler.model import Detachment, Gone, Kept, LostTarget, MirrorSession, SessionName
 
 
 class Part(NamedTuple):

@@ -9,8 +9,7 @@ from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import LATE, Job
 from handler.mirror.results import Part, merged
-from handler.model import UnreadableSession
-from handler.report import Kept, SnapshotEvidence
+from handler.model import Kept, SnapshotEvidence, UnreadableSession
 
 # Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
 # many takes about a second at 100 ms a call, which is what another delivery may have to wait for it.

@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from handler.deadline import Clock
-from handler.model import Listing, MirrorSession
-from handler.report import SnapshotEvidence
+from handler.model import Listing, MirrorSession, SnapshotEvidence
 
 # Between an event's time and the snapshots that answer for it: traces and answers are dated by different machines.
 MARGIN = timedelta(seconds=2)

@@ -17,8 +17,7 @@ from handler.mirror.detach import Rules, Task, verify
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
 from handler.mirror.results import Part, kept, name
 from handler.mirror.snapshot import Snapshot
-from handler.model import Presence, UnreadableSession
-from handler.report import Kept, SnapshotEvidence, SweepFigures
+from handler.model import Kept, Presence, SnapshotEvidence, SweepFigures, UnreadableSession
 
 # Ids in one look-up: 4 KiB of the URI's 32 KiB; no limit on their number is documented.
 BATCH = 100

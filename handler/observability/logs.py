@@ -13,8 +13,9 @@ from itertools import chain
 from typing import Any, TextIO
 
 from handler.errors import UnmirrorError
+from handler.model import Detachment
 from handler.observability.trace_context import current_trace
-from handler.report import Detachment, Report, problem, rfc3339
+from handler.report import Report, problem, rfc3339
 
 log = logging.getLogger("unmirror")
 

@@ -14,7 +14,7 @@ from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.emulator.server import Emulator
 from handler.emulator.state import Cloud
-from handler.report import CheckStep
+from handler.model import CheckStep
 from handler.service import Service
 from handler.settings import Settings
 from handler.vpc.credentials import AccessKey

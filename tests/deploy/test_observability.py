@@ -13,8 +13,8 @@ import yaml
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Metric, Sum
 
 from handler.errors import BadEvent, UnmirrorError
-from handler.model import ApiCall
-from handler.report import By, Detachment, Outcome
+from handler.model import ApiCall, By, Detachment
+from handler.report import Outcome
 from tests.support.pages import anchors, table
 from tests.support.processes import run
 from tests.support.reports import NOON, proven, sweep

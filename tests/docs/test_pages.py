@@ -19,7 +19,8 @@ from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
 from handler.errors import UnmirrorError
 from handler.events.schemas import schema
-from handler.report import Kept, Outcome, SweepFigures
+from handler.model import Kept, SweepFigures
+from handler.report import Outcome
 from handler.settings import NAMES
 from handler.vpc import credentials
 from tests.support.cli import Run

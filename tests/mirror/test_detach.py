@@ -14,8 +14,8 @@ from handler.mirror.detach import Batch, Job, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.results import of_parts
 from handler.mirror.snapshot import Snapshot
-from handler.model import Presence
-from handler.report import Detachment, Gone, LostTarget, Report
+from handler.model import Detachment, Gone, LostTarget, Presence
+from handler.report import Report
 from tests.support.calls import SerialCalls
 from tests.support.cloud import TARGET, FakeCloud
 

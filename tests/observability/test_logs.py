@@ -25,9 +25,9 @@ from handler.errors import (
     UnmirrorError,
     Violation,
 )
-from handler.model import UnreadableSession
+from handler.model import CheckStep, Detachment, Kept, LostTarget, UnreadableSession
 from handler.observability import logs
-from handler.report import CheckStep, Detachment, Kept, LostTarget, Outcome, Report
+from handler.report import Outcome, Report
 from tests.support.function import Function
 from tests.support.lines import LEVELS, check_line
 from tests.support.reports import detachment, proven, report, sweep

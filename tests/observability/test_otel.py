@@ -16,11 +16,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from handler.errors import ApiUnavailable, BadEvent, StillExists, Unauthenticated
-from handler.model import ApiCall, UnreadableSession
+from handler.model import ApiCall, Kept, LostTarget, UnreadableSession
 from handler.observability import settings
 from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import TraceContext
-from handler.report import Kept, LostTarget, Report
+from handler.report import Report
 from tests.support.reports import NOON, detachment, figures, proven, report, sweep
 from tests.support.telemetry import Recorder
 

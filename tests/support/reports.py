@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from handler.report import Cause, Detachment, Gone, Report, SnapshotEvidence, SweepFigures
+from handler.model import Cause, Detachment, Gone, SnapshotEvidence, SweepFigures
+from handler.report import Report
 from tests.support.clock import NOON
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from handler.deadline import utc_now
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, Overloaded, Unauthenticated, UnmirrorError
-from handler.model import UnreadableSession
+from handler.model import Detachment, LostTarget, UnreadableSession
 from handler.observability.instrumentation import Instrumentation
-from handler.report import Detachment, LostTarget, Report
+from handler.report import Report
 from handler.web import responses
 
 IGNORED = Report("1", "cts", ignored="another operation")

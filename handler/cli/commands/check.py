@@ -9,7 +9,7 @@ from handler.cli.options import CONNECTION, Exit, example, with_options
 from handler.cli.output import Output, print_error
 from handler.deadline import Deadline
 from handler.mirror.worker import call_within
-from handler.report import CheckStep
+from handler.model import CheckStep
 from handler.service import Service
 
 # For all of it, unless another deadline is asked for: six calls of at most 5 to 10 s each.
