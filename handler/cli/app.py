@@ -1,19 +1,17 @@
 """The command `unmirror`. Exit codes: 0 done, 1 failed, 2 usage, 3 stopped by a safety limit."""
 
 import sys
-from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from handler import __version__
-from handler.cli.options import Exit, add_options, example
+from handler.cli.options import Exit, example
 from handler.cli.output import discard_output, print_error
 
-# What each does, by name. All but `help` are in modules of their names, imported when they are called.
-COMMANDS: Mapping[str, str] = {
+# What each does, by name. All but `help` are in modules of their names.
+COMMANDS = {
     "check": "Say whether it can work here, and what to fix.",
     "demo": "Watch events detach deleted interfaces.",
     "detach": "Detach interfaces from their sessions, if they are gone.",
@@ -29,17 +27,6 @@ COMMANDS: Mapping[str, str] = {
 class Commands(click.Group):
     """The commands, each imported when it is called: help and completion need none of them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, sorted."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of that name, None where there is none."""
-        if cmd_name not in COMMANDS or cmd_name == "help":
-            return None
-        command: click.Command = getattr(import_module(f"handler.cli.commands.{cmd_name}"), cmd_name)
-        return command
-
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read `help sweep` as `sweep --help`."""
         return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
@@ -47,16 +34,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name; for a misspelt one say which was meant."""
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(args[0], COMMANDS, 1)
-            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what each command does."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+        """Return the command that the arguments name; for a misspelt one click says which was meant."""
+        name, known, left = super().resolve_command(ctx, args)
+        if name in COMMANDS and name != "help":
+            known = getattr(import_module(f"handler.cli.commands.{name}"), name)
+        return name, known, left
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command; where Ctrl-C ends it before it could change anything, 130 is the exit code."""
@@ -82,6 +64,10 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
+    commands=[
+        click.Command(name, short_help=COMMANDS.get(name, "Show the help of a command."))
+        for name in (*COMMANDS, "help")
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog=example(
         "unmirror demo              see it work, without a cloud",
@@ -96,19 +82,5 @@ eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
 and for fish: _UNMIRROR_COMPLETE=fish_source unmirror | source""",
 )
 @click.version_option(__version__, prog_name="unmirror")
-@add_options
-@click.pass_context
-def unmirror(context: click.Context, /, **given: Any) -> None:
-    """Take deleted network interfaces out of Huawei Cloud traffic mirror sessions.
-
-    Common options stand before the command or after it; `unmirror help COMMAND`
-    says which of them it takes.
-    """
-    name = context.invoked_subcommand or ""
-    command = unmirror.get_command(context, name)
-    takes = {parameter.name for parameter in command.params} if command else set()
-    options = {option: value for option, value in given.items() if value}
-    for parameter in context.command.params:
-        if parameter.name in options and parameter.name not in takes:
-            raise click.UsageError(f"`{name}` takes no {parameter.opts[0]}")
-    context.default_map = {name: options}
+def unmirror() -> None:
+    """Take deleted network interfaces out of Huawei Cloud traffic mirror sessions."""

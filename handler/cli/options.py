@@ -4,14 +4,14 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from handler.cli import profiles
 from handler.cli.interruption import interruptible
 from handler.cli.output import Output, print_error, printable
 from handler.deadline import Cancellation, Deadline
@@ -19,6 +19,7 @@ from handler.errors import NotConfigured, UnmirrorError
 from handler.events.fields import canonical_id
 from handler.report import problem
 from handler.settings import Settings
+from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, CredentialsNotFound, profile_file, profiles
 
 if TYPE_CHECKING:  # help and completion need none of them
     from handler.service import Service
@@ -63,7 +64,9 @@ def with_options(*names: str, service: bool = False, seconds: float = A_DAY) -> 
                     code = Exit.FAILED
             sys.exit(128 + interruption.signal if interruption.signal else code)  # as a shell expects of a signal
 
-        return add_options(run, names)  # type: ignore[return-value] # it takes what click gives
+        for name in reversed(names):
+            run = _OPTIONS[name](run)
+        return run  # type: ignore[return-value] # it takes what click gives
 
     return decorate
 
@@ -87,7 +90,7 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
     try:
         client.credentials.current(deadline)
         profile = options["profile"]
-        source = f"section {profile} of {profiles.path()}" if profile else client.credentials.describe()
+        source = f"section {profile} of {_profile_path()}" if profile else client.credentials.describe()
     except UnmirrorError:  # the command itself will say what was tried
         source = "nowhere"
     where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
@@ -105,7 +108,7 @@ def _environ(options: Mapping[str, Any]) -> dict[str, str]:
         "UNMIRROR_DRY_RUN": "1" if options.get("dry_run") else None,
         "UNMIRROR_SWEEP_LIMIT": options.get("limit"),
     }
-    profile = profiles.variables(options["profile"]) if options["profile"] else {}
+    profile = _variables(options["profile"]) if options["profile"] else {}
     return {**os.environ, **profile, **{name: text for name, text in given.items() if text is not None}}
 
 
@@ -135,10 +138,35 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return take_number
 
 
-def _profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+def _profile_path() -> Path:
+    return profile_file(os.environ, Path.home())
+
+
+def _variables(profile: str) -> dict[str, str]:
+    """Return the variables that a section of the official SDK's profile file stands for; raise NotConfigured.
+
+    They leave no part of another key in its place; a section with a project stands for that project alone.
+    """
+    path = _profile_path()
+    try:
+        sections = profiles(path)
+    except CredentialsNotFound as error:
+        raise NotConfigured(f"the profile file {path}: {error}") from error
+    if not sections.has_section(profile):
+        raise NotConfigured(f"{path} has no section {profile!r}; it has {', '.join(sections.sections()) or 'none'}")
+    section = sections[profile]
+    key = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
+    if AccessKey.of(*key) is None:
+        raise NotConfigured(f"section {profile!r} of {path} has no ak and sk")
+    found = dict(zip(KEY_NAMES, key, strict=True))
+    project = section.get("project_id", "").strip()
+    return {**found, "HUAWEICLOUD_SDK_PROJECT_ID": project, "UNMIRROR_PROJECTS": project} if project else found
+
+
+def _check_profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
     try:
         if name:
-            profiles.variables(name)
+            _variables(name)
     except NotConfigured as error:
         raise click.BadParameter(str(error)) from error
     return name
@@ -167,25 +195,13 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "project": _setting("--project", "ID", "HUAWEICLOUD_SDK_PROJECT_ID", "Only this one, not UNMIRROR_PROJECTS."),
     "region": _setting("--region", "NAME", "UNMIRROR_REGION", "Instead of UNMIRROR_REGION."),
     "endpoint": _setting("--endpoint", "URL", "UNMIRROR_VPC_ENDPOINT", "Instead of UNMIRROR_VPC_ENDPOINT."),
-    "profile": click.option(
-        "--profile", metavar="NAME", callback=_profile, shell_complete=profiles.complete, help=_PROFILE_HELP
-    ),
+    "profile": click.option("--profile", metavar="NAME", callback=_check_profile, help=_PROFILE_HELP),
     "deadline": click.option("--deadline", metavar="SECONDS", type=number(0.001, A_DAY), help=_DEADLINE_HELP),
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
 }
 
-# The common options, by the names that commands take them by.
-NAMES = tuple(_OPTIONS)
-
 # Those of every command that works in the cloud.
 CONNECTION = ("project", "region", "endpoint", "profile", "deadline", "as_json")
-
-
-def add_options(command: Command, names: Sequence[str] = NAMES) -> Command:
-    """Add the common options of these names to what click knows of a command."""
-    for name in reversed(names):
-        command = _OPTIONS[name](command)
-    return command
 
 
 def example(*commands: str, exits: str = "") -> str:
