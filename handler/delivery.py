@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, UnmirrorError
-from handler.mirror.results import of_parts
+from handler.mirror.removal import of_parts
 from handler.mirror.retry import Submission
 from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepTask
 from handler.model import (

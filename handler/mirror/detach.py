@@ -15,8 +15,7 @@ from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, Unmirr
 from handler.lru import LruCache
 from handler.mirror.plan import Plan, Protection
 from handler.mirror.port import Calls, Ended, MirrorApi
-from handler.mirror.removal import CALL_SECONDS, Removal, remove
-from handler.mirror.results import Part, lost_targets, name
+from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, remove
 from handler.mirror.snapshot import Snapshot
 from handler.model import Gone, Kept, Presence, SnapshotEvidence, UnreadableSession
 

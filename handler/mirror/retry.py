@@ -8,7 +8,7 @@ from typing import Literal
 from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import LATE, Job
-from handler.mirror.results import Part, merged
+from handler.mirror.removal import Part, merged
 from handler.model import Kept, SnapshotEvidence, UnreadableSession
 
 # Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so

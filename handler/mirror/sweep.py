@@ -15,7 +15,7 @@ from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.detach import Rules, Task, verify
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
-from handler.mirror.results import Part, kept, name
+from handler.mirror.removal import Part, kept, name
 from handler.mirror.snapshot import Snapshot
 from handler.model import Kept, Presence, SnapshotEvidence, SweepFigures, UnreadableSession
 

@@ -18,7 +18,7 @@ from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
 from handler.mirror.port import Ended, MirrorApi, call
-from handler.mirror.results import Part
+from handler.mirror.removal import Part
 from handler.mirror.retry import MAX_QUEUED, decided
 from handler.mirror.snapshot import Snapshot, is_fresh_for
 from handler.mirror.sweep import Sweep, SweepLimits, SweepTask

@@ -12,7 +12,7 @@ from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, Unmirr
 from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules
 from handler.mirror.plan import Protection
-from handler.mirror.results import of_parts
+from handler.mirror.removal import of_parts
 from handler.mirror.snapshot import Snapshot
 from handler.model import Detachment, Gone, LostTarget, Presence
 from handler.report import Report

@@ -9,7 +9,7 @@ import pytest
 
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, UnmirrorError
 from handler.mirror.detach import Job, Rules
-from handler.mirror.results import of_parts
+from handler.mirror.removal import of_parts
 from handler.mirror.retry import MAX_QUEUED, Submission, work_off
 from handler.mirror.worker import WorkerConfig, Workers
 from handler.report import Report

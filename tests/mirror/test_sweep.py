@@ -10,7 +10,7 @@ from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interru
 from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules
 from handler.mirror.plan import Protection
-from handler.mirror.results import Part
+from handler.mirror.removal import Part
 from handler.mirror.snapshot import Snapshot
 from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Stage, Sweep, SweepLimits, Swept
 from handler.model import Presence, UnreadableSession

@@ -14,7 +14,7 @@ from handler.deadline import Cancellation, Clock, Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, Interrupted, Overloaded, UnmirrorError
 from handler.mirror import worker as worker_module
 from handler.mirror.detach import Job, Rules
-from handler.mirror.results import of_parts
+from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
 from handler.mirror.sweep import SweepTask
 from handler.mirror.worker import (
