@@ -81,7 +81,7 @@ class WorkerConfig(NamedTuple):
 
 
 class CallThreads:
-    """Daemon threads in which calls run; started when needed, kept for a while."""
+    """Daemon threads in which batches and their calls run; started when needed, kept for a while."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -242,11 +242,16 @@ J = TypeVar("J", bound=Task)
 
 
 class Queue(Generic[J]):
-    """Tasks that one thread works off, batch by batch. The thread lives while there are any."""
+    """Tasks that one thread works off, batch by batch. It is busy while there are any."""
 
-    def __init__(self, work: Callable[[list[J]], None], on_unhandled: Callable[[BaseException], UnmirrorError]) -> None:
+    def __init__(
+        self,
+        threads: CallThreads,
+        work: Callable[[list[J]], None],
+        on_unhandled: Callable[[BaseException], UnmirrorError],
+    ) -> None:
         """Take what works off those that wait; what it does not `take` out waits for the next batch."""
-        self._work, self._on_unhandled = work, on_unhandled
+        self._threads, self._work, self._on_unhandled = threads, work, on_unhandled
         self._lock = threading.Lock()
         self._waiting: list[J] = []
         self._in_work: list[J] = []
@@ -258,9 +263,13 @@ class Queue(Generic[J]):
         event = threading.Event()
         task.completed = event.set
         with self._lock:
-            self._waiting.append(task)
-            if self.idle:
-                self._start()
+            try:
+                if self.idle:
+                    self._threads.run(self, self._run, lambda _: None)
+                self.idle = False
+                self._waiting.append(task)
+            except Overloaded as error:  # what the delivery has done so far is to be told all the same
+                task.failure = error
         return partial(_wait, task, event)
 
     def waiting(self) -> list[J]:
@@ -281,14 +290,6 @@ class Queue(Generic[J]):
         for task in [each for each in tasks if not each.complete]:
             task.failure = copied(error)
             task.completed()
-
-    def _start(self) -> None:
-        try:
-            threading.Thread(target=self._run, name="unmirror-worker", daemon=True).start()
-        except RuntimeError as error:
-            self._waiting.clear()
-            raise Overloaded("the process can start no more threads") from error
-        self.idle = False
 
     def _run(self) -> None:
         while (waiting := self._next()) is not None:
@@ -352,8 +353,8 @@ class Worker:
         self._snapshot: Snapshot | None = None
         self._gone: LruCache[str, Presence] = LruCache(MAX_GONE)
         self._last_server_sweep: Instant | None = None
-        self.jobs: Queue[Job] = Queue(self._work_off, config.observer.on_unhandled)
-        self.sweeps: Queue[SweepTask] = Queue(self._sweep, config.observer.on_unhandled)
+        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled)
+        self.sweeps: Queue[SweepTask] = Queue(self._threads, self._sweep, config.observer.on_unhandled)
 
     @property
     def idle(self) -> bool:
