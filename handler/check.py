@@ -13,7 +13,6 @@ from handler.vpc.replies import MAX_SKEW_SECONDS
 
 # Less than this a `Date` in whole seconds and a slow answer explain.
 NOTICEABLE_SKEW_SECONDS = 5.0
-
 # The id of no interface, to ask for where no session lists one: a 404 of the API's own is an answer.
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

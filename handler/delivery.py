@@ -27,7 +27,6 @@ from handler.vpc.credentials import AccessKey
 
 # Characters of a text of an event that are repeated in a report: a session's name may have as many.
 MAX_TEXT = 64
-
 _BY: Mapping[type[Event], By] = {InterfacesDeleted: "event", TargetDeleted: "event", ServersDeleted: "server"}
 
 

@@ -38,7 +38,6 @@ Outcome: TypeAlias = Literal[
 ]
 
 SEVERITY: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(get_args(Outcome))}
-
 # Outcomes of a delivery that asked for nothing, or for what already was so.
 NO_OP: frozenset[Outcome] = frozenset({"ignored", "nothing_to_do", "pending"})
 

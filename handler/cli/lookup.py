@@ -13,7 +13,6 @@ from handler.model import MirrorSession
 
 # At a time; a batch of the function makes up to 32, and may be under way beside this.
 MAX_CALLS = 8
-
 # For one call with all its attempts, as in a sweep.
 CALL_SECONDS = 60.0
 

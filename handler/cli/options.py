@@ -34,7 +34,6 @@ class Exit(IntEnum):
 
 # Seconds: the deadline of whoever asked for none, as it has to be finite; the longest sweep measured took minutes.
 A_DAY = 86_400.0
-
 # At each call, as many as botocore makes by default, and one for the person who waits.
 ATTEMPTS = 4
 

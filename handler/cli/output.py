@@ -29,7 +29,6 @@ from handler.errors import (
 
 # Columns: the longest labels are `nothing to do` and `would detach`, indented.
 LABEL_WIDTH = 15
-
 # Between two updates of the progress line, as tqdm has it: nobody reads faster.
 PROGRESS_SECONDS = 0.1
 

@@ -8,7 +8,6 @@ from handler.settings import Settings
 
 # Rows of a report on a terminal, about three screens; JSON and pipes have all.
 MAX_ROWS = 100
-
 _DETACHMENTS = {"planned": "would detach", "already_absent": "was absent"}
 _KEPT = {"still_exists": "exists"}
 

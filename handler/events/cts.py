@@ -70,10 +70,8 @@ def name_key(*names: str) -> tuple[str, ...]:
 
 
 _OPERATIONS = {name_key(row.service, row.name): row for row in OPERATIONS}
-
 # The services that the operations belong to, in lower case.
 SERVICES = frozenset(row.service.lower() for row in OPERATIONS)
-
 _ID = rf"({UUID})(?![0-9A-Za-z-])"
 # What a trace may repeat of the request line: `DELETE /v1/{project_id}/ports/{port_id}`.
 _URLS: dict[Kind, str] = {

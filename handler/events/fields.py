@@ -12,7 +12,6 @@ from handler.model import EventMetadata
 
 # Characters of a text that is repeated in reports and logs; the schemas have it as `maxLength` of ids.
 MAX_TEXT = 512
-
 UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _DATE, _CLOCK = r"(\d{4})[-/](\d\d)[-/](\d\d)", r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)"
 _TIME = rf"{_DATE}[T ]{_CLOCK} ?(?:Z|z|GMT|UTC|(?:GMT|UTC)?([+-]\d\d:?\d\d))"

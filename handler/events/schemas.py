@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # What every `$id` starts with; the name follows.
 BASE = "urn:unmirror:schema:"
-
 # The most that one error tells; a sender who breaks a hundred rules knows enough.
 MAX_VIOLATIONS = 100
 

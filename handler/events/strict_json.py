@@ -9,9 +9,7 @@ from handler.errors import BadEvent, Violation
 
 # Levels of arrays and objects in one JSON text, as in .NET; the deepest trace that is printed anywhere has 7.
 MAX_NESTING = 64
-
 _MAX_DIGITS = 4_300  # of an integer: what Python turns into text and back by default
-
 # One token is a whole string or one bracket. Every part is optional at the end of the text, so that a string
 # which never ends is a token too: the scan goes over each character once, whatever the text.
 _STRING_OR_BRACKET = r'"(?:[^"\\]+|\\.?)*"?|[][{}]'

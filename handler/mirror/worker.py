@@ -44,7 +44,6 @@ SERVER_SWEEP_SECONDS = 5.0
 MAX_WORKERS = 16
 # Interfaces that a worker knows to be gone: about 10 MiB.
 MAX_GONE = 50_000
-
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -32,7 +32,6 @@ from handler.report import Report
 # For the metrics, and again for the spans, of each delivery on FunctionGraph: half of what its edge reserves for the
 # answer.
 FLUSH_SECONDS = 0.5
-
 # Powers of about two and a half up to the longest deadline by default, then round times up to a day: OpenTelemetry's
 # own are for milliseconds.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 300, 600, 3600, 21600, 86400)

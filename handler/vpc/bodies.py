@@ -14,7 +14,6 @@ from handler.model import MirrorSession, Presence, SessionReply, UnreadableSessi
 from handler.vpc.replies import Reply, bad_reply
 
 T = TypeVar("T")
-
 ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 

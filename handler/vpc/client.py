@@ -26,7 +26,6 @@ from handler.vpc.request import PAGE_SECONDS, USER_AGENT, Caller, Request, Reque
 from handler.vpc.transport import Transport
 
 T = TypeVar("T")
-
 # Sessions or interfaces a page: the documented maximum; the API may give fewer.
 PAGE_LIMIT = ("limit", "2000")
 # Of a listing whose marker vanished under it.

@@ -25,7 +25,6 @@ _PROFILE_NAME = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 _POD_NAMES = ("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 # The variables that are read.
 NAMES = (*KEY_NAMES, _PROFILE_NAME, *_POD_NAMES)
-
 _PARTS = ("the access key", "the secret key", "the security token")
 _HEADERS = ("x-cff-security-access-key", "x-cff-security-secret-key", "x-cff-security-token")
 # Of a section of the profile file, in the order of KEY_NAMES.
@@ -42,7 +41,6 @@ ADVISORY_REFRESH = timedelta(minutes=5)
 NEGATIVE_TTL = 60.0
 # The ECS metadata service, and the time that one request to a link-local service may take: the official SDK's.
 METADATA, PROBE_SECONDS = "http://169.254.169.254", 3.0
-
 _NOT_HEADER_SAFE = "has a line feed, a blank or another character that no HTTP header can carry; copy it anew"
 
 

@@ -15,9 +15,7 @@ from handler.vpc.signing import canonical_query, signed
 from handler.vpc.transport import StaleConnection, Transport
 
 T = TypeVar("T")
-
 USER_AGENT = f"unmirror/{__version__}"
-
 # For one call, and for one page of a list, of 2 MiB at most: ten times what they take on a bad day (300 ms, 1 s).
 CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
 

@@ -36,7 +36,6 @@ IDLE_SECONDS = 30.0
 MAX_IDLE = 64
 # Bytes. A page of 2,000 sessions is about 2 MiB.
 MAX_BODY = 64 * 1024 * 1024
-
 _CHUNK = 256 * 1024
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 

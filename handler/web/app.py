@@ -38,19 +38,14 @@ if TYPE_CHECKING:
 # Bytes; FunctionGraph hands on as many for an asynchronous invocation.
 # Source: https://support.huaweicloud.com/intl/en-us/productdesc-functiongraph/functiongraph_01_0150.html
 MAX_BODY = 256 * 1024
-
 # Bytes of a CloudEvents batch: four times one event's, about a thousand traces.
 MAX_BATCH = 1024 * 1024
-
 # Bytes of path and query: nginx has 8k (large_client_header_buffers), gunicorn 8190; functions-framework unsets it.
 MAX_URI = 8 * 1024
-
 # Bytes that are read of a refused body, and dropped: many clients read the response only after they have sent all.
 MAX_DRAINED = 8 * 1024 * 1024
-
 # Bytes of a body that are read between two looks at the deadline.
 CHUNK = 64 * 1024
-
 ALLOW = "GET, HEAD, OPTIONS, POST"
 
 

@@ -27,7 +27,6 @@ TRUSTING = (
 # For a message of SMN, which gives up after 5 s: a 503 that comes in time makes it try again.
 # Source: https://support.huaweicloud.com/intl/en-us/smn_faq/smn_faq_0014.html
 SMN_SECONDS = 4.0
-
 # In every message of SMN; a cheap check before parsing.
 SMN_MARK = b'"signing_cert_url"'
 

@@ -18,7 +18,6 @@ from handler.report import NO_OP, Report, problem, rfc3339
 
 # Where the API asked for no time. Huawei documents none; a deletion is visible within seconds, an outage may pass.
 RETRY_AFTER_SECONDS = 10
-
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
 

@@ -34,19 +34,15 @@ from handler.settings import Settings
 MAX_AGE = timedelta(hours=1)
 # As of a Standard Webhooks signature.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
-
 CERTIFICATE_SECONDS = 24 * 3600.0
 # That are kept: a region has one at a time.
 MAX_CERTIFICATES = 16
-
 # For one page: a message may need two, and SMN waits 5 s.
 PAGE_SECONDS = 2.5
 # Bytes; a certificate has 2 KiB.
 MAX_PAGE = 64 * 1024
-
 RSA_BITS = range(2048, 8193)
 MIN_EC_BITS = 256
-
 _CONFIRMATION = ("message", "message_id", "subscribe_url", "timestamp", "topic_urn", "type")
 # The members that are signed, in their order; a subject only where there is one.
 SIGNED: Mapping[str, tuple[str, ...]] = {

@@ -27,10 +27,8 @@ from handler.emulator.server import Emulator
 
 # From a server's deletion until its interface goes: within the function's own waiting, 0.25, 0.75 and 1.5 s.
 PORTS_SECONDS = 0.8
-
 # Of an event to which the answer is 503, for the sake of a machine that is too slow for the above.
 MAX_DELIVERIES = 5
-
 # Variables of the surroundings that would lead the demo's function elsewhere.
 FOREIGN = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 

@@ -17,7 +17,6 @@ from handler.emulator.server import Emulator
 
 # Servers of the tenant: one whose interface is deleted, one whose is not, and one that is to be deleted itself.
 DELETED, LIVING, SERVER = "api-3", "db-1", "web-5"
-
 # Between two looks at what was asked for: soon enough for somebody who watches.
 LOG_SECONDS = 0.1
 

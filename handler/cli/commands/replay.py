@@ -18,10 +18,8 @@ from handler.service import Service
 
 # They share the batches of their project's worker; a session has at most ten sources, so that more gain little.
 DELIVERIES_AT_A_TIME = 16
-
 # After so many consecutive failures the rest is skipped: the cause is probably common.
 MAX_FAILURES = 20
-
 # Events that did not end well on a terminal, about a screen; JSON and pipes have all.
 MAX_NAMED = 20
 
