@@ -5,15 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple, Self
 
 from handler.errors import DeadlineExceeded, Interrupted
-
-
-def utc_now() -> datetime:
-    """Return the wall clock's time, UTC."""
-    return datetime.now(UTC)
-
 
 # Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
@@ -38,7 +33,7 @@ class Clock(NamedTuple):
     """The time of this machine, as its users take it."""
 
     monotonic: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = utc_now
+    now: Callable[[], datetime] = partial(datetime.now, UTC)
     sleep: Callable[[float], None] = time.sleep
 
     def instant(self) -> Instant:

@@ -16,7 +16,7 @@ from handler.mirror.detach import Rules, Task
 from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi
 from handler.mirror.retry import Submission, work_off
-from handler.mirror.sweep import Progress, SweepLimits, SweepTask
+from handler.mirror.sweep import Progress, SweepTask
 from handler.mirror.worker import WorkerConfig, Workers, call_within
 from handler.model import (
     ApiCall,
@@ -32,7 +32,7 @@ from handler.model import (
 )
 from handler.observability import settings as observability_settings
 from handler.observability.instrumentation import Instrumentation
-from handler.observability.trace_context import TraceContext, set_trace
+from handler.observability.trace_context import TraceContext, current_trace
 from handler.report import Report
 from handler.settings import Settings
 from handler.vpc.client import VpcClient
@@ -59,8 +59,8 @@ class Service:
         self.settings, self.client, self.clock, self.cancellation = settings, client, clock, cancellation
         self.instrumentation, self._jitter = observed_by, jitter
         self._bulkhead = Bulkhead(threads, len(settings.projects))
-        rules, limits = Rules(Protection(settings.protect), settings.dry_run), SweepLimits(settings.sweep_limit.allows)
-        self._workers = Workers(WorkerConfig(observed_by, clock, rules, limits, settings.snapshot_max_age))
+        rules = Rules(Protection(settings.protect), settings.dry_run, settings.sweep_limit.allows)
+        self._workers = Workers(WorkerConfig(observed_by, clock, rules, settings.snapshot_max_age))
 
     @classmethod
     def from_env(
@@ -105,7 +105,7 @@ class Service:
         """
         arrived = self.clock.instant()
         with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as observer:
-            set_trace(observer.trace)
+            current_trace.set(observer.trace)
             parsed = events.parse(payload)
             delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))

@@ -36,6 +36,8 @@ class Rules(NamedTuple):
 
     protection: Protection = Protection()
     dry_run: bool = False
+    sweep_limit: Callable[[int, int], bool] = lambda leaving, sources: True
+    """Whether one sweep may let so many of so many sources leave."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -47,13 +47,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class SweepLimits(NamedTuple):
-    """How much one sweep may detach before it stops and asks."""
-
-    allows: Callable[[int, int], bool] = lambda leaving, sources: True
-    """Told how many of how many sources would leave."""
-
-
 class Swept(NamedTuple):
     """What a sweep saw and did."""
 
@@ -94,15 +87,14 @@ class Sweep:
         *,
         deadline: Deadline,
         clock: Clock,
-        limits: SweepLimits,
         rules: Rules,
         arrived: float,
         progress: Progress,
     ) -> None:
         """Take what the sweep works with; `remove` hands gone interfaces to the worker and waits for its answer."""
         self._api, self._calls, self._hand_over = api, calls, remove
-        self._deadline, self._clock, self._limits = deadline, clock, limits
-        self._rules, self._arrived, self._progress = rules, arrived, progress
+        self._deadline, self._clock, self._rules = deadline, clock, rules
+        self._arrived, self._progress = arrived, progress
         self._suspects: list[str] = []
         self._listed: set[str] = set()
         self._gone: dict[str, Presence] = {}
@@ -183,7 +175,7 @@ class Sweep:
                 return
 
     def _is_over(self, undecided: int = 0) -> bool:
-        return not self._limits.allows(self._leaving_gone + undecided, len(self._sources))
+        return not self._rules.sweep_limit(self._leaving_gone + undecided, len(self._sources))
 
     def _undecided(self) -> set[str]:
         return {*self._suspects} - self._gone.keys() - self._alive

@@ -21,7 +21,7 @@ from handler.mirror.port import Ended, MirrorApi, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import MAX_QUEUED, decided
 from handler.mirror.snapshot import Snapshot, is_fresh_for
-from handler.mirror.sweep import Sweep, SweepLimits, SweepTask
+from handler.mirror.sweep import Sweep, SweepTask
 from handler.model import ApiCall, Presence
 
 # Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides.
@@ -71,7 +71,6 @@ class WorkerConfig(NamedTuple):
     observer: Observer
     clock: Clock = Clock()
     rules: Rules = Rules()
-    limits: SweepLimits = SweepLimits()
     max_age: float = 300.0
     """Seconds after which a snapshot answers no delivery that came after it, and an idle worker is dropped."""
 
@@ -469,7 +468,6 @@ class Worker:
             partial(self._remove, waiting, deadline),
             deadline=deadline,
             clock=config.clock,
-            limits=config.limits,
             rules=config.rules,
             arrived=min(each.arrived for each in waiting),
             progress=waiting[0].progress,

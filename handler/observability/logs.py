@@ -45,7 +45,7 @@ class JsonFormatter(logging.Formatter):
             "event": getattr(record, "event", "log"),
             "message": record.getMessage(),
         }
-        if (trace := current_trace()) is not None:
+        if (trace := current_trace.get()) is not None:
             line |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
         members = getattr(record, "members", {}).items()
         line |= {name: value for name, value in members if value is not None and value != ""}

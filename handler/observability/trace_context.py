@@ -37,24 +37,15 @@ class TraceContext(NamedTuple):
         return cls.parse(payload.get("traceparent"))
 
 
-_current: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
+# The trace that log lines name here; the service sets it to the delivery's own span, where one is made.
+current_trace: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
 
 
 @contextmanager
 def trace_scope(trace: TraceContext | None) -> Iterator[None]:
     """Name the trace in all log lines of this thread while the block runs."""
-    token = _current.set(trace)
+    token = current_trace.set(trace)
     try:
         yield
     finally:
-        _current.reset(token)
-
-
-def set_trace(trace: TraceContext | None) -> None:
-    """Name another trace until the surrounding `trace_scope` ends."""
-    _current.set(trace)
-
-
-def current_trace() -> TraceContext | None:
-    """Return the trace that log lines name here; None outside of a `trace_scope`."""
-    return _current.get()
+        current_trace.reset(token)

@@ -110,8 +110,8 @@ class World:
         with self.schedule.loaded(*names) as (self.deadline, worker, self.retry, detach, self.sweep):
             self.cancellation = self.deadline.Cancellation()
             self.product_clock = self.deadline.Clock(self.clock.monotonic, self.clock.now, self.schedule.sleep)
-            rules, limits = detach.Rules(detach.Protection((KEPT,))), self.sweep.SweepLimits(self.within)
-            self.workers = worker.Workers(worker.WorkerConfig(self.observer, self.product_clock, rules, limits))
+            rules = detach.Rules(detach.Protection((KEPT,)), sweep_limit=self.within)
+            self.workers = worker.Workers(worker.WorkerConfig(self.observer, self.product_clock, rules))
             for name, cloud in self.projects.items():
                 self.schedule.spawn(partial(self.live, name, cloud))
             if stop:

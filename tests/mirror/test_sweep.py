@@ -12,7 +12,7 @@ from handler.mirror.detach import Batch, Job, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
 from handler.mirror.snapshot import Snapshot
-from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Stage, Sweep, SweepLimits, Swept
+from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Stage, Sweep, Swept
 from handler.model import Presence, UnreadableSession
 from tests.support.calls import SerialCalls
 from tests.support.cloud import TARGET, FakeCloud
@@ -22,8 +22,8 @@ class Bench:
     """Sweeps of a fake cloud, one after another."""
 
     def __init__(self, cloud: FakeCloud, *protect: str, limit: int = 1000, dry_run: bool = False) -> None:
-        self.cloud, self.rules = cloud, Rules(Protection(protect), dry_run)
-        self.limits = SweepLimits(lambda leaving, sources: leaving <= limit)
+        self.cloud = cloud
+        self.rules = Rules(Protection(protect), dry_run, lambda leaving, sources: leaving <= limit)
         self.told: list[tuple[Stage, int, int]] = []
 
     def run(self) -> Swept:
@@ -43,7 +43,6 @@ class Bench:
             remove,
             deadline=deadline,
             clock=clock.clock,
-            limits=self.limits,
             rules=self.rules,
             arrived=clock.monotonic(),
             progress=lambda *stage: self.told.append(stage),

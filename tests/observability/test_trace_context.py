@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handler.observability.trace_context import TraceContext, current_trace, set_trace, trace_scope
+from handler.observability.trace_context import TraceContext, current_trace, trace_scope
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE_ID, SPAN_ID = PARENT.split("-")[1:3]
@@ -39,10 +39,10 @@ def test_an_extension_is_read_of_cloudevents_only() -> None:
 
 def test_a_scope_names_its_trace_until_it_ends_and_in_its_own_thread_only() -> None:
     with trace_scope(SENDER), ThreadPoolExecutor() as another:
-        assert another.submit(current_trace).result() is None
+        assert another.submit(current_trace.get).result() is None
         with trace_scope(None):
-            assert current_trace() is None
-        assert current_trace() == SENDER
-        set_trace(OURS)
-        assert current_trace() == OURS
-    assert current_trace() is None
+            assert current_trace.get() is None
+        assert current_trace.get() == SENDER
+        current_trace.set(OURS)
+        assert current_trace.get() == OURS
+    assert current_trace.get() is None

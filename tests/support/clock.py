@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from handler.deadline import Cancellation, Clock, Deadline, utc_now
+from handler.deadline import Cancellation, Clock, Deadline
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ class RealClock(FakeClock):
 
     @property
     def cloud(self) -> datetime:
-        return utc_now()
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.deadline import utc_now
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, Overloaded, Unauthenticated, UnmirrorError
 from handler.model import Detachment, LostTarget, UnreadableSession
 from handler.observability.instrumentation import Instrumentation
@@ -41,7 +40,7 @@ UNREADABLE = Report("1", "cts", unreadable_sessions=(UnreadableSession("1", "no 
 def test_a_sender_of_cloudevents_gets_an_empty_answer_only_when_there_is_nothing_to_tell(
     report: Report, status: int
 ) -> None:
-    response = responses.of_report(report, cloudevent_time=utc_now())
+    response = responses.of_report(report, cloudevent_time=NOON)
     assert (response.status, response.body == b"") == (status, status == 204)
     assert ("ce-id" in response.headers) == (status == 200)
     assert responses.of_report(report).status in (200, 503)
@@ -67,7 +66,7 @@ def test_a_503_says_when_to_come_again(error: UnmirrorError, seconds: str | None
 @given(st.text(max_size=40) | st.sampled_from(["", "a b", "a\r\nX: y", "a\0", "\uff0e\uff0fa", '100 % "odd"']))
 def test_an_id_in_a_header_is_visible_ascii_and_says_the_same(id_: str) -> None:
     id_ = id_.encode("utf-8", "replace").decode()
-    value = responses.of_report(Report(id_, "cloudevent", detachments=DONE.detachments), cloudevent_time=utc_now())
+    value = responses.of_report(Report(id_, "cloudevent", detachments=DONE.detachments), cloudevent_time=NOON)
     assert re.fullmatch(r"[!-~]+", value.headers["ce-id"])
     assert unquote(value.headers["ce-id"]) == (id_ or "none")
 
