@@ -15,6 +15,7 @@ from handler.model import Detachment, LostTarget, UnreadableSession
 from handler.observability.instrumentation import Instrumentation
 from handler.report import Report
 from handler.web import responses
+from tests.support.clock import NOON
 
 IGNORED = Report("1", "cts", ignored="another operation")
 DONE = Report("1", "cts", detachments=(Detachment("1", "web", ("a",), "detached"),))

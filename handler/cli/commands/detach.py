@@ -56,18 +56,10 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
 
 def _deliver(service: Service, interface_ids: Sequence[str], deadline: Deadline) -> Report:
     """Tell each project of the deletions: in which one an interface was, its id does not say."""
-    name, parts = f"cli-{uuid.uuid4()}", []
-    for project_id in sorted(service.settings.projects):
-        data = {"interface_ids": list(interface_ids), "project_id": project_id}
-        event = {"type": "io.unmirror.interface.deleted.v1", "id": name, "data": data}
-        try:
-            parts.append(service.deliver(event, deadline=deadline))
-        except UnmirrorError as error:
-            parts.append(Report(name, "interface-deleted", project_id, failure=error))
-    if len(parts) == 1:
-        return parts[0]
-    seconds, calls = sum(part.seconds for part in parts), sum(part.api_calls for part in parts)
-    return Report(name, "interface-deleted", parts=tuple(parts), part_kind="projects", seconds=seconds, api_calls=calls)
+    event = {"type": "io.unmirror.interface.deleted.v1", "id": f"cli-{uuid.uuid4()}"}
+    projects = sorted(service.settings.projects)
+    data = [{"interface_ids": list(interface_ids), "project_id": each} for each in projects]
+    return service.deliver([{**event, "data": each} for each in data], deadline=deadline)
 
 
 def _print_errors(parts: Sequence[Report]) -> bool:
