@@ -207,8 +207,9 @@ class Service:
             for project_id in projects[start : start + MAX_SWEPT_PROJECTS]:
                 sharing = by_project[project_id]
                 by: Literal["timer", "server"] = "timer" if any(work.by == "timer" for work in sharing) else "server"
-                task = SweepTask(by=by, arrived=delivery.arrived, deadline=share, trace=delivery.trace)
-                task.progress = delivery.progress or task.progress
+                task = SweepTask(
+                    by, arrived=delivery.arrived, deadline=share, trace=delivery.trace, progress=delivery.progress
+                )
                 for order, work in enumerate(sharing):
                     work.sweep, work.coalesced = task, order > 0
                 waits.append(self._add(project_id, delivery.key, task))

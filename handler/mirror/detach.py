@@ -5,9 +5,9 @@ another, and is the only one that decides, answers jobs and writes the snapshot.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from handler.deadline import Deadline
@@ -40,21 +40,18 @@ class Rules(NamedTuple):
     """Whether one sweep may let so many of so many sources leave."""
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class Task:
     """What waits in a queue of a worker, and what comes back of it."""
 
-    arrived: float
-    """When the delivery arrived, monotonic seconds."""
-    deadline: Deadline
-    trace: object = None
-    """Where the delivery stands in a distributed trace."""
-    completed: Callable[[], None] = lambda: None
-    """Called once the task is complete."""
-    failure: UnmirrorError | None = None
-    """What kept the task as a whole from being worked on."""
-    calls: list[list[str]] = field(default_factory=list)
-    """The calls of each listing, batch or sweep that it took part in; others took part, too."""
+    def __init__(self, arrived: float, deadline: Deadline, trace: object = None) -> None:
+        """Take when the delivery arrived, monotonic seconds, and where it stands in a distributed trace."""
+        self.arrived, self.deadline, self.trace = arrived, deadline, trace
+        self.completed: Callable[[], None] = lambda: None
+        """Called once the task is complete."""
+        self.failure: UnmirrorError | None = None
+        """What kept the task as a whole from being worked on."""
+        self.calls: list[list[str]] = []
+        """The calls of each listing, batch or sweep that it took part in; others took part, too."""
 
     @property
     def complete(self) -> bool:
@@ -62,25 +59,34 @@ class Task:
         return self.failure is not None
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class Job(Task):
     """Ids that one delivery or sweep hands to a worker. Its parts are filled one by one."""
 
-    kind: Literal["interfaces", "servers", "target"]
-    ids: Sequence[str]
-    """Distinct, in lower case: of interfaces, of servers, or of one load balancer."""
-    event_time: datetime | None = None
-    snapshot: Snapshot | None = None
-    """A sweep's own, which the worker keeps if it is newer than the one that it has."""
-    gone: Mapping[str, Presence] = field(default_factory=dict)
-    """What a sweep has verified already."""
-    parts: dict[str, Part] = field(default_factory=dict)
-    unfinished: dict[str, Part] = field(default_factory=dict)
-    """What has been removed of ids that other sessions still list."""
-    evidence: SnapshotEvidence | None = None
-    unreadable: tuple[UnreadableSession, ...] = ()
-    passed_over: bool = False
-    """Whether a batch has gone by that could not answer it."""
+    def __init__(
+        self,
+        kind: Literal["interfaces", "servers", "target"],
+        ids: Sequence[str],
+        *,
+        arrived: float,
+        deadline: Deadline,
+        trace: object = None,
+        event_time: datetime | None = None,
+        snapshot: Snapshot | None = None,
+        gone: Mapping[str, Presence] = MappingProxyType({}),
+    ) -> None:
+        """Take distinct ids in lower case: of interfaces, of servers, or of one load balancer.
+
+        A sweep brings its own snapshot, which the worker keeps if it is newer than its own, and what is gone.
+        """
+        super().__init__(arrived, deadline, trace)
+        self.kind, self.ids, self.event_time, self.snapshot, self.gone = kind, ids, event_time, snapshot, gone
+        self.parts: dict[str, Part] = {}
+        self.unfinished: dict[str, Part] = {}
+        """What has been removed of ids that other sessions still list."""
+        self.evidence: SnapshotEvidence | None = None
+        self.unreadable: tuple[UnreadableSession, ...] = ()
+        self.passed_over = False
+        """Whether a batch has gone by that could not answer it."""
 
     @property
     def complete(self) -> bool:

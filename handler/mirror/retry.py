@@ -1,7 +1,6 @@
 """The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -20,20 +19,23 @@ STILL_EXISTS_SECONDS = (0.25, 0.75, 1.5)
 MAX_ATTEMPTS = len(STILL_EXISTS_SECONDS) + 1
 
 
-@dataclass(eq=False, repr=False)
 class Submission:
     """The ids of one event on their way through a worker, attempt by attempt."""
 
-    add: Callable[[Job], Callable[[], None]]
-    """Puts a job into the worker's queue and returns what waits for it."""
-    kind: Literal["interfaces", "servers", "target"]
-    ids: Sequence[str]
-    event_time: datetime | None = None
-    parts: dict[str, Part] = field(default_factory=dict)
-    evidence: SnapshotEvidence | None = None
-    unreadable: tuple[UnreadableSession, ...] = ()
-    calls: list[list[str]] = field(default_factory=list)
-    """The calls of each batch that it took part in."""
+    def __init__(
+        self,
+        add: Callable[[Job], Callable[[], None]],
+        kind: Literal["interfaces", "servers", "target"],
+        ids: Sequence[str],
+        event_time: datetime | None = None,
+    ) -> None:
+        """Take what puts a job into the worker's queue and returns what waits for it, and what a job is made of."""
+        self.add, self.kind, self.ids, self.event_time = add, kind, ids, event_time
+        self.parts: dict[str, Part] = {}
+        self.evidence: SnapshotEvidence | None = None
+        self.unreadable: tuple[UnreadableSession, ...] = ()
+        self.calls: list[list[str]] = []
+        """The calls of each batch that it took part in."""
 
     def job(self, ids: Sequence[str], arrived: float, deadline: Deadline, trace: object) -> Job:
         """Return a job for some of the ids."""

@@ -6,7 +6,6 @@ to an enterprise project, costs calls and nothing else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeVar
@@ -60,15 +59,23 @@ class Swept(NamedTuple):
     unreadable: tuple[UnreadableSession, ...] = ()
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class SweepTask(Task):
     """A sweep that a delivery asks for. One that has not begun serves all who wait for it."""
 
-    by: Literal["timer", "server"]
-    progress: Progress = lambda stage, done, total: None
-    swept: Swept | None = None
-    coalesced: bool = False
-    """Whether the sweep was begun for another delivery as well, which counts it."""
+    def __init__(
+        self,
+        by: Literal["timer", "server"],
+        *,
+        arrived: float,
+        deadline: Deadline,
+        trace: object = None,
+        progress: Progress | None = None,
+    ) -> None:
+        super().__init__(arrived, deadline, trace)
+        self.by, self.progress = by, progress or (lambda stage, done, total: None)
+        self.swept: Swept | None = None
+        self.coalesced = False
+        """Whether the sweep was begun for another delivery as well, which counts it."""
 
     @property
     def complete(self) -> bool:
