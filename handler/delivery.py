@@ -1,7 +1,6 @@
 """One delivery at work: what its events share, what has come of each, and how that becomes a report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -41,20 +40,17 @@ class Delivery(NamedTuple):
     progress: Progress | None
 
 
-@dataclass(eq=False, repr=False)
 class Work:
     """One event in one project, and what has come of it so far."""
 
-    event: Event
-    project_id: str | None = None
-    """None where nothing is to be done in any."""
-    failure: UnmirrorError | None = None
-    """What kept the event from being worked on."""
-    submission: Submission | None = None
-    sweep: SweepTask | None = None
-    coalesced: bool = False
-    """Whether another event of the delivery counts the sweep."""
-    check: tuple[CheckStep, ...] | None = None
+    def __init__(self, event: Event, project_id: str | None = None, failure: UnmirrorError | None = None) -> None:
+        """Take None for the project where nothing is to be done in any, and what keeps it from being done."""
+        self.event, self.project_id, self.failure = event, project_id, failure
+        self.submission: Submission | None = None
+        self.sweep: SweepTask | None = None
+        self.coalesced = False
+        """Whether another event of the delivery counts the sweep."""
+        self.check: tuple[CheckStep, ...] | None = None
 
     @property
     def by(self) -> By | None:

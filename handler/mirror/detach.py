@@ -216,7 +216,7 @@ class Batch:
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
         """End a removal of which nobody knows what became, or that was not tried."""
         session = self._snapshot.session(session_id)
-        removal = Removal(session, before=session.sources) if session else None
+        removal = Removal(session, self._rules.protection) if session else None
         if removal is not None:
             removal.settle([id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)], status, error)
         self._end_removal(session_id, removal)

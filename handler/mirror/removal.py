@@ -1,7 +1,6 @@
 """Take interfaces that are confirmed gone out of one session, and prove by the API's own answers that they left."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from handler.deadline import Deadline
@@ -17,25 +16,24 @@ Status: TypeAlias = Literal["detached", "already_absent", "planned", "protected"
 CALL_SECONDS = 5.0
 
 
-@dataclass(eq=False, repr=False)
 class Removal:
     """What became of the interfaces that were to leave one session."""
 
-    session: MirrorSession
-    """As the last listing or answer showed it."""
-    protection: Protection = field(default_factory=Protection)
-    statuses: dict[str, Status] = field(default_factory=dict)
-    """By interface id. `undecided`: its protection by name could not be read."""
-    errors: dict[str, UnmirrorError] = field(default_factory=dict)
-    """By interface id, for `failed`, `undecided` and `not_tried`."""
-    before: tuple[str, ...] = ()
-    """The sources that the last listing or answer before the removal showed."""
-    after: tuple[str, ...] | None = None
-    """The sources that the last answer showed; None when the session is gone or no answer showed it."""
-    absent: set[str] = field(default_factory=set)
-    """Interfaces that an answer showed absent from the session."""
-    session_gone: bool = False
-    request_ids: list[str] = field(default_factory=list)
+    def __init__(self, session: MirrorSession, protection: Protection) -> None:
+        """Take the session as the last listing showed it."""
+        self.session, self.protection = session, protection
+        self.before = session.sources
+        """The sources that the last listing or answer before the removal showed."""
+        self.after: tuple[str, ...] | None = None
+        """The sources that the last answer showed; None when the session is gone or no answer showed it."""
+        self.statuses: dict[str, Status] = {}
+        """By interface id. `undecided`: its protection by name could not be read."""
+        self.errors: dict[str, UnmirrorError] = {}
+        """By interface id, for `failed`, `undecided` and `not_tried`."""
+        self.absent: set[str] = set()
+        """Interfaces that an answer showed absent from the session."""
+        self.session_gone = False
+        self.request_ids: list[str] = []
 
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
         """Note what became of these interfaces."""
