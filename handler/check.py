@@ -1,11 +1,11 @@
 """A check: tries every read that a deletion needs, as the function would make it, and changes nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, KeyCoolingDown, UnmirrorError
-from handler.model import CheckStep, Listing, MirrorSession
+from handler.model import ApiCall, CheckStep, Listing, MirrorSession
 from handler.settings import Settings
 from handler.vpc.client import VpcApi, VpcClient
 from handler.vpc.credentials import AccessKey
@@ -15,15 +15,21 @@ from handler.vpc.replies import MAX_SKEW_SECONDS
 NOTICEABLE_SKEW_SECONDS = 5.0
 # The id of no interface, to ask for where no session lists one: a 404 of the API's own is an answer.
 NOBODY = "00000000-0000-4000-8000-000000000000"
+_FIRST = "what failed before comes first"
 
 
 def run_check(
-    settings: Settings, client: VpcClient | None, project_id: str | None, key: AccessKey | None, deadline: Deadline
+    settings: Settings,
+    client: VpcClient | None,
+    project_id: str | None,
+    key: AccessKey | None,
+    on_call: Callable[[ApiCall], None],
+    deadline: Deadline,
 ) -> tuple[CheckStep, ...]:
     """Return what was tried in a project, in order. Raises nothing of ours.
 
-    `key` is the one that came with the delivery; None where the function finds its own. What depends on a step that
-    failed is skipped.
+    `key` is the one that came with the delivery; None where the function finds its own. `on_call` hears of each call.
+    What depends on a step that failed is skipped.
     """
     if settings.missing or client is None or project_id is None:
         missing = "; ".join(settings.missing) or "HUAWEICLOUD_SDK_PROJECT_ID"
@@ -37,9 +43,9 @@ def run_check(
     with _recorded(steps, "endpoint"):
         steps.extend(_try_endpoint(settings, client, deadline))
     if all(step.status != "failed" for step in steps):
-        _try_reads(client.api(project_id, key), deadline, steps)
+        _try_reads(client.api(project_id, key, on_call=on_call), deadline, steps)
     else:
-        steps.append(CheckStep("calls", "skipped", "the steps before come first"))
+        steps.append(CheckStep("calls", "skipped", _FIRST))
     detail = "only a removal shows whether it is allowed; it needs vpc:trafficMirrorSessions:removeSource"
     return (*steps, CheckStep("remove sources", "skipped", detail))
 
@@ -70,7 +76,7 @@ def _try_endpoint(settings: Settings, client: VpcClient, deadline: Deadline) -> 
 
 def _try_reads(api: VpcApi, deadline: Deadline, steps: list[CheckStep]) -> None:
     """Try each call that changes nothing; one that fails does not stop the others."""
-    sessions: tuple[MirrorSession, ...] = ()
+    sessions: tuple[MirrorSession, ...] | None = None
     with _recorded(steps, "list sessions"):
         listing = api.list_sessions(deadline)
         sessions = listing.sessions
@@ -81,8 +87,8 @@ def _try_reads(api: VpcApi, deadline: Deadline, steps: list[CheckStep]) -> None:
             detail = "it can be read" if reply.session else "it was deleted just now"
             steps.append(CheckStep("show a session", "ok", detail, request_id=reply.request_id))
         else:
-            steps.append(CheckStep("show a session", "skipped", "none is listed"))
-    known = next((id_ for session in sessions if session.type == "eni" for id_ in session.sources), NOBODY)
+            steps.append(CheckStep("show a session", "skipped", "none is listed" if sessions == () else _FIRST))
+    known = next((id_ for session in sessions or () if session.type == "eni" for id_ in session.sources), NOBODY)
     exists = False
     with _recorded(steps, "show an interface"):
         presence = api.find_interface(known, deadline)
@@ -117,4 +123,5 @@ def _recorded(steps: list[CheckStep], name: str) -> Iterator[None]:
         yield
     except UnmirrorError as error:
         after = isinstance(error, DeadlineExceeded | KeyCoolingDown) and any(step.status == "failed" for step in steps)
-        steps.append(CheckStep(name, "skipped" if after else "failed", str(error), request_id=error.request_id))
+        detail = _FIRST if after and isinstance(error, KeyCoolingDown) else str(error)
+        steps.append(CheckStep(name, "skipped" if after else "failed", detail, request_id=error.request_id))

@@ -51,6 +51,7 @@ class Work:
         self.coalesced = False
         """Whether another event of the delivery counts the sweep."""
         self.check: tuple[CheckStep, ...] | None = None
+        self.check_calls = 0
 
     @property
     def by(self) -> By | None:
@@ -75,7 +76,8 @@ class Work:
             members |= {"unreadable_sessions": self.submission.unreadable, "snapshot": self.submission.evidence}
         if self.sweep is not None:
             members |= _of_sweep(self.sweep) | {"coalesced": self.coalesced or self.sweep.coalesced}
-        members["api_calls"] = sum(len(calls) for task in (self.submission, self.sweep) if task for calls in task.calls)
+        tasks = [task for task in (self.submission, self.sweep) if task]
+        members["api_calls"] = self.check_calls + sum(len(calls) for task in tasks for calls in task.calls)
         members["cause"] = self._cause(now)
         return Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
 

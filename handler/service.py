@@ -221,8 +221,12 @@ class Service:
             if isinstance(work.event, CheckRequested):
                 from handler.check import run_check  # no other delivery needs it
 
-                run = partial(run_check, self.settings, self.client, work.project_id, delivery.key)
+                calls: list[ApiCall] = []
+                run = partial(run_check, self.settings, self.client, work.project_id, delivery.key, calls.append)
                 work.check = call_within(delivery.deadline, "a check", run)
+                work.check_calls = len(calls)
+                for call in calls:
+                    self.instrumentation.on_call(call, [delivery.trace] if delivery.trace else [])
 
     def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it."""

@@ -28,8 +28,11 @@ class Commands(click.Group):
     """The commands, each imported when it is called: help and completion need none of them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read `help sweep` as `sweep --help`."""
-        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+        """Read `help sweep` as `sweep --help`; say of a command's option that it stands after the command."""
+        try:
+            return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+        except click.NoSuchOption as error:
+            ctx.fail(f"No such option {error.option_name!r} here: options stand after the command.")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -75,8 +78,9 @@ class Commands(click.Group):
         "unmirror sweep --dry-run   what is there to clean up?",
     )
     + """\n\n\b
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped by a safety limit or
-a protected session; 130 and 143 when Ctrl-C or SIGTERM ended it.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sweep stopped by a safety
+limit, or `detach` by a protected session; 130 and 143 when Ctrl-C or SIGTERM
+ended it.
 Shell completion, for bash in ~/.bashrc, for zsh with zsh_source in ~/.zshrc:
 eval "$(_UNMIRROR_COMPLETE=bash_source unmirror)"
 and for fish: _UNMIRROR_COMPLETE=fish_source unmirror | source""",

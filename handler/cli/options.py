@@ -185,7 +185,7 @@ def _setting(flag: str, metavar: str, name: str, text: str) -> Callable[[Command
 
 
 _PROFILE_HELP = "Take key and project from this section of the profile file."
-_DEADLINE_HELP = "Begin nothing after so long. Without it, there is no end."
+_DEADLINE_HELP = "Begin nothing after so long."
 _LIMIT_HELP = "Stop if more would be detached: a count (50) or a percentage (20%)."
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {

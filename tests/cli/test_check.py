@@ -160,7 +160,8 @@ def try_all(
     service: Service, project_id: str | None = PROJECT_ID, key: AccessKey | None = None
 ) -> dict[str, CheckStep]:
     return {
-        step.step: step for step in run_check(service.settings, service.client, project_id, key, service.deadline(20))
+        step.step: step
+        for step in run_check(service.settings, service.client, project_id, key, lambda _: None, service.deadline(20))
     }
 
 
@@ -173,7 +174,7 @@ def test_the_key_that_comes_with_an_event_is_the_one_that_is_tried(service: Serv
 
 def test_what_is_not_set_is_the_only_step() -> None:
     deadline = Deadline.within(1, lambda: 0.0)
-    (step,) = run_check(Settings.from_env({}), None, None, None, deadline)
+    (step,) = run_check(Settings.from_env({}), None, None, None, lambda _: None, deadline)
     assert (step.step, step.status) == ("settings", "failed")
     assert "UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT" in step.fix
 

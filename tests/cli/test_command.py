@@ -40,7 +40,7 @@ def test_each_command_has_help_with_an_example_at_80_columns(run: Run, name: str
 
 def test_the_command_itself_shows_where_to_begin_and_its_exit_codes(run: Run) -> None:
     result = run("--help")
-    assert "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 stopped" in " ".join(result.stdout.split())
+    assert "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sweep stopped" in " ".join(result.stdout.split())
     assert "..." not in result.stdout.partition("Commands:")[2]  # no summary is cut off
     same("help", result.stdout)
     assert run("help").stdout == result.stdout
@@ -87,6 +87,11 @@ def test_each_command_takes_the_common_options_that_mean_something_to_it(name: s
 
 def test_an_option_that_no_setting_would_take_is_refused(run: Run) -> None:
     assert run("sessions", "--region", "!").exit_code == 2
+
+
+def test_an_option_before_the_command_is_told_its_place(run: Run) -> None:
+    result = run("--json", "sweep")
+    assert (result.exit_code, "options stand after the command" in result.stderr) == (2, True)
 
 
 def test_a_profile_brings_its_key_and_its_project_and_no_part_of_another(run: Run) -> None:

@@ -77,6 +77,7 @@ def test_what_cannot_be_read_is_a_1_with_the_rule_or_the_place(run: Run, given: 
 def test_an_empty_file_holds_no_event(run: Run) -> None:
     for given in ("", "\n", "[]"):
         assert run.json("explain", "-", given=given) == {"readable": True, "items": []}
+        assert run("explain", "-", given=given).stderr == "unmirror: the file holds no event\n"
 
 
 def test_what_the_function_would_refuse_for_its_size_is_said(run: Run) -> None:

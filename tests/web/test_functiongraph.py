@@ -140,7 +140,11 @@ def test_a_check_is_returned_whatever_it_found(user_data: UserData, emulator: Em
     report = functiongraph.handler({"type": "io.unmirror.check.due.v1", "id": "1"}, Context(user_data))
     check_report(report, 200)
     assert report["outcome"] == "checked"
-    assert "failed" in {step["status"] for step in report["check"]}
+    found = {step["step"]: step["status"] for step in report["check"]}
+    assert (found["list sessions"], found["show an interface"]) == ("failed", "ok")
+    assert next(step["detail"] for step in report["check"] if step["step"] == "show a session").endswith("comes first")
+    asked = {name: many for name, many in emulator.counts.items() if name != "unknown"}  # that is the endpoint's root
+    assert report["api_calls"] == sum(asked.values()) == 3
 
 
 def test_wrong_user_data_stops_the_start_and_every_event_and_is_named() -> None:

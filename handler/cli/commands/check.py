@@ -22,12 +22,12 @@ def check(output: Output, service: Service, deadline: Deadline) -> int:
     """Say whether it can work here, and what to fix.
 
     Tries the settings, the credentials, the endpoint, the clock, and each call
-    that changes nothing, in every configured project. Gives up after 60
-    seconds where no other deadline is asked for.
+    that changes nothing, in every configured project. Its deadline is 60
+    seconds, where no other is asked for.
     """
     by_project: dict[str, tuple[CheckStep, ...]] = {}
     for project_id in sorted(service.settings.projects):
-        run = partial(run_check, service.settings, service.client, project_id, None)
+        run = partial(run_check, service.settings, service.client, project_id, None, lambda _: None)
         by_project[project_id] = call_within(deadline, "the check", run)
     failed = [step for steps in by_project.values() for step in steps if step.status == "failed"]
     projects = [{"project_id": each, "steps": [step._asdict() for step in steps]} for each, steps in by_project.items()]

@@ -17,13 +17,13 @@ from handler.report import Report
 from handler.service import Service
 
 _EXISTS_HINT = "nothing, if it is to live; if it was deleted just now, run this again in a minute"
-_UNKNOWN_HINT = "an interface's id is that of its port; `unmirror sessions` shows those of sources, targets, sessions"
+_UNKNOWN_HINT = "nothing, if it was detached before; `unmirror sessions` shows the ids of sources, targets and sessions"
 
 
 @click.command(
     epilog=example(
         "unmirror detach 6134900d-31a6-4b71-8453-dbca7f26982a --dry-run",
-        exits="1 also for an id of an interface that exists, or of none,\n3 where a protected session keeps it",
+        exits="1 also for an id that is mirrored and exists, or that is none,\n3 where a protected session keeps it",
     )
 )
 @click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=resource_id)

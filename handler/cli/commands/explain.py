@@ -22,6 +22,8 @@ def explain(output: Output, file: EventFile) -> int:
     stores (.json.gz); - is standard input. Needs no credentials and calls
     nothing.
     """
+    if not file.payloads:
+        print_error("the file holds no event")
     explained = [(payload.place, _explain(payload)) for payload in file.payloads]
     faults = [(place, fault) for place, each in explained for fault in _faults(each)]
     if len(explained) == 1:

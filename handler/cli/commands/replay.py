@@ -45,6 +45,8 @@ def replay(output: Output, service: Service, deadline: Deadline, file: EventFile
     reads: dead letters of Knative, failure notifications of FunctionGraph,
     messages of SMN. What is done already is not done twice.
     """
+    if not file.payloads:
+        print_error("the file holds no event")
     with progress_line() as progress:
         results = list(_replay(service, file.payloads, deadline, progress))
     outcomes = dict(sorted(Counter(_outcome(report) for _, report in results).items()))

@@ -24,7 +24,7 @@ _STOPPED_HINT = "`unmirror sweep --dry-run` shows what it would detach, and `unm
     epilog=example(
         "unmirror sweep --dry-run",
         "unmirror sweep --limit 40%",
-        exits="3 where it stopped, because more than the limit would be detached",
+        exits="3 where a safety limit stopped it",
     )
 )
 @with_options("dry_run", "limit", *CONNECTION, service=True)
