@@ -1,6 +1,6 @@
-"""What the use cases need of others, and no more: the VPC API, and calls that run side by side.
+"""What the use cases need of others, and no more: the VPC API, who observes it, and calls that run side by side.
 
-`handler.vpc.client` meets MirrorApi; `worker.py` meets Calls, with threads.
+`handler.vpc.client` meets MirrorApi, an instrumentation meets Observer; `worker.py` meets Calls, with threads.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, UnmirrorError
-from handler.model import Listing, MirrorSession, Presence, SessionReply
+from handler.model import ApiCall, Listing, MirrorSession, Presence, SessionReply
 
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
@@ -51,6 +51,23 @@ class MirrorApi(Protocol):
 
     def has_interfaces(self, deadline: Deadline) -> bool:
         """Tell whether the list shows any interface of the project at all."""
+
+
+class Observer(Protocol):
+    """What hears of the calls and the accidents of workers, from any thread."""
+
+    def on_call(self, call: ApiCall, traces: Sequence[Any]) -> None:
+        """Hear of a call that has ended, and of the places in traces of the jobs that it was made for."""
+
+    def on_abandoned(self, project_id: str) -> None:
+        """Hear of a batch that was ended with calls under way, because none of its jobs had time left."""
+
+    def on_unhandled(self, error: BaseException) -> UnmirrorError:
+        """Hear of a bug; return the error to answer the jobs with."""
+
+
+# Returns the API for one project and identity: told what hears of each call, and how often a call is attempted.
+Connect = Callable[[Callable[[ApiCall], None], int], MirrorApi]
 
 
 class Ended(NamedTuple):

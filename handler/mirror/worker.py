@@ -11,13 +11,13 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
-from handler.mirror.port import Ended, MirrorApi, call
+from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import MAX_QUEUED, decided
 from handler.mirror.snapshot import Snapshot, is_fresh_for
@@ -46,23 +46,6 @@ MAX_WORKERS = 16
 MAX_GONE = 50_000
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Observer(Protocol):
-    """What hears of the calls and the accidents of workers, from any thread."""
-
-    def on_call(self, call: ApiCall, traces: Sequence[Any]) -> None:
-        """Hear of a call that has ended, and of the places in traces of the jobs that it was made for."""
-
-    def on_abandoned(self, project_id: str) -> None:
-        """Hear of a batch that was ended with calls under way, because none of its jobs had time left."""
-
-    def on_unhandled(self, error: BaseException) -> UnmirrorError:
-        """Hear of a bug; return the error to answer the jobs with."""
-
-
-# Returns the API for one project and identity: told what hears of each call, and how often a call is attempted.
-Connect = Callable[[Callable[[ApiCall], None], int], MirrorApi]
 
 
 class WorkerConfig(NamedTuple):

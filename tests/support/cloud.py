@@ -12,7 +12,7 @@ from typing import Any
 
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, OutcomeUnknown, RemovalRejected, UnmirrorError
-from handler.mirror.worker import Connect
+from handler.mirror.port import Connect
 from handler.model import ApiCall, Listing, MirrorSession, Presence, SessionReply, UnreadableSession
 from tests.support.clock import FakeClock
 
