@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import handler
+from handler import deadline, lru, mirror
 from tests.support.clock import FakeClock
 
 TICK = 1e-6
@@ -112,7 +113,6 @@ class Schedule:
         anew = [name for name in sys.modules if name in ("handler.deadline", "handler.lru")]
         anew += [name for name in sys.modules if name.startswith("handler.mirror")]
         kept = {name: sys.modules[name] for name in anew}
-        shared = {name: getattr(handler, name) for name in ("deadline", "lru", "mirror")}
         try:
             with patch.dict(sys.modules, {"threading": self._threading()}):
                 for name in anew:
@@ -120,7 +120,7 @@ class Schedule:
                 yield [importlib.import_module(f"handler.{name}") for name in names]
         finally:
             sys.modules.update(kept)
-            for name, module in shared.items():
+            for name, module in (("deadline", deadline), ("lru", lru), ("mirror", mirror)):
                 setattr(handler, name, module)
 
     def _threading(self) -> ModuleType:
