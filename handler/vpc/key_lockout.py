@@ -20,6 +20,8 @@ COOLDOWN_SECONDS = 300.0
 # So long after the API accepted a key it is used by many calls at once. Long enough for the slowest answer, short
 # enough that at most the calls of one batch fail when a key is withdrawn.
 TRUST_SECONDS = 5.0
+# For a probe: a page, the longest of all calls, has as long. One that hangs longer keeps nobody waiting.
+PROBE_SECONDS = 10.0
 # A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes.
 MAX_KEYS = 64
 
@@ -31,7 +33,8 @@ class _State(NamedTuple):
     refusal: KeyCoolingDown | None = None
     server_time: datetime | None = None
     """The API's clock when it refused the key, where ours is the probable cause."""
-    probing: bool = False
+    probe: Instant | None = None
+    """When a probe began whose verdict is not there yet."""
 
 
 class KeyLockout:
@@ -42,29 +45,31 @@ class KeyLockout:
         self._changed = threading.Condition()
         self._states: LruCache[AccessKey, _State] = LruCache(MAX_KEYS)
 
-    def enter(self, key: AccessKey, deadline: Deadline) -> bool:
-        """Return when a call with the key may begin: whether it is the probe that the others wait for.
+    def enter(self, key: AccessKey, deadline: Deadline) -> Instant | None:
+        """Return when a call with the key may begin; the moment names it where it is the probe that others wait for.
 
-        Raises KeyCoolingDown while the key cools down. The probe has to end with one of the methods below.
+        Raises KeyCoolingDown while the key cools down. A probe has to end with one of the methods below.
         """
         with self._changed:
             while True:
                 state = self._states.get(key) or _State()
                 age, refusal = self._clock.age(state.at) if state.at else inf, state.refusal
                 if refusal is None and age < TRUST_SECONDS:
-                    return False
+                    return None
                 if refusal is not None and age < COOLDOWN_SECONDS and not self._clock_was_set(state):
                     raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
-                if not state.probing:
-                    self._states.put(key, state._replace(probing=True))
-                    return True
-                self._changed.wait(deadline.require("trying the access key"))
+                left = PROBE_SECONDS - self._clock.age(state.probe) if state.probe else 0.0
+                if left <= 0:
+                    probe = self._clock.instant()
+                    self._states.put(key, state._replace(probe=probe))
+                    return probe
+                self._changed.wait(min(left, deadline.require("trying the access key")))
 
     def on_accepted(self, key: AccessKey) -> None:
         """Note that the API has answered a call with the key."""
         with self._changed:
             state = self._states.get(key) or _State()
-            if state.refusal is None or state.probing:  # else it answers a call from before the refusal
+            if state.refusal is None or state.probe:  # else it answers a call from before the refusal
                 self._set(key, _State(self._clock.instant()))
 
     def on_refused(self, key: AccessKey, error: KeyCoolingDown, server_time: datetime | None) -> None:
@@ -73,10 +78,12 @@ class KeyLockout:
             now = self._clock.instant()
             self._set(key, _State(now, error, server_time if is_skewed(now.wall, server_time) else None))
 
-    def on_undecided(self, key: AccessKey) -> None:
+    def on_undecided(self, key: AccessKey, probe: Instant) -> None:
         """Note that the probe told nothing of the key: the next may try it. Does nothing after a verdict."""
         with self._changed:
-            self._set(key, (self._states.get(key) or _State())._replace(probing=False))
+            state = self._states.get(key) or _State()
+            if state.probe is probe:
+                self._set(key, state._replace(probe=None))
 
     def _set(self, key: AccessKey, state: _State) -> None:
         self._states.put(key, state)

@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
+from math import inf
 
-from handler.deadline import Clock, Deadline
+from handler.deadline import Clock, Deadline, Instant
 from handler.errors import ApiThrottled
 
 # Of the calls of the last second. TCP's CUBIC has 0.7 (RFC 9438). With 0.8 a simulated gateway of 20 to 200 calls a
@@ -24,33 +25,42 @@ class RateLimiter:
         self._clock = clock
         self._lock = threading.Lock()
         self._rate = MAX_RATE
-        self._next = float("-inf")
-        self._slowed_at = float("-inf")
+        self._next = self._slowed_at = -inf
+        self._closed: tuple[Instant, float] | None = None
+        """Since when, and for how many seconds, the API asks to send nothing."""
         self._sent: deque[float] = deque(maxlen=int(MAX_RATE))
 
     def acquire(self, deadline: Deadline) -> float:
         """Wait for a turn and return its monotonic time; raise ApiThrottled when it would come after the deadline."""
-        with self._lock:
-            left, now = deadline.require("a call of the VPC API"), self._clock.monotonic()
-            turn = max(now, self._next)
-            if turn - now >= left:
-                raise ApiThrottled("the VPC API throttles this project; try later", retry_after=turn - now)
-            self._next = turn + 1 / self._rate if self._rate < MAX_RATE else turn
-            self._sent.append(turn)
-        if turn > now:
-            self._clock.sleep(turn - now)
-        return turn
+        while True:
+            with self._lock:
+                left, now = deadline.require("a call of the VPC API"), self._clock.monotonic()
+                turn = max(now + self._closed_for(), self._next)
+                if turn - now >= left:
+                    raise ApiThrottled("the VPC API throttles this project; try later", retry_after=turn - now)
+                self._next = turn + 1 / self._rate if self._rate < MAX_RATE else turn
+            if turn > now:
+                self._clock.sleep(turn - now)
+            with self._lock:
+                if self._closed_for() <= 0:  # else it closed while this one waited
+                    self._sent.append(turn)
+                    return turn
 
     def on_throttled(self, sent_at: float, retry_after: float) -> None:
         """Slow down, once for all the calls of one window, and send nothing for `retry_after` seconds."""
         with self._lock:
             now = self._clock.monotonic()
-            self._next = max(self._next, now + retry_after)
+            if retry_after > self._closed_for():
+                self._closed = self._clock.instant(), retry_after
             if sent_at < self._slowed_at + WINDOW_SECONDS:
                 return
             self._slowed_at = now
             recent = sum(1 for each in self._sent if now - each <= WINDOW_SECONDS)
             self._rate = max(1.0, min(self._rate, float(recent)) * BACKOFF_FACTOR)
+
+    def _closed_for(self) -> float:
+        """Return the seconds that are left of what the API asks to wait; a frozen process may have slept them."""
+        return max(0.0, self._closed[1] - self._clock.age(self._closed[0])) if self._closed else 0.0
 
     def on_success(self) -> None:
         """Speed up a little."""

@@ -97,7 +97,7 @@ class RequestSender:
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
         limiter, began, reply = request.caller.rate_limiter, None, None
         sent_at = limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
-        is_probe = self._key_lockout.enter(key, deadline)
+        probe = self._key_lockout.enter(key, deadline)
         try:
             deadline.require("a call of the VPC API")
             query = canonical_query(request.query)
@@ -121,8 +121,8 @@ class RequestSender:
                         limiter.on_throttled(sent_at, error.retry_after or 0.0)
             raise error
         finally:
-            if is_probe:
-                self._key_lockout.on_undecided(key)
+            if probe is not None:
+                self._key_lockout.on_undecided(key, probe)
             if began is not None:
                 status, request_id = (reply.status, reply.request_id) if reply else (0, "")
                 took = self.clock.monotonic() - began

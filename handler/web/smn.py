@@ -24,7 +24,7 @@ from cryptography.x509 import Certificate, load_pem_x509_certificate
 from urllib3.exceptions import HTTPError
 
 from handler import events
-from handler.deadline import Clock, Deadline
+from handler.deadline import Clock, Deadline, Instant
 from handler.errors import BadEvent, CannotVerify, DeadlineExceeded, Unauthenticated
 from handler.lru import LruCache
 from handler.observability import logs
@@ -122,7 +122,8 @@ def fetch(url: str, deadline: Deadline) -> bytes:
     Redirects are not followed: the URL was allowed, and where it leads was not.
     """
     try:
-        left = deadline.sooner(PAGE_SECONDS).require("fetching a page of SMN")
+        deadline = deadline.sooner(PAGE_SECONDS)
+        left = deadline.require("fetching a page of SMN")
         headers = {"Accept-Encoding": "identity"}
         with requests.get(url, headers=headers, timeout=left, allow_redirects=False, stream=True) as response:
             if response.status_code != 200:
@@ -172,7 +173,7 @@ class SmnVerifier:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings, self.clock = settings, clock
-        self._certificates: LruCache[str, tuple[Certificate, float]] = LruCache(MAX_CERTIFICATES)
+        self._certificates: LruCache[str, tuple[Certificate, Instant]] = LruCache(MAX_CERTIFICATES)
 
     def verify(self, body: bytes, deadline: Deadline) -> Message:
         """Return the message that the body is, of one of the topics.
@@ -196,14 +197,14 @@ class SmnVerifier:
 
     def certificate(self, url: str, deadline: Deadline) -> Certificate:
         """Return the certificate of an allowed URL, kept for a day; raise CannotVerify where it cannot be had."""
-        now, kept = self.clock.monotonic(), self._certificates.get(url)
-        if kept is not None and now < kept[1]:
+        kept = self._certificates.get(url)
+        if kept is not None and self.clock.age(kept[1]) < CERTIFICATE_SECONDS:
             return kept[0]
         try:
             certificate = load_pem_x509_certificate(fetch(url, deadline))
         except ValueError:
             raise CannotVerify("the page is no certificate") from None
-        self._certificates.put(url, (certificate, now + CERTIFICATE_SECONDS))
+        self._certificates.put(url, (certificate, self.clock.instant()))
         return certificate
 
     def confirm_subscription(self, message: Message, deadline: Deadline) -> None:

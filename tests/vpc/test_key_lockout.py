@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from handler.emulator.operations import Fault
-from handler.errors import ApiRefused, ApiUnavailable, KeyCoolingDown
+from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, KeyCoolingDown
 from handler.vpc.client import VpcClient
 from handler.vpc.credentials import AccessKey, CredentialChain
-from handler.vpc.key_lockout import KeyLockout
+from handler.vpc.key_lockout import PROBE_SECONDS, KeyLockout
 from tests.support.clock import NOON
 from tests.support.vpc_clients import ACCESS_KEY, KEY, SECRET_KEY, NewRegion, VpcRegion, at_once, rotating
 
@@ -200,3 +200,16 @@ def test_any_number_of_keys_of_the_platform_come_and_go(new_region: NewRegion) -
     client = region.client()
     assert {deliver(region, client, AccessKey(f"key-{n}", f"sk-{n}")) for n in [*range(100), 0]} == {"listed"}
     assert region.refusals == 0
+
+
+def test_a_probe_that_hangs_keeps_nobody_waiting_for_longer_than_a_call_may_take(region: VpcRegion) -> None:
+    lockout = KeyLockout(region.clock)
+    hanging = lockout.enter(KEY, region.deadline())
+    region.time.pass_(PROBE_SECONDS)
+    another = lockout.enter(KEY, region.deadline())
+    assert hanging and another and hanging is not another
+    lockout.on_undecided(KEY, hanging)
+    with pytest.raises(DeadlineExceeded):
+        lockout.enter(KEY, region.deadline(0))
+    lockout.on_undecided(KEY, another)
+    assert lockout.enter(KEY, region.deadline())

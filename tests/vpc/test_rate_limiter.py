@@ -22,6 +22,30 @@ def test_who_has_no_time_left_waits_for_no_turn_and_takes_none() -> None:
     assert limiter.acquire(time.deadline(20)) == 1008
 
 
+def test_what_the_api_asks_to_wait_passes_while_the_process_is_frozen() -> None:
+    time = FakeClock()
+    limiter = RateLimiter(time.clock)
+    limiter.on_throttled(time.monotonic(), retry_after=300)
+    time.freeze(3600)
+    assert limiter.acquire(time.deadline(1)) == time.monotonic() == 1000
+
+
+def test_who_waits_for_a_turn_when_the_api_asks_to_wait_waits_for_that_too() -> None:
+    time, slept = FakeClock(), list[float]()
+
+    def sleep(seconds: float) -> None:
+        time.pass_(seconds)
+        slept.append(seconds)
+        if len(slept) == 1:
+            limiter.on_throttled(time.monotonic(), retry_after=4)
+
+    limiter = RateLimiter(time.clock._replace(sleep=sleep))
+    limiter.on_throttled(time.monotonic(), retry_after=0)
+    first, second = limiter.acquire(time.deadline()), limiter.acquire(time.deadline())
+    assert second >= first + 4
+    assert len(slept) == 2
+
+
 def test_after_throttling_the_rate_comes_back_little_by_little() -> None:
     time = FakeClock()
     limiter, gaps = RateLimiter(time.clock), []
