@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 
@@ -35,16 +35,20 @@ class Bulkhead:
         self._released = threading.Condition()
 
     @contextmanager
-    def slot(self, project_id: str, deadline: Deadline) -> Iterator[None]:
-        """Hold a slot of the project; raise Overloaded where none is released in time."""
+    def slot(self, project_ids: Collection[str], deadline: Deadline) -> Iterator[None]:
+        """Hold a slot of the project, or of deliveries to several; raise Overloaded where none is released in time.
+
+        A delivery to several projects lasts as long as the slowest: it holds no slot of the others.
+        """
+        held_by = next(iter(project_ids)) if len(project_ids) == 1 else "several"
         with self._released:
             wait = min(WAIT_SECONDS, deadline.remaining())
-            if not self._released.wait_for(lambda: self._held[project_id] < self._slots, wait):
+            if not self._released.wait_for(lambda: self._held[held_by] < self._slots, wait):
                 raise Overloaded("deliveries of this project hold all threads that it may have; the rest is for others")
-            self._held[project_id] += 1
+            self._held[held_by] += 1
         try:
             yield
         finally:
             with self._released:
-                self._held[project_id] -= 1
+                self._held[held_by] -= 1
                 self._released.notify_all()

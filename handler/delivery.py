@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from handler.deadline import Deadline
-from handler.errors import DeadlineExceeded, UnmirrorError
+from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import Submission
 from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepTask
@@ -48,10 +48,9 @@ class Work:
         self.event, self.project_id, self.failure = event, project_id, failure
         self.submission: Submission | None = None
         self.sweep: SweepTask | None = None
-        self.coalesced = False
-        """Whether another event of the delivery counts the sweep."""
         self.check: tuple[CheckStep, ...] | None = None
-        self.check_calls = 0
+        self.calls: list[list[str]] = []
+        """Those of the check."""
 
     @property
     def by(self) -> By | None:
@@ -72,12 +71,12 @@ class Work:
         if isinstance(self.event, Ignored):
             members |= {"ignored": self.event.reason, "pending": self.event.pending}
         if self.submission is not None:
-            members |= of_parts(self.submission.parts)
+            members |= of_parts(self.submission.parts, self)
             members |= {"unreadable_sessions": self.submission.unreadable, "snapshot": self.submission.evidence}
         if self.sweep is not None:
-            members |= _of_sweep(self.sweep) | {"coalesced": self.coalesced or self.sweep.coalesced}
+            members |= _of_sweep(self.sweep, self)
         tasks = [task for task in (self.submission, self.sweep) if task]
-        members["api_calls"] = self.check_calls + sum(len(calls) for task in tasks for calls in task.calls)
+        members["calls"] = (*self.calls, *(calls for task in tasks for calls in task.calls))
         members["cause"] = self._cause(now)
         return Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
 
@@ -99,21 +98,23 @@ def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "even
         parts[0].envelope,
         projects.pop() if len(projects) == 1 else None,
         parts[0].dry_run,
-        api_calls=sum(part.api_calls for part in parts),
+        calls=tuple(calls for part in parts for calls in part.calls),
         parts=tuple(parts),
         part_kind=kind,
     )
 
 
-def _of_sweep(task: SweepTask) -> dict[str, Any]:
-    swept = task.swept
+def _of_sweep(task: SweepTask, teller: Work) -> dict[str, Any]:
+    swept, cancelled = task.swept, task.deadline.cancellation.cancelled
     if swept is None:
-        return {"failure": task.failure or DeadlineExceeded(OUT_OF_TIME)}
-    members = of_parts(swept.parts)
+        late = Interrupted("interrupted before the end of the sweep") if cancelled else DeadlineExceeded(OUT_OF_TIME)
+        return {"failure": task.failure or late}
+    members = of_parts(swept.parts, teller)
     return members | {
         "kept": (*members["kept"], *swept.undecided),
         "failure": swept.failure or members["failure"],
         "unreadable_sessions": swept.unreadable,
         "snapshot": swept.evidence,
         "sweep": swept.figures,
+        "coalesced": swept.told_by.setdefault("sweep", teller) is not teller,  # atomic
     }

@@ -3,7 +3,7 @@
 A report holds what happened; its outcome, reason, error and status follow from that and are never set.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -68,8 +68,8 @@ class Report:
     check: tuple[CheckStep, ...] | None = None
     cause: Cause | None = None
     """The event, as far as it says. The JSON has it only where there was something to do."""
-    api_calls: int = 0
-    """HTTP calls of the batches and sweeps that this delivery took part in; they may have served others, too."""
+    calls: tuple[Sequence[str], ...] = ()
+    """The HTTP calls of each batch, sweep and check that it took part in; they may have served others, too."""
     seconds: float = 0.0
     coalesced: bool = False
     """Whether the sweep was begun for another delivery as well, which counts it."""
@@ -80,11 +80,17 @@ class Report:
     @cached_property
     def error(self) -> UnmirrorError | None:
         """The worst of what went wrong, by its status; None when all went well."""
-        if self.sweep is not None and self.sweep.stop:
+        if self._is_stopped:
             return None  # sending again would meet the same limit
         errors = [self.failure, *(each.error for each in self.detachments), *(each.error for each in self.kept)]
         errors += [part.error for part in self.parts]
-        return max((each for each in errors if each is not None), key=lambda each: each.status, default=None)
+        found = [each for each in errors if each is not None]
+        return max(found, key=lambda each: (each.status, each.retry_after or 0.0), default=None)
+
+    @property
+    def api_calls(self) -> int:
+        """How many calls they were, those that several parts share counted once."""
+        return sum(map(len, {id(each): each for each in self.calls}.values()))
 
     @property
     def status(self) -> int:
@@ -104,7 +110,7 @@ class Report:
             return "partial" if done and self._worst.error else self._worst.outcome
         if self.ignored is not None:
             return "pending" if self.pending else "ignored"
-        if self.sweep is not None and (self.sweep.stop == "blind" or (self.sweep.stop and not self.dry_run)):
+        if self._is_stopped:
             return "stopped"
         statuses = {each.status for each in self.detachments}
         if self.error is not None:
@@ -131,6 +137,11 @@ class Report:
         if self.outcome == "stopped" and self.sweep is not None:
             return _STOPPED[self.sweep.stop or "limit"].format(gone=self.sweep.gone, sources=self.sweep.sources)
         return "; ".join(_clauses(self)) or "no session lists a deleted interface"
+
+    @property
+    def _is_stopped(self) -> bool:
+        stop = self.sweep.stop if self.sweep else None
+        return stop == "blind" or (stop is not None and not self.dry_run)
 
     @property
     def _worst(self) -> "Report":

@@ -1,8 +1,7 @@
 """One payload in, one report out. The composition root: the only place where the parts are wired."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import ceil, inf
 from typing import Literal, Self
@@ -11,7 +10,7 @@ from handler import events
 from handler.bulkhead import Bulkhead
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.delivery import Delivery, Work, report_of_parts
-from handler.errors import Forbidden, NotConfigured, UnmirrorError
+from handler.errors import Forbidden, NotConfigured, Overloaded, UnmirrorError
 from handler.mirror.detach import Rules, Task
 from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi
@@ -110,7 +109,8 @@ class Service:
             delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
             report.envelope, report.seconds = parsed.envelope, self.clock.age(arrived)
-            if report.failure is not None and report.status != 503 and not report.detachments:
+            is_told = report.status == 503 or report.detachments or report.unreadable_sessions
+            if report.failure is not None and not is_told:
                 raise report.failure
             observer.on_finished(report)
         return report
@@ -120,12 +120,15 @@ class Service:
     def _work_off(self, all_events: Sequence[Event], delivery: Delivery) -> list[Report]:
         """Return a report for each event, in their order."""
         by_event = [self._in_projects(event) for event in all_events]
-        works = [work for of_event in by_event for work in of_event if work.project_id is not None]
-        with ExitStack() as slots:
-            works = self._hold_slots(works, slots, delivery.deadline)
-            self._detach(works, delivery)
-            self._sweep(works, delivery)
-            self._check(works, delivery)
+        if works := [work for of_event in by_event for work in of_event if work.project_id is not None]:
+            try:
+                with self._bulkhead.slot({str(work.project_id) for work in works}, delivery.deadline):
+                    self._detach(works, delivery)
+                    self._sweep(works, delivery)
+                    self._check(works, delivery)
+            except Overloaded as error:
+                for work in works:
+                    work.failure = error
         now, dry_run = self.clock.now(), self.settings.dry_run
         reports = [[work.report(dry_run=dry_run, now=now) for work in of_event] for of_event in by_event]
         return [report_of_parts(parts[0].delivery_id, parts, kind="projects") for parts in reports]
@@ -163,16 +166,6 @@ class Service:
             )
         return project_id
 
-    def _hold_slots(self, works: Sequence[Work], slots: ExitStack, deadline: Deadline) -> list[Work]:
-        """Hold a slot of each project; return the works whose project has one."""
-        for project_id in dict.fromkeys(work.project_id for work in works):
-            try:
-                slots.enter_context(self._bulkhead.slot(str(project_id), deadline))
-            except UnmirrorError as error:
-                for work in works:
-                    work.failure = error if work.project_id == project_id else work.failure
-        return [work for work in works if work.failure is None]
-
     def _detach(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Hand the ids that events name to the workers of their projects."""
         for work in works:
@@ -195,10 +188,7 @@ class Service:
 
     def _sweep(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Sweep once in each project for what asks for it, and for servers with no interface left to be named."""
-        by_project: dict[str, list[Work]] = {}
-        for work in works:
-            if work.wants_sweep:
-                by_project.setdefault(str(work.project_id), []).append(work)
+        by_project = _by_project(works, lambda work: work.wants_sweep)
         projects = list(by_project)
         for start in range(0, len(projects), MAX_SWEPT_PROJECTS):
             rounds = ceil((len(projects) - start) / MAX_SWEPT_PROJECTS)
@@ -210,23 +200,29 @@ class Service:
                 task = SweepTask(
                     by, arrived=delivery.arrived, deadline=share, trace=delivery.trace, progress=delivery.progress
                 )
-                for order, work in enumerate(sharing):
-                    work.sweep, work.coalesced = task, order > 0
+                for work in sharing:
+                    work.sweep = task
                 waits.append(self._add(project_id, delivery.key, task))
             for wait in waits:
                 wait()
 
     def _check(self, works: Sequence[Work], delivery: Delivery) -> None:
-        for work in works:
-            if isinstance(work.event, CheckRequested):
-                from handler.check import run_check  # no other delivery needs it
+        """Check each project once for all events that ask for it."""
+        for project_id, sharing in _by_project(works, lambda work: isinstance(work.event, CheckRequested)).items():
+            from handler.check import run_check  # no other delivery needs it
 
-                calls: list[ApiCall] = []
-                run = partial(run_check, self.settings, self.client, work.project_id, delivery.key, calls.append)
-                work.check = call_within(delivery.deadline, "a check", run)
-                work.check_calls = len(calls)
-                for call in calls:
-                    self.instrumentation.on_call(call, [delivery.trace] if delivery.trace else [])
+            calls: list[ApiCall] = []
+            run = partial(run_check, self.settings, self.client, project_id, delivery.key, calls.append)
+            steps, failure = None, None
+            try:
+                steps = call_within(delivery.deadline, "a check", run)
+            except UnmirrorError as error:
+                failure = error
+            operations: list[str] = [call.operation for call in calls]
+            for call in calls:
+                self.instrumentation.on_call(call, [delivery.trace] if delivery.trace else [])
+            for work in sharing:
+                work.check, work.failure, work.calls = steps, failure, [operations]
 
     def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it."""
@@ -238,3 +234,11 @@ class Service:
             return client.api(project_id, key, on_call=on_call, attempts=attempts)
 
         return self._workers.add(project_id, client.identity(key), connect, task)
+
+
+def _by_project(works: Iterable[Work], wanted: Callable[[Work], bool]) -> dict[str, list[Work]]:
+    """Return those of the works that are wanted, by project."""
+    by_project: dict[str, list[Work]] = {}
+    for work in filter(wanted, works):
+        by_project.setdefault(str(work.project_id), []).append(work)
+    return by_project

@@ -223,7 +223,7 @@ class TestProjects:
         self, new_service: Callable[..., Service], both: Tenant
     ) -> None:
         service = new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}", threads=2)
-        with service._bulkhead.slot(PROJECT_ID, service.deadline()):
+        with service._bulkhead.slot([PROJECT_ID], service.deadline()):
             reports = [deliver(service, timer_for(project), seconds=0.05) for project in (PROJECT_ID, OTHER)]
         assert isinstance(reports[0].error, Overloaded)
         assert not isinstance(reports[1].error, Overloaded)

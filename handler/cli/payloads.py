@@ -9,8 +9,8 @@ from typing import IO
 
 import click
 
-from handler import events
 from handler.errors import BadEvent
+from handler.events.strict_json import decode_parts
 
 # Bytes that the function takes as one delivery; a batch of CloudEvents may have 1 MiB, where it is sent as such.
 MAX_BODY = 256 * 1024
@@ -44,7 +44,7 @@ def read_file(_: click.Context, __: click.Parameter, file: IO[bytes]) -> EventFi
         except (OSError, EOFError, zlib.error):
             return EventFile((Payload("line 1", error=BadEvent("the file is no whole gzip file")),))
     try:
-        return EventFile(tuple(_items(events.decode(content), "")), len(content) > MAX_BODY)
+        return EventFile(tuple(_items(decode_parts(content), "")), len(content) > MAX_BODY)
     except BadEvent as error:
         lines = tuple(_lines(content))
         if any(line.error is None for line in lines):
@@ -56,7 +56,7 @@ def _lines(content: bytes) -> Iterator[Payload]:
     for number, line in enumerate(content.splitlines(), 1):
         if line.strip():
             try:
-                yield from _items(events.decode(line), f"line {number}")
+                yield from _items(decode_parts(line), f"line {number}")
             except BadEvent as error:
                 yield Payload(f"line {number}", error=_located(line, error, number))
 

@@ -31,6 +31,8 @@ def from_http(headers: Mapping[str, str], body: bytes, at: str = "$") -> object:
     media, *parameters = (part.strip() for part in content_type.lower().split(";"))
     is_event = media.startswith("application/cloudevents")
     if _BINARY_MARKS & known.keys() and not is_event:
+        if "," in known.get("ce-type", ""):  # as servers join a header that came twice
+            raise BadEvent("a CloudEvent has one type", (Violation(f"{at}.type", "one value"),))
         found = [match for name in known if (match := re.fullmatch(_ATTRIBUTE, name))]
         event: dict[str, object] = {match[1]: _attribute(known[match[0]]) for match in found}
         members = {"datacontenttype": content_type, "data": body}

@@ -288,9 +288,8 @@ class Batch:
                     self._settle(job, id_, part)
 
     def _answer(self, id_: str, part: Part) -> None:
-        """Give the part to each job that names the interface; the first of them counts it."""
-        for order, job in enumerate(self._jobs_of[id_]):
-            self._settle(job, id_, part._replace(coalesced=order > 0))
+        for job in self._jobs_of[id_]:
+            self._settle(job, id_, part)
 
     def _settle(self, job: Job, id_: str, part: Part) -> None:
         if id_ not in job.parts:

@@ -34,6 +34,8 @@ class Removal:
         """Interfaces that an answer showed absent from the session."""
         self.session_gone = False
         self.request_ids: list[str] = []
+        self.told_by: dict[str, object] = {}
+        """By interface id who counts its removal: the first whose report tells it, for others may have given up."""
 
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
         """Note what became of these interfaces."""
@@ -170,8 +172,6 @@ class Part(NamedTuple):
     lost_targets: tuple[LostTarget, ...] = ()
     failure: UnmirrorError | None = None
     """What kept a server's interfaces from being listed."""
-    coalesced: bool = False
-    """Whether another job named the id first."""
 
     def errors(self, id_: str) -> list[UnmirrorError]:
         """Return what went wrong with the id."""
@@ -197,10 +197,10 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     return later._replace(removals=done + later.removals, gone=later.gone or earlier.gone)
 
 
-def of_parts(parts: Mapping[str, Part]) -> dict[str, Any]:
-    """Return the members of a report that follow from what was decided of its ids."""
+def of_parts(parts: Mapping[str, Part], teller: object) -> dict[str, Any]:
+    """Return the members of a report that follow from what was decided of its ids; `teller` counts what nobody has."""
     return {
-        "detachments": tuple(_detachments(parts)),
+        "detachments": tuple(_detachments(parts, teller)),
         "kept": tuple(each for id_, part in parts.items() for each in kept(id_, part)),
         "lost_targets": tuple(dict.fromkeys(each for part in parts.values() for each in part.lost_targets)),
         "gone": tuple(part.gone for part in parts.values() if part.gone),
@@ -211,13 +211,14 @@ def of_parts(parts: Mapping[str, Part]) -> dict[str, Any]:
 _IS_DETACHMENT = frozenset({"detached", "already_absent", "planned", "failed", "not_tried"})
 
 
-def _detachments(parts: Mapping[str, Part]) -> Iterator[Detachment]:
+def _detachments(parts: Mapping[str, Part], teller: object) -> Iterator[Detachment]:
     """Yield one detachment for each removal and each way in which its interfaces fared."""
     groups: dict[tuple[int, Status, int, bool], tuple[Removal, list[str]]] = {}
     for id_, part in parts.items():
         for removal in part.removals:
             if (status := removal.statuses[id_]) in _IS_DETACHMENT:
-                way = id(removal), status, id(removal.errors.get(id_)), part.coalesced
+                is_told = removal.told_by.setdefault(id_, teller) is not teller  # atomic: several may tell it at once
+                way = id(removal), status, id(removal.errors.get(id_)), is_told
                 groups.setdefault(way, (removal, []))[1].append(id_)
     for (_, status, _, coalesced), (removal, ids) in groups.items():
         yield Detachment(

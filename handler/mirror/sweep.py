@@ -51,6 +51,8 @@ class Swept(NamedTuple):
 
     figures: SweepFigures
     evidence: SnapshotEvidence
+    told_by: dict[str, object]
+    """Who counts the `sweep`: the first of the tasks that share it whose report tells it."""
     parts: Mapping[str, Part] = MappingProxyType({})
     """By id what was decided of the gone interfaces."""
     undecided: tuple[Kept, ...] = ()
@@ -74,8 +76,6 @@ class SweepTask(Task):
         super().__init__(arrived, deadline, trace)
         self.by, self.progress = by, progress or (lambda stage, done, total: None)
         self.swept: Swept | None = None
-        self.coalesced = False
-        """Whether the sweep was begun for another delivery as well, which counts it."""
 
     @property
     def complete(self) -> bool:
@@ -114,7 +114,7 @@ class Sweep:
         self._sources: dict[str, None] = {}
 
     def run(self) -> Swept:
-        """Sweep as far as time allows; raise what the lists raise."""
+        """Sweep as far as time allows; raise what the list of sessions raises."""
         self._progress("list", 0, 0)
         listing = call(self._calls(), "the list of sessions", self._api.list_sessions, LISTING_SECONDS)
         snapshot = Snapshot(listing)
@@ -124,10 +124,13 @@ class Sweep:
                 self._sources.update(dict.fromkeys(session.sources))
                 self._leaving.update(() if protects(session) else session.sources)
         targets = [each.target_id for each in snapshot.sessions() if each.target_type == "eni" and each.target_id]
-        interfaces = list(self._sources | dict.fromkeys(targets))
-        self._look_up(interfaces)
-        self._suspects = [id_ for id_ in interfaces if id_ not in self._listed]
-        stop: Literal["limit", "blind"] | None = "blind" if self._is_blind(snapshot) else None
+        self._suspects = interfaces = list(self._sources | dict.fromkeys(targets))
+        try:
+            self._look_up(interfaces)
+            self._suspects = [id_ for id_ in interfaces if id_ not in self._listed]
+            stop: Literal["limit", "blind"] | None = "blind" if self._is_blind(snapshot) else None
+        except UnmirrorError as error:
+            return self._result(snapshot, None, {}, error)
         parts: Mapping[str, Part] = {}
         if stop is None:
             self._ask(snapshot, self._suspects, enough=lambda: not self._rules.dry_run and self._is_over())
@@ -187,15 +190,23 @@ class Sweep:
     def _undecided(self) -> set[str]:
         return {*self._suspects} - self._gone.keys() - self._alive
 
-    def _result(self, snapshot: Snapshot, stop: Literal["limit", "blind"] | None, parts: Mapping[str, Part]) -> Swept:
-        listing, undecided = snapshot.listing, [] if stop else sorted(self._undecided())
+    def _result(
+        self,
+        snapshot: Snapshot,
+        stop: Literal["limit", "blind"] | None,
+        parts: Mapping[str, Part],
+        failure: UnmirrorError | None = None,
+    ) -> Swept:
+        is_stopped = stop == "blind" or (stop is not None and not self._rules.dry_run)
+        undecided = [] if is_stopped or failure else sorted(self._undecided())
         return Swept(
             self._figures(snapshot, stop, parts),
             snapshot.evidence(self._arrived, self._clock),
+            {},
             parts,
             tuple(self._kept(snapshot, id_) for id_ in undecided[:MAX_NAMED]),
-            self._failure(len(undecided)) if undecided else None,
-            listing.unreadable,
+            failure or (self._failure(len(undecided)) if undecided else None),
+            snapshot.listing.unreadable,
         )
 
     def _failure(self, undecided: int) -> UnmirrorError:

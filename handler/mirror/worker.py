@@ -7,7 +7,7 @@ there. So no resolver that hangs, and no answer that drips, holds up a batch bey
 """
 
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
@@ -40,6 +40,8 @@ GRACE_SECONDS = 5.0
 SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
+# Before its deliveries' deadline a sweep ends, so that they are there to tell what it did.
+TELLING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
 # Interfaces that a worker knows to be gone: about 10 MiB.
@@ -66,54 +68,60 @@ class CallThreads:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._tasks: deque[tuple[Hashable, Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._tasks: deque[tuple[object, Callable[[], Any], Callable[[Any], None]]] = deque()
         self._idle = 0
-        self._running: Counter[Hashable] = Counter()
-        self._left_behind: Counter[Hashable] = Counter()
+        self._running: dict[object, Hashable] = {}
+        """The keys of calls that have not come back."""
+        self._left_behind: set[object] = set()
 
-    def run(self, key: Hashable, work: Callable[[], R], done: Callable[[R], None]) -> None:
-        """Run the work in a thread, and give `done` what it returns once no call of that key is running any more.
+    @property
+    def idle(self) -> bool:
+        """Whether every call has come back."""
+        return not self._running
 
-        Raises Overloaded where the process can have no more threads.
+    def run(self, key: Hashable, work: Callable[[], R], done: Callable[[R], None]) -> object:
+        """Run the work in a thread, and give `done` what it returns once this call of the key has come back.
+
+        Returns what names the call; raises Overloaded where the process can have no more threads.
         """
         with self._changed:
-            if self._left_behind.total() >= MAX_LEFT_BEHIND:
+            if len(self._left_behind) >= MAX_LEFT_BEHIND:
                 raise Overloaded("too many calls of the VPC API hang: check the network, and what resolves names")
-            self._tasks.append((key, work, done))
-            self._running[key] += 1
+            name = object()
+            self._tasks.append((name, work, done))
+            self._running[name] = key
             if self._idle >= len(self._tasks):
                 self._changed.notify()
-                return
+                return name
             try:
                 threading.Thread(target=self._serve, name="unmirror-call", daemon=True).start()
             except RuntimeError as error:
                 self._tasks.pop()
-                self._running[key] -= 1
+                del self._running[name]
                 raise Overloaded("the process can start no more threads") from error
+            return name
 
-    def leave_behind(self, key: Hashable) -> None:
+    def leave_behind(self, name: object) -> None:
         """Note that nobody waits for the call any more."""
         with self._changed:
-            if self._left_behind[key] < self._running[key]:
-                self._left_behind[key] += 1
+            if name in self._running:
+                self._left_behind.add(name)
 
     def is_running(self, key: Hashable) -> bool:
         """Tell whether a call of that key has not come back, awaited or left behind."""
         with self._changed:
-            return self._running[key] > 0
+            return key in self._running.values()
 
     def _serve(self) -> None:
         while (task := self._take()) is not None:
-            key, work, done = task
+            name, work, done = task
             result = work()
             with self._changed:
-                for counter in (self._running, self._left_behind):
-                    counter[key] -= 1
-                    if counter[key] <= 0:
-                        del counter[key]
+                del self._running[name]
+                self._left_behind.discard(name)
             done(result)
 
-    def _take(self) -> tuple[Hashable, Callable[[], Any], Callable[[Any], None]] | None:
+    def _take(self) -> tuple[object, Callable[[], Any], Callable[[Any], None]] | None:
         with self._changed:
             self._idle += 1
             if not self._tasks:
@@ -131,6 +139,7 @@ class ThreadedCalls:
         self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
         self._running: dict[Hashable, float] = {}
         """When each call's time is up, by its key."""
+        self._names: dict[Hashable, object] = {}
         self._ended: deque[tuple[Ended, BaseException | None]] = deque()
         self._wake = threading.Event()
         self._ends = deadline.at
@@ -178,7 +187,7 @@ class ThreadedCalls:
             deadline = self.deadline.sooner(seconds)
             self._running[key] = deadline.at
             try:
-                self._threads.run(key, partial(_do, key, work, deadline), self._end)
+                self._names[key] = self._threads.run(key, partial(_do, key, work, deadline), self._end)
             except Overloaded as error:
                 self._ended.append((Ended(key, error=error), None))
 
@@ -198,7 +207,7 @@ class ThreadedCalls:
 
     def _leave_behind(self, key: Hashable) -> None:
         del self._running[key]
-        self._threads.leave_behind(key)
+        self._threads.leave_behind(self._names.get(key))
 
 
 def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> tuple[Ended, BaseException | None]:
@@ -230,9 +239,13 @@ class Queue(Generic[J]):
         threads: CallThreads,
         work: Callable[[list[J]], None],
         on_unhandled: Callable[[BaseException], UnmirrorError],
+        grace: float,
     ) -> None:
-        """Take what works off those that wait; what it does not `take` out waits for the next batch."""
-        self._threads, self._work, self._on_unhandled = threads, work, on_unhandled
+        """Take what works off those that wait; what it does not `take` out waits for the next batch.
+
+        `grace`: the seconds that a task is awaited after a cancellation.
+        """
+        self._threads, self._work, self._on_unhandled, self._grace = threads, work, on_unhandled, grace
         self._lock = threading.Lock()
         self._waiting: list[J] = []
         self._in_work: list[J] = []
@@ -251,11 +264,12 @@ class Queue(Generic[J]):
                 self._waiting.append(task)
             except Overloaded as error:  # what the delivery has done so far is to be told all the same
                 task.failure = error
-        return partial(_wait, task, event)
+        return partial(_wait, task, event, self._grace)
 
     def waiting(self) -> list[J]:
-        """Return what waits now, the oldest first."""
+        """Return what waits now and has time left, the oldest first."""
         with self._lock:
+            self._drop_late()
             return list(self._waiting)
 
     def take(self, tasks: Sequence[J]) -> None:
@@ -299,13 +313,13 @@ class Queue(Generic[J]):
                 task.completed()
 
 
-def _wait(task: Task, event: threading.Event) -> None:
+def _wait(task: Task, event: threading.Event, grace: float) -> None:
     deadline, ends = task.deadline, task.deadline.at
     with deadline.cancellation.waking(event):
         while not task.complete:
             now = deadline.clock()
             if deadline.cancellation.cancelled:
-                ends = min(ends, now + GRACE_SECONDS)
+                ends = min(ends, now + grace)
             if now >= ends:
                 return
             event.wait(ends - now)
@@ -334,13 +348,15 @@ class Worker:
         self._snapshot: Snapshot | None = None
         self._gone: LruCache[str, Presence] = LruCache(MAX_GONE)
         self._last_server_sweep: Instant | None = None
-        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled)
-        self.sweeps: Queue[SweepTask] = Queue(self._threads, self._sweep, config.observer.on_unhandled)
+        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled, GRACE_SECONDS)
+        self.sweeps: Queue[SweepTask] = Queue(
+            self._threads, self._sweep, config.observer.on_unhandled, GRACE_SECONDS + TELLING_SECONDS
+        )
 
     @property
     def idle(self) -> bool:
         """Whether it may be dropped."""
-        return self.jobs.idle and self.sweeps.idle
+        return self.jobs.idle and self.sweeps.idle and self._threads.idle  # a hung removal is to be known of
 
     def add(self, task: Task) -> Callable[[], None]:
         """Put a task into its queue; return what waits for it, no longer than its deadline."""
@@ -399,7 +415,9 @@ class Worker:
             self.jobs.fail([each for each in waiting if each not in ready], error)
             return ready
         ready = self._ready(self.jobs.waiting())
-        return ready + [each for each in waiting if each not in ready]  # it began after they had arrived
+        return ready + [
+            each for each in waiting if each not in ready and not each.complete
+        ]  # it began after they had arrived
 
     def _run_batch(self, jobs: list[Job], snapshot: Snapshot) -> None:
         for job in jobs:
@@ -441,10 +459,13 @@ class Worker:
         if all(each.by == "server" for each in waiting) and self._last_server_sweep is not None:
             config.clock.sleep(max(0.0, SERVER_SWEEP_SECONDS - config.clock.age(self._last_server_sweep)))
             waiting = self.sweeps.waiting()
+        if not waiting:
+            return
         self.sweeps.take(waiting)
         if any(each.by == "server" for each in waiting):
             self._last_server_sweep = config.clock.instant()
-        deadline = max((each.deadline for each in waiting), key=lambda each: each.at)
+        latest = max((each.deadline for each in waiting), key=lambda each: each.at)
+        deadline = latest._replace(at=latest.at - min(TELLING_SECONDS, latest.remaining() / 10))
         sweep = Sweep(
             self._connect(self._counted(waiting), SWEEP_ATTEMPTS),
             lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),
@@ -460,9 +481,9 @@ class Worker:
         except UnmirrorError as error:
             self.sweeps.fail(waiting, error)
             return
-        for order, job in enumerate(waiting):
-            job.swept, job.coalesced = swept, order > 0
-            job.completed()
+        for task in waiting:
+            task.swept = swept
+            task.completed()
 
     def _remove(
         self, tasks: Sequence[SweepTask], deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]
@@ -501,8 +522,9 @@ class Workers:
                 worker = self._workers[project_id, identity] = Worker(project_id, connect, self._config)
             worker.used = self._config.clock.instant()
             self._workers.move_to_end((project_id, identity))
+            wait = worker.add(task)
             self._drop_idle()
-            return worker.add(task)
+            return wait
 
     def _drop_idle(self) -> None:
         clock, config = self._config.clock, self._config

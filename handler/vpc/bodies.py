@@ -6,7 +6,7 @@ pages beside it.
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from sys import intern
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -41,6 +41,10 @@ class MarkerVanished(Exception):
     """The session that a page starts after was deleted meanwhile."""
 
 
+class ServersNotFound(Exception):
+    """A list of the interfaces of several servers was answered by a 404: it may be about one of them."""
+
+
 def read_sessions(reply: Reply, seen: Collection[str]) -> Page[MirrorSession | UnreadableSession]:
     """Return a page of sessions, those that cannot be read too; `seen` are the markers so far."""
     if reply.status != 200:
@@ -51,12 +55,18 @@ def read_sessions(reply: Reply, seen: Collection[str]) -> Page[MirrorSession | U
     return Page(sessions, marker, reply.request_id, reply.earliest)
 
 
-def read_session(reply: Reply, session_id: str) -> SessionReply:
-    """Return the session that an answer shows, or that it is gone; raise BadReply when it is about another."""
+def read_session(reply: Reply, session_id: str, *, of_removal: bool = False) -> SessionReply:
+    """Return the session that an answer shows, or that it is gone; raise BadReply when it is about another.
+
+    Without its sources the answer `of_removal` proves nothing; a session that is read may leave out an empty list.
+    """
     if reply.status != 200:
         _check_subject(reply, session_id)
         return SessionReply(None, reply.request_id)
-    session = _session(_member(reply, "traffic_mirror_session", dict))
+    body = _member(reply, "traffic_mirror_session", dict)
+    if of_removal and "traffic_mirror_sources" not in body:
+        raise bad_reply(reply, "does not show the session's sources")
+    session = _session(body)
     if isinstance(session, UnreadableSession):
         raise bad_reply(reply, f"shows a session that cannot be read: {session.reason}")
     if session.id.lower() != session_id.lower():
@@ -73,9 +83,18 @@ def read_presence(reply: Reply, interface_id: str) -> Presence:
     return Presence(reply.status == 200, reply.request_id)
 
 
-def read_ports(reply: Reply, seen: Collection[str]) -> Page[Port]:
-    """Return a page of interfaces; `seen` are the markers so far. A 404 that says "gone" is an empty one."""
+def read_ports(reply: Reply, seen: Collection[str], server_ids: Sequence[str] = ()) -> Page[Port]:
+    """Return a page of interfaces; `seen` are the markers so far. A 404 that says "gone" is an empty one.
+
+    Where servers were asked for, it decides: so it has to be about the only one, and no later page.
+    """
     if reply.status != 200:
+        if len(server_ids) > 1:
+            raise ServersNotFound
+        for server_id in server_ids:
+            _check_subject(reply, server_id)
+            if len(seen) > 1:
+                raise bad_reply(reply, "ends a list that it had begun")
         return Page([], "", reply.request_id, reply.earliest)
     ports = _member(reply, "ports", list)
     if not all(isinstance(port, dict) and isinstance(port.get("id"), str) for port in ports):
@@ -112,6 +131,11 @@ def _session(body: object) -> MirrorSession | UnreadableSession:
     kind = "eni" if body.get("type") is None else body["type"]
     if not isinstance(kind, str):
         return UnreadableSession(id_, "its type is no text")
+    target_id = str(body.get("traffic_mirror_target_id") or "").lower()
+    kind, target_kind = kind.lower(), str(body.get("traffic_mirror_target_type") or "")
+    interfaces = [*(sources if kind == "eni" else ()), *([target_id] if target_id and target_kind == "eni" else ())]
+    if not all(map(ID.fullmatch, interfaces)):
+        return UnreadableSession(id_, "one of its interfaces has no id that can be asked for")
     spelled = tuple(dict.fromkeys(sources))
     lower = tuple(dict.fromkeys(map(str.lower, sources)))
     if spelled == lower:
@@ -120,9 +144,9 @@ def _session(body: object) -> MirrorSession | UnreadableSession:
         id=id_,
         name=str(body.get("name") or ""),
         sources=lower,
-        target_id=str(body.get("traffic_mirror_target_id") or "").lower(),
+        target_id=target_id,
         # one text for all of a kind: JSON has a new one each time, 2 MiB in 20,000 sessions
-        target_type=intern(str(body.get("traffic_mirror_target_type") or "")),
+        target_type=intern(target_kind),
         type=intern(kind),
         enabled=body.get("enabled") in (True, "true"),
         spellings=spelled,

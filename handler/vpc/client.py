@@ -18,7 +18,17 @@ from handler.deadline import Clock, Deadline
 from handler.errors import ApiRefused, ApiUnavailable
 from handler.lru import LruCache
 from handler.model import ApiCall, Listing, MirrorSession, Operation, Presence, SessionReply, UnreadableSession
-from handler.vpc.bodies import ID, MarkerVanished, Page, Port, read_ports, read_presence, read_session, read_sessions
+from handler.vpc.bodies import (
+    ID,
+    MarkerVanished,
+    Page,
+    Port,
+    ServersNotFound,
+    read_ports,
+    read_presence,
+    read_session,
+    read_sessions,
+)
 from handler.vpc.credentials import AccessKey, CredentialChain
 from handler.vpc.rate_limiter import RateLimiter
 from handler.vpc.replies import NotPublished, Reply
@@ -134,7 +144,7 @@ class VpcApi:
         sources = [spelling for id_ in interface_ids for spelling in session.spelled(_checked(id_))]
         body = json.dumps({"traffic_mirror_session": {"traffic_mirror_sources": sources}}).encode()
         path = f"{self._sessions}/{_checked(session.id)}/remove-sources"
-        read = partial(read_session, session_id=session.id)
+        read = partial(read_session, session_id=session.id, of_removal=True)
         return self._sender.send(Request(self._caller, "remove_sources", path, read, method="PUT", body=body), deadline)
 
     def find_interface(self, interface_id: str, deadline: Deadline) -> Presence:
@@ -173,11 +183,17 @@ class VpcApi:
 
         def ask(version: PortsVersion) -> list[Port]:
             ordered, size = sorted(values), getattr(version, name)
+            some = [ordered[start : start + size] for start in range(0, len(ordered), size)]
             ports: list[Port] = []
-            for start in range(0, len(ordered), size):
-                query = [*((name, value) for value in ordered[start : start + size]), PAGE_LIMIT]
-                pages = self._pages("list_interfaces", version.path, read_ports, deadline, query)
-                ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
+            while some:
+                asked = some.pop(0)
+                query = [*((name, value) for value in asked), PAGE_LIMIT]
+                read = partial(read_ports, server_ids=asked) if name == "device_id" else read_ports
+                pages = self._pages("list_interfaces", version.path, read, deadline, query)
+                try:
+                    ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
+                except ServersNotFound:
+                    some += [[each] for each in asked]
             return ports
 
         return self._of_published("list_interfaces", ask)

@@ -47,6 +47,7 @@ MAX_DRAINED = 8 * 1024 * 1024
 # Bytes of a body that are read between two looks at the deadline.
 CHUNK = 64 * 1024
 ALLOW = "GET, HEAD, OPTIONS, POST"
+_DEADLINE = "unmirror.deadline"
 
 
 class WebEdge(NamedTuple):
@@ -72,7 +73,7 @@ class WebEdge(NamedTuple):
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
         match request.method:
             case "POST" if request.path != "/init":
-                response = self._handle(_headers(request), request.get_data(), invoked=request.path == "/invoke")
+                response = self._handle(*_contents(request), invoked=request.path == "/invoke")
             case "POST" | "GET" | "HEAD":
                 response = self._readiness()
             case "OPTIONS":
@@ -89,7 +90,7 @@ class WebEdge(NamedTuple):
         request is read once more.
         """
         if flask.has_request_context():
-            response = self._handle(_headers(flask.request), flask.request.get_data())
+            response = self._handle(*_contents(flask.request))
         else:  # the framework's ASGI server has none, and so no header that authenticates
             from cloudevents.conversion import to_structured
 
@@ -97,9 +98,12 @@ class WebEdge(NamedTuple):
         if response.status >= 400:
             flask.abort(_to_flask(response))
 
-    def _handle(self, headers: Mapping[str, str], body: bytes, *, invoked: bool = False) -> HttpResponse:
-        """Handle a delivery. `invoked`: on `/invoke`."""
-        deadline, from_gateway = self.service.deadline(self.authenticator.seconds(body)), False
+    def _handle(
+        self, headers: Mapping[str, str], body: bytes, deadline: Deadline | None = None, *, invoked: bool = False
+    ) -> HttpResponse:
+        """Handle a delivery, within the deadline that it has had since it began. `invoked`: on `/invoke`."""
+        deadline = (deadline or self.service.deadline()).sooner(self.authenticator.seconds(body))
+        from_gateway = False
         trace = TraceContext.parse(headers.get("traceparent"))
         with trace_scope(trace):
             try:
@@ -128,7 +132,8 @@ class WebEdge(NamedTuple):
         """
         request = flask.request
         try:
-            request.stream = io.BytesIO(_read_body(request, self.service.deadline()))
+            request.environ[_DEADLINE] = deadline = self.service.deadline()
+            request.stream = io.BytesIO(_read_body(request, deadline))
             if len(request.environ.get("RAW_URI") or request.full_path) > MAX_URI:
                 raise UriTooLong(f"path and query are over {MAX_URI} bytes")
         except UnmirrorError as error:
@@ -188,8 +193,10 @@ def _handshake(origin: str) -> HttpResponse:
     return HttpResponse(204, headers)
 
 
-def _headers(request: flask.Request) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
+def _contents(request: flask.Request) -> tuple[dict[str, str], bytes, Deadline | None]:
+    """Return the headers, by names in lower case, the body, and the deadline if its reading had one."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return headers, request.get_data(), request.environ.get(_DEADLINE)
 
 
 def _to_flask(response: HttpResponse) -> flask.Response:

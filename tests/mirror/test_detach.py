@@ -39,7 +39,7 @@ class Bench:
     def work_off(self, *jobs: Job) -> list[Report]:
         Batch(jobs, self.snapshot, self.cloud.api(), self.calls, self.rules, self.gone).work_off()
         assert all(job.complete for job in jobs)
-        return [Report("d", "e", **of_parts(job.parts)) for job in jobs]
+        return [Report("d", "e", **of_parts(job.parts, job)) for job in jobs]
 
     def detach(self, *ids: str, kind: Any = "interfaces") -> Report:
         return self.work_off(self.job(*ids, kind=kind))[0]

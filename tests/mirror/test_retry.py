@@ -40,7 +40,7 @@ class Desk:
             jitter=lambda: 1.0,
         )
         self.pauses.append(round(clock.monotonic_now - before, 3))
-        return Report("d", "e", **of_parts(submission.parts))
+        return Report("d", "e", **of_parts(submission.parts, submission))
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ class Desk:
 
     def report(self, job: Job) -> Report:
         self.waits[job]()
-        report = Report("d", "e", **of_parts(decided(job)))
+        report = Report("d", "e", **of_parts(decided(job), job))
         assert self.observer.bugs == []
         return report
 
@@ -303,7 +303,6 @@ class TestSweeps:
             tasks = [first, desk.sweep(), desk.sweep()]
         for task in tasks:
             desk.waits[task]()
-        assert [task.coalesced for task in tasks] == [False, False, True]
         assert len(desk.cloud.asked("list_sessions")) == 2
         assert tasks[0].swept is not None
         assert tasks[0].swept.figures.detached == 3
@@ -335,7 +334,7 @@ class TestSweeps:
         wait_for_timer()
         wait_for_held()
         assert len(cloud.asked("list_sessions")) == 2, "the timer's sweep serves the server as well"
-        assert (first.coalesced, held.coalesced, timer.coalesced) == (False, False, True)
+        assert first.swept is not held.swept is timer.swept
         cloud.clock.pass_(SERVER_SWEEP_SECONDS)
         _, wait = ask("server")
         wait()

@@ -17,7 +17,13 @@ def detachment(session_id: str = "s-1", *interface_ids: str, status: Any = "deta
 def report(*detachments: Detachment, **members: Any) -> Report:
     """Return the report of a CTS event; members replace its own."""
     snapshot = SnapshotEvidence(NOON, ("page-1",), 0.5, predates_delivery=False)
-    told = {"project_id": "p-1", "by": "event", "detachments": detachments, "snapshot": snapshot, "api_calls": 3}
+    told = {
+        "project_id": "p-1",
+        "by": "event",
+        "detachments": detachments,
+        "snapshot": snapshot,
+        "calls": (["one", "two", "three"],),
+    }
     return Report("event-1", members.pop("envelope", "cts"), **{**told, **members})
 
 
