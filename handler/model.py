@@ -190,7 +190,7 @@ class Detachment(NamedTuple):
     """As the API's own answer showed it; None when the session itself is gone or no answer showed it."""
     error: UnmirrorError | None = None
     coalesced: bool = False
-    """Whether another delivery named the interface first: it counts the detachment, this one tells it too."""
+    """Whether another delivery has told it before, and counts it: this one tells it too."""
 
 
 class SessionName(NamedTuple):

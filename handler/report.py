@@ -72,7 +72,7 @@ class Report:
     """The HTTP calls of each batch, sweep and check that it took part in; they may have served others, too."""
     seconds: float = 0.0
     coalesced: bool = False
-    """Whether the sweep was begun for another delivery as well, which counts it."""
+    """Whether another delivery has told the sweep before, and counts it."""
     parts: "tuple[Report, ...]" = ()
     """The reports of a delivery of several events or projects, in its order."""
     part_kind: str = "events"

@@ -15,7 +15,7 @@ from handler.deadline import Cancellation, Clock
 from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator
-from handler.errors import BadEvent, NotConfigured, Overloaded
+from handler.errors import BadEvent, DeadlineExceeded, NotConfigured, Overloaded
 from handler.observability.instrumentation import Instrumentation
 from handler.report import Report
 from handler.service import MAX_SWEPT_PROJECTS, Service
@@ -228,6 +228,19 @@ class TestProjects:
         assert isinstance(reports[0].error, Overloaded)
         assert not isinstance(reports[1].error, Overloaded)
 
+    def test_deliveries_to_several_hold_threads_of_their_own(
+        self, new_service: Callable[..., Service], both: Tenant
+    ) -> None:
+        """They last as long as the slowest project; the others' own deliveries go on."""
+        service = new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}", threads=2)
+        with service._bulkhead.slot([PROJECT_ID, OTHER], service.deadline()):
+            assert deliver(service, timer_for(PROJECT_ID), seconds=10).status == 200
+            mixed = deliver(service, [timer_for(PROJECT_ID), timer_for(OTHER)], seconds=0.05)
+        assert isinstance(mixed.error, Overloaded)
+
+
+CHECK = {"type": "io.unmirror.check.due.v1", "id": "check", "data": {}}
+
 
 def timer_for(project_id: str) -> dict[str, Any]:
     return {"type": "io.unmirror.sweep.due.v1", "id": "due", "data": {"project_id": project_id}}
@@ -251,6 +264,24 @@ class TestSeveralEvents:
         assert report.status in (400, 403), "sent again it would be the same"
         assert gone not in str(tenant.cloud.sources(PROJECT_ID))
 
+    def test_a_check_that_is_out_of_time_costs_the_others_nothing(
+        self, service: Service, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def out_of_time(*_: object) -> None:
+            raise DeadlineExceeded("no time left for: a check")
+
+        monkeypatch.setattr("handler.service.call_within", out_of_time)
+        report = deliver(service, [cts(delete(tenant)), CHECK])
+        assert [part.outcome for part in report.parts] == ["detached", "failed"]
+        assert report.status == 503
+
+    def test_calls_that_they_share_are_counted_once(self, service: Service, tenant: Tenant, emulator: Emulator) -> None:
+        gone = delete(tenant)
+        report = deliver(service, [*(cts(gone, number=number) for number in range(9)), timer(), timer(), CHECK, CHECK])
+        asked = {name: many for name, many in emulator.counts.items() if name != "unknown"}  # at the root
+        assert report.api_calls == sum(asked.values())
+        assert [part.coalesced for part in report.parts[9:11]] == [False, True]
+
     def test_none_that_can_be_read_is_an_error_of_the_delivery(self, service: Service) -> None:
         with pytest.raises(BadEvent):
             deliver(service, [cts("no id"), cts("none either")])
@@ -261,6 +292,16 @@ def test_a_report_tells_the_event_that_led_to_it(service: Service, tenant: Tenan
     assert cause is not None
     assert (cause.operation, cause.actor) == ("VPC deletePort", ("terraform" * 9)[:64])
     assert 60 <= (cause.seconds or 0) < 90
+
+
+def test_a_sweep_that_is_refused_names_the_sessions_that_cannot_be_read(
+    service: Service, tenant: Tenant, emulator: Emulator
+) -> None:
+    tenant.cloud.add_session(PROJECT_ID, name="odd", sources=["odd id"], target_id=tenant.interfaces["ids-sensor-a"])
+    emulator.faults.append(Fault("list_ports", status=403, body=b'{"error_code":"VPC.2201"}', times=-1))
+    tenant.cloud.add_session(PROJECT_ID, name="many", sources=[tenant.cloud.new_id() for _ in range(300)])
+    report = deliver(service, timer())
+    assert (report.status, report.outcome, len(report.unreadable_sessions)) == (502, "failed", 1)
 
 
 def test_an_emptied_session_that_the_api_lists_as_null_stops_nothing(

@@ -130,6 +130,12 @@ def test_after_many_failures_in_a_row_the_rest_is_not_tried(run: Run, emulator: 
     assert emulator.counts["list_sessions"] < 60
 
 
+def test_an_item_of_an_array_that_is_not_strict_json_costs_the_others_nothing(run: Run, dead: list[str]) -> None:
+    content = f'[{json.dumps(event(dead[0]))}, {{"a": 1, "a": 2}}]'
+    printed = json.loads(run("replay", "-", "--json", given=content).stdout)
+    assert printed["outcomes"] == {"detached": 1, "unreadable": 1}
+
+
 def test_an_empty_file_is_nothing_to_do(run: Run) -> None:
     assert run("replay", "-", given="[]").exit_code == 0
     assert run("replay", "-", given="\n").exit_code == 0

@@ -52,6 +52,11 @@ def test_attributes_are_unquoted_and_percent_decoded_once() -> None:
     assert payload == {"id": "Euro €%25", "source": '/a "quoted" one', "ttl": "4000"}
 
 
+def test_two_types_are_none() -> None:
+    with pytest.raises(BadEvent, match="one type"):
+        events.from_http(ATTRIBUTES | {"ce-type": "io.unmirror.sweep.due.v1,io.unmirror.sweep.due.v1"}, b"{}")
+
+
 @pytest.mark.parametrize("literal", ["100%", "%", "%zz", "%ff", "50%25 of %e2%82", "caf\u00e9"])
 def test_what_is_not_percent_encoded_stays_as_it_is(literal: str) -> None:
     """Some SDKs send a `%` unencoded; it is no reason to refuse an event, above all where nobody reads it."""

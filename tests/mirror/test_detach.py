@@ -83,6 +83,16 @@ def test_jobs_of_one_batch_share_verification_and_removal_and_the_first_counts_i
     ]
 
 
+def test_what_the_first_never_told_the_next_counts(cloud: FakeCloud) -> None:
+    """The first may have given up before it was answered."""
+    bench = Bench(cloud)
+    jobs = bench.job("a"), bench.job("a")
+    Batch(jobs, bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.gone).work_off()
+    second = of_parts(jobs[1].parts, jobs[1])["detachments"]
+    assert told(second) == [("one", ("a",), "detached", False), ("two", ("a",), "detached", False)]
+    assert [each.coalesced for each in of_parts(jobs[0].parts, jobs[0])["detachments"]] == [True, True]
+
+
 def test_a_living_interface_stays(cloud: FakeCloud) -> None:
     report = Bench(cloud).detach("c", "a")
     assert cloud.sources() == {"one": ("b", "c"), "two": ("d",)}

@@ -147,6 +147,13 @@ class TestLimit:
         assert "g1" in cloud.sources()["one"]
         assert "g0" not in cloud.sources()["two"]
 
+    def test_a_dry_run_beyond_the_limit_tells_what_is_undecided(self, cloud: FakeCloud) -> None:
+        cloud.failing("find_interface", "g3", ApiUnavailable("away"))
+        swept = Bench(cloud, limit=2, dry_run=True).run()
+        check(swept, stop="limit", undecided=1)
+        assert [each.interface_id for each in swept.undecided] == ["g3"]
+        assert isinstance(swept.failure, ApiUnavailable)
+
     def test_a_dry_run_shows_what_would_be_done_beyond_the_limit(self, cloud: FakeCloud) -> None:
         before = cloud.sources()
         check(Bench(cloud, limit=3, dry_run=True).run(), stop="limit", detached=0, would_detach=4, would_free=5)

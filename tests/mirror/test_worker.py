@@ -14,6 +14,7 @@ from handler.deadline import Cancellation, Clock, Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, Interrupted, Overloaded, UnmirrorError
 from handler.mirror import worker as worker_module
 from handler.mirror.detach import Job, Rules
+from handler.mirror.port import call
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
 from handler.mirror.sweep import SweepTask
@@ -21,7 +22,9 @@ from handler.mirror.worker import (
     MAX_LEFT_BEHIND,
     MAX_WORKERS,
     SERVER_SWEEP_SECONDS,
+    TELLING_SECONDS,
     CallThreads,
+    ThreadedCalls,
     WorkerConfig,
     Workers,
     call_within,
@@ -245,6 +248,16 @@ class TestHungCalls:
         desk.report(desk.job(*ids, seconds=0.5))
         assert isinstance(desk.report(desk.job("a")).error, Overloaded)
 
+    def test_a_call_that_comes_back_says_nothing_of_another_that_hangs(self, gate: NewGate) -> None:
+        threads, deadline = CallThreads(), Deadline.within(CATCHES_A_HANG, Clock().monotonic)
+        for _ in range(MAX_LEFT_BEHIND):
+            name = threads.run("call", gate(), lambda _: None)
+            threads.leave_behind(name)
+            if _ < MAX_LEFT_BEHIND - 1:
+                assert call(ThreadedCalls(threads, deadline, 1), "call", lambda _: "back", 5.0) == "back"
+        with pytest.raises(Overloaded):
+            threads.run("call", lambda: None, lambda _: None)
+
     def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
         with pytest.raises(DeadlineExceeded):
@@ -296,6 +309,31 @@ class TestWhoseWorker:
         deliver("another")
         assert len(workers._workers) == 1
 
+    def test_a_busy_one_is_never_dropped_however_many_there_are(self, desk: Desk, gate: NewGate) -> None:
+        gates = [gate() for _ in range(MAX_WORKERS + 1)]
+        desk.cloud.then("list_sessions", *gates)
+        for number in range(MAX_WORKERS):
+            desk.job("a", identity=f"key {number}")
+        first = desk.job("a", identity="one more")
+        for each in gates:
+            each.wait()
+        second = desk.job("b", identity="one more")
+        for each in gates:
+            each.opened.set()
+        assert {desk.report(first).status, desk.report(second).status} == {200}
+        assert len(desk.workers._workers) == MAX_WORKERS + 1
+
+    def test_one_whose_removal_hangs_is_kept_and_begins_no_other_on_the_session(
+        self, desk: Desk, gate: NewGate
+    ) -> None:
+        desk.cloud.then("remove_sources", gate())
+        assert desk.report(desk.job("a", seconds=0.5)).status == 503
+        desk.cloud.clock.freeze(301)
+        desk.job("z", identity="another")
+        report = desk.report(desk.job("b"))
+        assert report.status == 503
+        assert [each.status for each in report.detachments] == ["failed"]
+
 
 class TestSweeps:
     def test_a_sweep_not_yet_begun_serves_all_who_wait_and_one_under_way_nobody(self, desk: Desk) -> None:
@@ -339,6 +377,41 @@ class TestSweeps:
         _, wait = ask("server")
         wait()
         assert len(cloud.asked("list_sessions")) == 3
+
+    def test_a_server_that_waits_in_vain_keeps_no_later_one_waiting(self, gate: NewGate) -> None:
+        cloud, pause = FakeCloud(), gate()
+        cloud.add("s", ["a"])
+        workers = Workers(WorkerConfig(RecordingObserver(), Clock(cloud.clock.monotonic, cloud.clock.now, pause)))
+
+        def ask(seconds: float) -> tuple[SweepTask, Callable[[], None]]:
+            task = SweepTask("server", arrived=0.0, deadline=cloud.clock.deadline(seconds))
+            return task, workers.add(PROJECT, "own", cloud.connect(), task)
+
+        ask(60)[1]()
+        late, wait_for_late = ask(4)
+        pause.wait()
+        cloud.clock.pass_(SERVER_SWEEP_SECONDS)
+        pause.opened.set()
+        wait_for_late()
+        assert late.swept is None
+        task, wait = ask(4)
+        wait()
+        assert task.swept is not None
+
+    def test_a_sweep_ends_before_the_deliveries_that_are_to_tell_of_it(self, desk: Desk) -> None:
+        ends: list[float] = []
+        connect = desk.cloud.connect()
+
+        def connected(*given: Any) -> Any:
+            api = connect(*given)
+            listing = api.list_sessions
+            api.list_sessions = lambda deadline: (ends.append(deadline.at), listing(deadline))[1]  # type: ignore[method-assign]
+            return api
+
+        now = desk.clock.monotonic()
+        task = SweepTask("timer", arrived=now, deadline=Deadline(now + 60, desk.clock.monotonic))
+        desk.workers.add(PROJECT, "own", connected, task)()
+        assert ends == [now + 60 - TELLING_SECONDS]
 
     def test_a_sweep_that_fails_tells_each_who_waits(self, desk: Desk) -> None:
         desk.cloud.then("list_sessions", ApiUnavailable("away"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -108,6 +109,8 @@ def test_an_empty_last_page_that_repeats_its_marker_is_the_end(new_region: NewRe
     assert region.list() == made
 
 
+NO_ID = "one of its interfaces has no id that can be asked for"
+
 # --- strictness -------------------------------------------------------------------------------------------
 
 UNREADABLE: list[tuple[str, Fault]] = [
@@ -152,6 +155,8 @@ def test_null_or_missing_sources_are_none_and_a_null_type_is_eni(region: VpcRegi
         (shown(traffic_mirror_sources="a"), UnreadableSession("s", "its sources are no list of ids")),
         (shown(traffic_mirror_sources=["a", 7]), UnreadableSession("s", "its sources are no list of ids")),
         (shown(type=7), UnreadableSession("s", "its type is no text")),
+        (shown(traffic_mirror_sources=["odd id"]), UnreadableSession("s", NO_ID)),
+        (shown(traffic_mirror_target_type="eni", traffic_mirror_target_id="../x"), UnreadableSession("s", NO_ID)),
     ],
 )
 def test_a_session_that_cannot_be_read_is_named_and_stops_no_other(
@@ -189,6 +194,35 @@ def test_another_object_than_the_one_asked_for_is_an_error(region: VpcRegion, bo
         region.api().show_session(session("s"), region.deadline())
     with pytest.raises(BadReply):
         region.api().find_interface("s", region.deadline())
+
+
+def test_the_answer_of_a_removal_proves_nothing_without_the_sources(region: VpcRegion) -> None:
+    """A session that is read may leave out an empty list."""
+    answers = [{"traffic_mirror_session": {"id": "s"}}] * 2
+    region.emulator.faults += map(answer, answers)
+    with pytest.raises(BadReply, match="sources"):
+        region.api().remove_sources(session("s"), ["a"], region.deadline())
+    shown_now = region.api().show_session(session("s"), region.deadline()).session
+    assert shown_now is not None
+    assert shown_now.sources == ()
+
+
+def test_a_404_of_a_list_decides_for_one_server_alone_and_on_its_first_page(new_region: NewRegion) -> None:
+    region = new_region(page_cap=1)
+    living = region.cloud.add_server(PROJECT, interfaces=2)
+    other = region.cloud.new_id()
+    region.emulator.faults.append(answer({"code": "VPC.2502"}, 404))
+    found = region.api().list_server_interfaces([living, other], region.deadline())
+    assert found == {living: frozenset(region.cloud.ports_of(living))}
+    for fault in (
+        answer({"code": "VPC.2502", "message": f"Port {OTHER} not found"}, 404),
+        replace(answer({"code": "VPC.2502"}, 404), skip=1),
+    ):
+        region.emulator.faults = [fault]
+        with pytest.raises(BadReply):
+            region.api().list_server_interfaces([living], region.deadline())
+    region.emulator.faults = [answer({"code": "VPC.2502"}, 404)]
+    assert region.api().list_server_interfaces([living], region.deadline()) == {}
 
 
 @pytest.mark.parametrize("ports", [{}, None, ["i"], [{}], [{"id": 7}]])

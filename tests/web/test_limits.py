@@ -6,6 +6,8 @@ import io
 
 import pytest
 
+from handler.deadline import Deadline
+from handler.service import Service
 from handler.web.app import MAX_BATCH, MAX_BODY, MAX_DRAINED, MAX_URI
 from tests.support.function import Function, NewFunction
 from tests.support.tenant import BATCH
@@ -72,3 +74,13 @@ def test_a_body_that_breaks_off_is_a_400(function: Function) -> None:
 def test_a_body_that_takes_longer_than_a_delivery_is_a_408(new_function: NewFunction) -> None:
     answer = new_function(UNMIRROR_DEADLINE="0.000001").post({})
     assert (answer.status, answer.slug) == (408, "request-timeout")
+
+
+def test_the_time_for_the_body_is_of_the_time_for_the_delivery(
+    new_function: NewFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[Deadline] = []
+    make = Service.deadline
+    monkeypatch.setattr(Service, "deadline", lambda *given: began.append(make(*given)) or began[-1])
+    assert new_function().post({}).status == 400
+    assert len(began) == 1

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, Overloaded, Unauthenticated, UnmirrorError
-from handler.model import Detachment, LostTarget, UnreadableSession
+from handler.errors import (
+    ApiRefused,
+    ApiThrottled,
+    ApiUnavailable,
+    Overloaded,
+    StillExists,
+    Unauthenticated,
+    UnmirrorError,
+)
+from handler.model import Detachment, Kept, LostTarget, UnreadableSession
 from handler.observability.instrumentation import Instrumentation
 from handler.report import Report
 from handler.web import responses
@@ -62,6 +70,13 @@ def test_a_sender_of_cloudevents_gets_an_empty_answer_only_when_there_is_nothing
 def test_a_503_says_when_to_come_again(error: UnmirrorError, seconds: str | None) -> None:
     assert responses.of_error(error).headers.get("Retry-After") == seconds
     assert responses.of_report(Report("1", "cts", failure=error)).headers.get("Retry-After") == seconds
+
+
+def test_a_report_says_the_longest_that_any_part_of_it_asks_for() -> None:
+    kept = Kept("a", "still_exists", error=StillExists("it lives"))
+    removals = (Detachment("1", "web", ("b",), "failed", error=ApiThrottled("slow down", retry_after=77.0)),)
+    response = responses.of_report(Report("1", "cts", kept=(kept,), detachments=removals))
+    assert response.headers["Retry-After"] == "77"
 
 
 @given(st.text(max_size=40) | st.sampled_from(["", "a b", "a\r\nX: y", "a\0", "\uff0e\uff0fa", '100 % "odd"']))
