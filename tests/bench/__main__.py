@@ -167,7 +167,7 @@ def cold_starts(size: Size) -> Iterator[Row]:
 def imports(size: Size) -> Iterator[Row]:
     """What our own modules take of the import of FunctionGraph's entry."""
     now, before = starts.import_times(size.rounds // 4)
-    peer = f"{starts.BEFORE} {before:.1f}"
+    peer = f"commit {starts.BEFORE} {before:.1f}"
     yield Row("own modules' import time, ms", f"{now:.1f}", peer, now / before, 0.4)
 
 

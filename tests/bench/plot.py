@@ -39,6 +39,7 @@ def draw(path: Path, storms: Mapping[str, Mapping[int, Storm]], machine: str) ->
         axes.grid(visible=True, which="major", color=INK, alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.patch.set_visible(False)
+    calls.set_yticks((1_000, 2_000, 5_000, 10_000))
     rates.legend(frameon=False)
     figure.suptitle(f"A storm of deletions: 64 senders, 20 ms a call, {machine}", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
