@@ -18,17 +18,7 @@ from handler.deadline import Clock, Deadline
 from handler.errors import ApiRefused, ApiUnavailable
 from handler.lru import LruCache
 from handler.model import ApiCall, Listing, MirrorSession, Operation, Presence, SessionReply, UnreadableSession
-from handler.vpc.bodies import (
-    ID,
-    MarkerVanished,
-    Page,
-    Port,
-    ServersNotFound,
-    read_ports,
-    read_presence,
-    read_session,
-    read_sessions,
-)
+from handler.vpc import bodies
 from handler.vpc.credentials import AccessKey, CredentialChain
 from handler.vpc.rate_limiter import RateLimiter
 from handler.vpc.replies import NotPublished, Reply
@@ -123,10 +113,10 @@ class VpcApi:
         """Return all sessions, from every page, of 10 s at most each."""
         for _ in range(MAX_RESTARTS):
             began = self._sender.clock.instant()
-            with suppress(MarkerVanished):  # what was read may have a gap
+            with suppress(bodies.MarkerVanished):  # what was read may have a gap
                 sessions: dict[str, MirrorSession] = {}
                 unreadable, request_ids, times = list[UnreadableSession](), list[str](), list[datetime]()
-                for page in self._pages("list_sessions", self._sessions, read_sessions, deadline):
+                for page in self._pages("list_sessions", self._sessions, bodies.read_sessions, deadline):
                     sessions |= {each.id: each for each in page.items if isinstance(each, MirrorSession)}
                     unreadable += [each for each in page.items if isinstance(each, UnreadableSession)]
                     request_ids.append(page.request_id)
@@ -136,7 +126,7 @@ class VpcApi:
 
     def show_session(self, session: MirrorSession, deadline: Deadline) -> SessionReply:
         """Return the session as it is now, or that it is gone."""
-        path, read = f"{self._sessions}/{_checked(session.id)}", partial(read_session, session_id=session.id)
+        path, read = f"{self._sessions}/{_checked(session.id)}", partial(bodies.read_session, session_id=session.id)
         return self._sender.send(Request(self._caller, "show_session", path, read), deadline)
 
     def remove_sources(self, session: MirrorSession, interface_ids: Sequence[str], deadline: Deadline) -> SessionReply:
@@ -144,12 +134,12 @@ class VpcApi:
         sources = [spelling for id_ in interface_ids for spelling in session.spelled(_checked(id_))]
         body = json.dumps({"traffic_mirror_session": {"traffic_mirror_sources": sources}}).encode()
         path = f"{self._sessions}/{_checked(session.id)}/remove-sources"
-        read = partial(read_session, session_id=session.id, of_removal=True)
+        read = partial(bodies.read_session, session_id=session.id, of_removal=True)
         return self._sender.send(Request(self._caller, "remove_sources", path, read, method="PUT", body=body), deadline)
 
     def find_interface(self, interface_id: str, deadline: Deadline) -> Presence:
         """Ask for that one id; `exists` is False only after the VPC API's own 404."""
-        read = partial(read_presence, interface_id=_checked(interface_id))
+        read = partial(bodies.read_presence, interface_id=_checked(interface_id))
 
         def ask(version: PortsVersion) -> Presence:
             request = Request(self._caller, "find_interface", f"{version.path}/{interface_id}", read)
@@ -173,26 +163,28 @@ class VpcApi:
         """Tell whether the list shows any interface of the project at all."""
 
         def ask(version: PortsVersion) -> bool:
-            pages = self._pages("list_interfaces", version.path, read_ports, deadline, [("limit", "1")])
+            pages = self._pages("list_interfaces", version.path, bodies.read_ports, deadline, [("limit", "1")])
             return bool(next(pages).items)
 
         return self._of_published("list_interfaces", ask)
 
-    def _list_ports(self, name: Literal["id", "device_id"], values: Collection[str], deadline: Deadline) -> list[Port]:
+    def _list_ports(
+        self, name: Literal["id", "device_id"], values: Collection[str], deadline: Deadline
+    ) -> list[bodies.Port]:
         """Return the interfaces that the list shows for the values of a filter; of ids the first page holds all."""
 
-        def ask(version: PortsVersion) -> list[Port]:
+        def ask(version: PortsVersion) -> list[bodies.Port]:
             ordered, size = sorted(values), getattr(version, name)
             some = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-            ports: list[Port] = []
+            ports: list[bodies.Port] = []
             while some:
                 asked = some.pop(0)
                 query = [*((name, value) for value in asked), PAGE_LIMIT]
-                read = partial(read_ports, server_ids=asked) if name == "device_id" else read_ports
+                read = partial(bodies.read_ports, server_ids=asked) if name == "device_id" else bodies.read_ports
                 pages = self._pages("list_interfaces", version.path, read, deadline, query)
                 try:
                     ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
-                except ServersNotFound:
+                except bodies.ServersNotFound:
                     some += [[each] for each in asked]
             return ports
 
@@ -202,10 +194,10 @@ class VpcApi:
         self,
         operation: Literal["list_sessions", "list_interfaces"],
         path: str,
-        read: Callable[[Reply, Collection[str]], Page[T]],
+        read: Callable[[Reply, Collection[str]], bodies.Page[T]],
         deadline: Deadline,
         query: Sequence[tuple[str, str]] = (PAGE_LIMIT,),
-    ) -> Iterator[Page[T]]:
+    ) -> Iterator[bodies.Page[T]]:
         """Yield every page of a list; `read` is given an answer and the markers so far."""
         seen: set[str] = set()
         marker = ""
@@ -232,6 +224,6 @@ class VpcApi:
 
 def _checked(id_: str) -> str:
     """Return an id that may stand in a URL; nothing else ever does."""
-    if not ID.fullmatch(id_):
+    if not bodies.ID.fullmatch(id_):
         raise ApiRefused("an id has characters that no id of the VPC API has; it was not sent")
     return id_
