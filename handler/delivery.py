@@ -109,12 +109,13 @@ def _of_sweep(task: SweepTask, teller: Work) -> dict[str, Any]:
     if swept is None:
         late = Interrupted("interrupted before the end of the sweep") if cancelled else DeadlineExceeded(OUT_OF_TIME)
         return {"failure": task.failure or late}
-    members = of_parts(swept.parts, teller)
+    owner = swept.told_by.setdefault("sweep", teller)  # atomic: several may tell it at once
+    members = of_parts(swept.parts, owner)
     return members | {
         "kept": (*members["kept"], *swept.undecided),
         "failure": swept.failure or members["failure"],
         "unreadable_sessions": swept.unreadable,
         "snapshot": swept.evidence,
         "sweep": swept.figures,
-        "coalesced": swept.told_by.setdefault("sweep", teller) is not teller,  # atomic
+        "coalesced": owner is not teller,
     }

@@ -29,6 +29,10 @@ token, a signature or a header. Names say what happened, without a suffix, as in
 
 from typing import ClassVar, NamedTuple
 
+# Before a delivery is sent again, where the API asked for no time. Huawei documents none; a deletion is visible within
+# seconds, an outage may pass.
+RETRY_AFTER_SECONDS = 10.0
+
 
 class UnmirrorError(Exception):
     """The root: whatever unmirror raises on purpose."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
-from handler.errors import UnmirrorError
+from handler.errors import RETRY_AFTER_SECONDS, UnmirrorError
 from handler.model import (
     By,
     Cause,
@@ -85,7 +85,7 @@ class Report:
         errors = [self.failure, *(each.error for each in self.detachments), *(each.error for each in self.kept)]
         errors += [part.error for part in self.parts]
         found = [each for each in errors if each is not None]
-        return max(found, key=lambda each: (each.status, each.retry_after or 0.0), default=None)
+        return max(found, key=lambda each: (each.status, each.retry_after or RETRY_AFTER_SECONDS), default=None)
 
     @property
     def api_calls(self) -> int:

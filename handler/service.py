@@ -108,8 +108,10 @@ class Service:
             parsed = events.parse(payload)
             delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
-            report.envelope, report.seconds = parsed.envelope, self.clock.age(arrived)
-            is_told = report.status == 503 or report.detachments or report.unreadable_sessions
+            report.envelope, seconds = parsed.envelope, self.clock.age(arrived)
+            for each in (report, *report.leaves()):
+                each.seconds = seconds
+            is_told = report.status == 503 or report.detachments or report.sweep
             if report.failure is not None and not is_told:
                 raise report.failure
             observer.on_finished(report)
@@ -208,14 +210,16 @@ class Service:
 
     def _check(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Check each project once for all events that ask for it."""
-        for project_id, sharing in _by_project(works, lambda work: isinstance(work.event, CheckRequested)).items():
+        by_project = _by_project(works, lambda work: isinstance(work.event, CheckRequested))
+        for done, (project_id, sharing) in enumerate(by_project.items()):
             from handler.check import run_check  # no other delivery needs it
 
+            share = delivery.deadline.sooner(delivery.deadline.remaining() / (len(by_project) - done))
             calls: list[ApiCall] = []
             run = partial(run_check, self.settings, self.client, project_id, delivery.key, calls.append)
             steps, failure = None, None
             try:
-                steps = call_within(delivery.deadline, "a check", run)
+                steps = call_within(share, "a check", run)
             except UnmirrorError as error:
                 failure = error
             operations: list[str] = [call.operation for call in calls]

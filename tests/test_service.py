@@ -238,6 +238,16 @@ class TestProjects:
             mixed = deliver(service, [timer_for(PROJECT_ID), timer_for(OTHER)], seconds=0.05)
         assert isinstance(mixed.error, Overloaded)
 
+    def test_deliveries_to_several_take_none_of_a_project_that_has_none_left(
+        self, new_service: Callable[..., Service], both: Tenant
+    ) -> None:
+        service = new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER},third", threads=2)
+        with service._bulkhead.slot([PROJECT_ID], service.deadline()):
+            with pytest.raises(Overloaded), service._bulkhead.slot([PROJECT_ID, OTHER], service.deadline(0.05)):
+                pass
+            with service._bulkhead.slot([OTHER, "third"], service.deadline()):
+                pass
+
 
 CHECK = {"type": "io.unmirror.check.due.v1", "id": "check", "data": {}}
 
@@ -253,6 +263,7 @@ class TestSeveralEvents:
         report = deliver(service, traces)
         assert [part.delivery_id for part in report.parts] == [each["cts"]["trace_id"] for each in traces]
         assert [part.outcome for part in report.parts] == ["detached", "still_exists", "ignored"]
+        assert {part.seconds for part in report.parts} == {report.seconds}
         assert (report.status, report.outcome) == (503, "partial")
 
     def test_one_that_cannot_be_read_or_is_not_ours_costs_the_others_nothing(

@@ -23,10 +23,6 @@ from handler.model import Gone, Kept, Presence, SnapshotEvidence, UnreadableSess
 REMOVAL_SECONDS = 3 * CALL_SECONDS
 # For one list of the interfaces of servers; it may have pages.
 SERVERS_SECONDS = 10.0
-# Server ids in one list: about 2.5 KiB of the 32 KiB that the gateway takes for a URI.
-SERVERS_A_CALL = 50
-
-
 # What is said of an id that was not decided in time.
 LATE = "no answer in time; it may be done all the same, sent again it will be found so"
 
@@ -162,8 +158,9 @@ class Batch:
                 sessions = self._snapshot.targeting(job.ids[0])
                 self._settle(job, job.ids[0], Part(lost_targets=lost_targets(sessions, confirmed=False)))
         servers = tuple(dict.fromkeys(id_ for job in self._jobs if job.kind == "servers" for id_ in job.ids))
-        for start in range(0, len(servers), SERVERS_A_CALL):
-            some = servers[start : start + SERVERS_A_CALL]
+        size = self._api.servers_a_call
+        for start in range(0, len(servers), size):
+            some = servers[start : start + size]
             self._calls.start(("servers", some), partial(self._api.list_server_interfaces, some), SERVERS_SECONDS)
 
     def _start_verifications(self) -> None:

@@ -46,6 +46,10 @@ class MirrorApi(Protocol):
     def list_interfaces(self, interface_ids: Collection[str], deadline: Deadline) -> frozenset[str]:
         """Return those of the ids that the list shows. What it does not show may exist all the same."""
 
+    @property
+    def servers_a_call(self) -> int:
+        """How many servers one list of their interfaces takes, as far as is known; more take several calls."""
+
     def list_server_interfaces(self, server_ids: Collection[str], deadline: Deadline) -> Mapping[str, frozenset[str]]:
         """Return the interfaces that the list shows of each server; a server that has none is not among them."""
 

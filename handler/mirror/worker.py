@@ -40,7 +40,7 @@ GRACE_SECONDS = 5.0
 SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
-# Before its deliveries' deadline a sweep ends, so that they are there to tell what it did.
+# Between the end of a sweep or a check and its deliveries' own.
 TELLING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
@@ -189,6 +189,10 @@ class ThreadedCalls:
             try:
                 self._names[key] = self._threads.run(key, partial(_do, key, work, deadline), self._end)
             except Overloaded as error:
+                if len(self._running) > 1:  # a thread will be free
+                    del self._running[key]
+                    self._line.appendleft((key, work, seconds))
+                    return
                 self._ended.append((Ended(key, error=error), None))
 
     def _end(self, ended: tuple[Ended, BaseException | None]) -> None:
@@ -221,8 +225,14 @@ def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> t
 
 
 def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
-    """Make one call in a thread of its own and wait for it no longer than the deadline."""
-    return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, work, inf)
+    """Make one call in a thread of its own, and wait for it no longer than the deadline; its own ends earlier."""
+    own = _earlier(deadline)
+    return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, lambda _: work(own), inf)
+
+
+def _earlier(deadline: Deadline) -> Deadline:
+    """Return when work of several calls has to end, so that who waits for it is there to tell what it did."""
+    return deadline._replace(at=deadline.at - min(TELLING_SECONDS, deadline.remaining() / 10))
 
 
 # --- queues --------------------------------------------------------------------------------------------
@@ -379,6 +389,7 @@ class Worker:
             ready = self._list(waiting, ready)
         for job in self.jobs.waiting():
             job.passed_over = job not in ready
+        ready = [each for each in ready if not each.complete]
         self.jobs.take(ready)
         if ready and self._snapshot is not None:
             self._run_batch(ready, self._snapshot)
@@ -464,8 +475,7 @@ class Worker:
         self.sweeps.take(waiting)
         if any(each.by == "server" for each in waiting):
             self._last_server_sweep = config.clock.instant()
-        latest = max((each.deadline for each in waiting), key=lambda each: each.at)
-        deadline = latest._replace(at=latest.at - min(TELLING_SECONDS, latest.remaining() / 10))
+        deadline = _earlier(max((each.deadline for each in waiting), key=lambda each: each.at))
         sweep = Sweep(
             self._connect(self._counted(waiting), SWEEP_ATTEMPTS),
             lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),

@@ -50,6 +50,16 @@ PORTS_VERSIONS = (
 )
 
 
+class PortsApi:
+    """What is known of the region's ports API, by all who ask it."""
+
+    def __init__(self) -> None:
+        self.versions: dict[Operation, int] = {}
+        """The place in PORTS_VERSIONS of the newest that the region publishes."""
+        self.lists_several_servers = True
+        """Whether no list of several servers was answered by a 404."""
+
+
 class VpcClient:
     """The VPC API of one region: one for a process, shared by its threads."""
 
@@ -67,8 +77,7 @@ class VpcClient:
         self._clock, self._transport = clock, Transport(endpoint, environ, clock)
         self._sender = RequestSender(credentials, self._transport, clock, jitter)
         self._rate_limiters: LruCache[str, RateLimiter] = LruCache(MAX_PROJECTS)
-        self._ports_version: dict[Operation, int] = {}
-        """The place in PORTS_VERSIONS of the newest that the region publishes, as far as is known."""
+        self._ports_api = PortsApi()
 
     def api(
         self,
@@ -84,7 +93,7 @@ class VpcClient:
         failure may pass, with backoff within its deadline; with one nothing sleeps but the rate limiter.
         """
         limiter = self._rate_limiters.get_or_add(_checked(project_id), partial(RateLimiter, self._clock))
-        return VpcApi(Caller(project_id, key, limiter, on_call, attempts), self._sender, self._ports_version)
+        return VpcApi(Caller(project_id, key, limiter, on_call, attempts), self._sender, self._ports_api)
 
     def probe(self, deadline: Deadline) -> Reply:
         """Ask the endpoint for nothing, unsigned, and return what it answers: any answer has the cloud's clock."""
@@ -104,9 +113,9 @@ class VpcClient:
 class VpcApi:
     """The API for one project and one key. The port tells what each method returns and raises."""
 
-    def __init__(self, caller: Caller, sender: RequestSender, ports_version: dict[Operation, int]) -> None:
+    def __init__(self, caller: Caller, sender: RequestSender, ports_api: PortsApi) -> None:
         self.project_id = caller.project_id
-        self._caller, self._sender, self._ports_version = caller, sender, ports_version
+        self._caller, self._sender, self._ports_api = caller, sender, ports_api
         self._sessions = f"/v3/{self.project_id}/vpc/traffic-mirror-sessions"
 
     def list_sessions(self, deadline: Deadline) -> Listing:
@@ -152,6 +161,12 @@ class VpcApi:
         asked = {_checked(id_).lower() for id_ in interface_ids}
         return frozenset(asked & {port.id for port in self._list_ports("id", asked, deadline)})
 
+    @property
+    def servers_a_call(self) -> int:
+        """How many servers one list of their interfaces takes, as far as is known."""
+        version = PORTS_VERSIONS[self._ports_api.versions.get("list_interfaces", 0)]
+        return version.device_id if self._ports_api.lists_several_servers else 1
+
     def list_server_interfaces(self, server_ids: Collection[str], deadline: Deadline) -> Mapping[str, frozenset[str]]:
         """Return the interfaces that the list shows of each server; one call for 50, by V1 and V2.0 for each."""
         asked = {_checked(id_).lower() for id_ in server_ids}
@@ -185,6 +200,7 @@ class VpcApi:
                 try:
                     ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
                 except bodies.ServersNotFound:
+                    self._ports_api.lists_several_servers = False
                     some += [[each] for each in asked]
             return ports
 
@@ -212,13 +228,13 @@ class VpcApi:
 
     def _of_published(self, operation: Operation, ask: Callable[[PortsVersion], T]) -> T:
         """Ask the newest version of the ports API that the region publishes, and remember which that is."""
-        for at in range(self._ports_version.get(operation, 0), len(PORTS_VERSIONS)):
+        for at in range(self._ports_api.versions.get(operation, 0), len(PORTS_VERSIONS)):
             version = PORTS_VERSIONS[at]
             with suppress(NotPublished):
                 answer = ask(version._replace(path=version.path.format(project=self.project_id)))
-                self._ports_version[operation] = at
+                self._ports_api.versions[operation] = at
                 return answer
-        self._ports_version.pop(operation, None)  # it is misconfigured, perhaps not for long
+        self._ports_api.versions.pop(operation, None)  # it is misconfigured, perhaps not for long
         raise ApiRefused("the region publishes no version of the ports API: check UNMIRROR_REGION or the endpoint")
 
 

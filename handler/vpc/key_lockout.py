@@ -22,6 +22,8 @@ COOLDOWN_SECONDS = 300.0
 TRUST_SECONDS = 5.0
 # For a probe: a page, the longest of all calls, has as long. One that hangs longer keeps nobody waiting.
 PROBE_SECONDS = 10.0
+# Between two looks whether somebody said stop, which wakes nobody who waits for a verdict.
+LOOK_SECONDS = 0.5
 # A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes.
 MAX_KEYS = 64
 
@@ -59,11 +61,12 @@ class KeyLockout:
                 if refusal is not None and age < COOLDOWN_SECONDS and not self._clock_was_set(state):
                     raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
                 left = PROBE_SECONDS - self._clock.age(state.probe) if state.probe else 0.0
+                remaining = deadline.require("trying the access key")
                 if left <= 0:
                     probe = self._clock.instant()
                     self._states.put(key, state._replace(probe=probe))
                     return probe
-                self._changed.wait(min(left, deadline.require("trying the access key")))
+                self._changed.wait(min(left, remaining, LOOK_SECONDS))
 
     def on_accepted(self, key: AccessKey) -> None:
         """Note that the API has answered a call with the key."""
@@ -72,9 +75,15 @@ class KeyLockout:
             if state.refusal is None or state.probe:  # else it answers a call from before the refusal
                 self._set(key, _State(self._clock.instant()))
 
-    def on_refused(self, key: AccessKey, error: KeyCoolingDown, server_time: datetime | None) -> None:
-        """Let the key cool down; by `server_time`, the API's clock, it is seen whether ours is the probable cause."""
+    def on_refused(self, key: AccessKey, error: KeyCoolingDown, server_time: datetime | None, sent: Instant) -> None:
+        """Let the key cool down, unless it has been accepted since the refused call was `sent`.
+
+        By `server_time`, the API's clock, it is seen whether ours is the probable cause.
+        """
         with self._changed:
+            state = self._states.get(key) or _State()
+            if state.refusal is None and state.at is not None and state.at.monotonic > sent.monotonic:
+                return
             now = self._clock.instant()
             self._set(key, _State(now, error, server_time if is_skewed(now.wall, server_time) else None))
 

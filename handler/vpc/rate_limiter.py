@@ -50,6 +50,10 @@ class RateLimiter:
                 with self._lock:
                     now, turn, put_off = turn, turn + self._put_off - put_off, self._put_off
                 _require(deadline, turn - now)
+        except ApiThrottled:
+            with self._lock:
+                self._next -= gap  # for those who come later
+            raise
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -70,6 +74,11 @@ class RateLimiter:
             self._slowed_at = now
             recent = sum(1 for each in self._sent if now - each <= WINDOW_SECONDS)
             self._rate = max(1.0, min(self._rate, float(recent)) * BACKOFF_FACTOR)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the API has asked to send nothing now."""
+        return self._closed_for() > 0
 
     def _closed_for(self) -> float:
         """Return the seconds that are left of what the API asks to wait; a frozen process may have slept them."""

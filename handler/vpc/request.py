@@ -96,9 +96,11 @@ class RequestSender:
 
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
         limiter, began, reply = request.caller.rate_limiter, None, None
-        sent_at = limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
+        limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
         probe = self._key_lockout.enter(key, deadline)
         try:
+            if limiter.is_closed:  # since the probe was answered that this call waited for
+                limiter.acquire(deadline)
             deadline.require("a call of the VPC API")
             query = canonical_query(request.query)
             target = f"{request.path}?{query}" if query else request.path
@@ -114,11 +116,11 @@ class RequestSender:
                     case BadReply():
                         raise error  # here, so that its connection is closed
                     case KeyCoolingDown():
-                        self._key_lockout.on_refused(key, error, reply.date)
+                        self._key_lockout.on_refused(key, error, reply.date, reply.sent)
                     case ApiRefused():
                         self._key_lockout.on_accepted(key)
                     case ApiThrottled():
-                        limiter.on_throttled(sent_at, error.retry_after or 0.0)
+                        limiter.on_throttled(began, error.retry_after or 0.0)
             raise error
         finally:
             if probe is not None:

@@ -17,6 +17,7 @@ from handler.bulkhead import serving_threads
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.errors import (
     BadEvent,
+    Interrupted,
     MethodNotAllowed,
     RequestTimeout,
     TooLarge,
@@ -180,6 +181,8 @@ def _read_body(request: flask.Request, deadline: Deadline) -> bytes:
         whole = size >= promised
     if max(size, promised) > limit:
         raise TooLarge(f"the body is over {limit} bytes")
+    if not whole and deadline.cancellation.cancelled:
+        raise Interrupted("interrupted while the body was read")
     if not whole:
         raise BadEvent("the body broke off") if deadline.remaining() else RequestTimeout("the body took too long")
     return bytes(body)

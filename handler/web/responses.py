@@ -11,13 +11,11 @@ from math import ceil
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from handler.errors import UnmirrorError
+from handler.errors import RETRY_AFTER_SECONDS, UnmirrorError
 from handler.observability import logs
 from handler.observability.instrumentation import Instrumentation
 from handler.report import NO_OP, Report, problem, rfc3339
 
-# Where the API asked for no time. Huawei documents none; a deletion is visible within seconds, an outage may pass.
-RETRY_AFTER_SECONDS = 10
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
 

@@ -83,6 +83,14 @@ def test_jobs_of_one_batch_share_verification_and_removal_and_the_first_counts_i
     ]
 
 
+def test_servers_that_are_listed_one_by_one_are_listed_side_by_side(cloud: FakeCloud) -> None:
+    bench = Bench(cloud)
+    api = cloud.api()
+    api.servers_a_call = 1
+    Batch([bench.job("x", "y", kind="servers")], bench.snapshot, api, bench.calls, bench.rules, bench.gone).work_off()
+    assert cloud.asked("list_interfaces") == [("x",), ("y",)]
+
+
 def test_what_the_first_never_told_the_next_counts(cloud: FakeCloud) -> None:
     """The first may have given up before it was answered."""
     bench = Bench(cloud)

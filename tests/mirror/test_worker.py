@@ -14,7 +14,7 @@ from handler.deadline import Cancellation, Clock, Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, Interrupted, Overloaded, UnmirrorError
 from handler.mirror import worker as worker_module
 from handler.mirror.detach import Job, Rules
-from handler.mirror.port import call
+from handler.mirror.port import call, concurrent_map
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
 from handler.mirror.sweep import SweepTask
@@ -257,6 +257,27 @@ class TestHungCalls:
                 assert call(ThreadedCalls(threads, deadline, 1), "call", lambda _: "back", 5.0) == "back"
         with pytest.raises(Overloaded):
             threads.run("call", lambda: None, lambda _: None)
+
+    def test_a_call_for_which_there_is_no_thread_waits_for_one_of_its_batch(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads, begun = CallThreads(), list[object]()
+        run = CallThreads.run
+
+        def scarce(self: CallThreads, key: object, *given: Any) -> object:
+            begun.append(key)
+            if len(begun) == 2:
+                raise Overloaded("the process can start no more threads")
+            return run(self, key, *given)
+
+        monkeypatch.setattr(CallThreads, "run", scarce)
+        calls = ThreadedCalls(threads, Deadline.within(CATCHES_A_HANG, Clock().monotonic), 4)
+        ended = dict(concurrent_map(calls, lambda item, _: item, ["a", "b", "c"], CATCHES_A_HANG))
+        assert ended == {"a": "a", "b": "b", "c": "c"}
+
+    def test_a_single_call_ends_before_who_waits_for_it(self) -> None:
+        deadline = Deadline.within(CATCHES_A_HANG, Clock().monotonic)
+        assert call_within(deadline, "a check", lambda own: own.at) == deadline.at - TELLING_SECONDS
 
     def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)

@@ -179,6 +179,7 @@ class FakeApi:
     cloud: FakeCloud
     on_call: Callable[[ApiCall], None] = lambda call: None
     project_id: str = PROJECT
+    servers_a_call: int = 50
 
     @contextmanager
     def _call(self, deadline: Deadline, operation: Any, *about: str) -> Iterator[str]:

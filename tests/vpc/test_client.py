@@ -209,10 +209,13 @@ def test_the_answer_of_a_removal_proves_nothing_without_the_sources(region: VpcR
 
 def test_a_404_of_a_list_decides_for_one_server_alone_and_on_its_first_page(new_region: NewRegion) -> None:
     region = new_region(page_cap=1)
+    api = region.api()
     living = region.cloud.add_server(PROJECT, interfaces=2)
     other = region.cloud.new_id()
     region.emulator.faults.append(answer({"code": "VPC.2502"}, 404))
-    found = region.api().list_server_interfaces([living, other], region.deadline())
+    assert api.servers_a_call == 50
+    found = api.list_server_interfaces([living, other], region.deadline())
+    assert api.servers_a_call == 1
     assert found == {living: frozenset(region.cloud.ports_of(living))}
     for fault in (
         answer({"code": "VPC.2502", "message": f"Port {OTHER} not found"}, 404),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from handler.emulator.operations import Fault
-from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, KeyCoolingDown
+from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interrupted, KeyCoolingDown
 from handler.vpc.client import VpcClient
 from handler.vpc.credentials import AccessKey, CredentialChain
 from handler.vpc.key_lockout import PROBE_SECONDS, KeyLockout
@@ -159,7 +159,7 @@ def test_an_answer_to_a_call_from_before_the_refusal_proves_nothing(region: VpcR
     assert lockout.enter(KEY, region.deadline())
     lockout.on_accepted(KEY)
     assert not lockout.enter(KEY, region.deadline())
-    lockout.on_refused(KEY, KeyCoolingDown("no"), None)
+    lockout.on_refused(KEY, KeyCoolingDown("no"), None, region.clock.instant())
     lockout.on_accepted(KEY)
     with pytest.raises(KeyCoolingDown):
         lockout.enter(KEY, region.deadline())
@@ -214,3 +214,30 @@ def test_a_probe_that_hangs_keeps_nobody_waiting_for_longer_than_a_call_may_take
         lockout.enter(KEY, region.deadline(0))
     lockout.on_undecided(KEY, another)
     assert lockout.enter(KEY, region.deadline())
+
+
+def test_who_waits_for_a_verdict_hears_a_stop(region: VpcRegion) -> None:
+    lockout, deadline = KeyLockout(region.clock), region.deadline()
+    lockout.enter(KEY, deadline)
+    deadline.cancellation.cancel()
+    with pytest.raises(Interrupted):
+        lockout.enter(KEY, deadline)
+
+
+def test_a_refusal_of_a_call_from_before_the_key_was_accepted_proves_nothing(region: VpcRegion) -> None:
+    lockout, sent = KeyLockout(region.clock), region.clock.instant()
+    region.time.pass_(1)
+    lockout.enter(KEY, region.deadline())
+    lockout.on_accepted(KEY)
+    lockout.on_refused(KEY, KeyCoolingDown("no"), None, sent)
+    assert lockout.enter(KEY, region.deadline()) is None
+
+
+def test_after_a_probe_that_is_throttled_no_other_goes_before_its_time(region: VpcRegion) -> None:
+    throttled = Fault("list_sessions", status=429, body=b"{}", headers={"Retry-After": "4"})
+    region.emulator.faults.append(throttled)
+    client = region.client()
+    at_once(8, lambda: deliver(region, client))
+    first, *others = sorted(call.ended_at for call in region.calls)
+    assert others
+    assert all(each >= first + timedelta(seconds=4) for each in others)

@@ -80,3 +80,21 @@ def test_it_uses_most_of_the_limit_and_is_seldom_refused(limit: int) -> None:
             limiter.on_success()
     assert good / (time.monotonic() - 1000) >= 0.85 * limit
     assert refused <= 0.05 * good
+
+
+def test_who_gives_up_leaves_its_turn_to_those_who_come_later() -> None:
+    time = FakeClock()
+
+    def sleep(seconds: float) -> None:
+        limiter.on_throttled(time.monotonic(), retry_after=5)
+        time.pass_(seconds)
+
+    limiter = RateLimiter(time.clock._replace(sleep=sleep))
+    limiter.on_throttled(time.monotonic(), retry_after=0)
+    first = limiter.acquire(time.deadline())
+    with pytest.raises(ApiThrottled):
+        limiter.acquire(time.deadline(3))
+    with pytest.raises(ApiThrottled) as caught:
+        limiter.acquire(time.deadline(0.1))
+    assert caught.value.retry_after is not None
+    assert time.monotonic() + caught.value.retry_after <= first + 7

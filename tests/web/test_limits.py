@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,18 @@ def test_the_time_for_the_body_is_of_the_time_for_the_delivery(
     monkeypatch.setattr(Service, "deadline", lambda *given: began.append(make(*given)) or began[-1])
     assert new_function().post({}).status == 400
     assert len(began) == 1
+
+
+def test_a_stop_while_the_body_is_read_is_no_fault_of_the_sender(
+    new_function: NewFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, make = new_function(), Service.deadline
+
+    def stopping(*given: Any) -> Deadline:
+        deadline = make(*given)
+        monkeypatch.setattr(deadline.cancellation, "cancelled", True)
+        return deadline
+
+    monkeypatch.setattr(Service, "deadline", stopping)
+    answer = function.post({})
+    assert (answer.status, answer.slug) == (503, "deadline-exceeded")

@@ -77,6 +77,8 @@ def test_a_report_says_the_longest_that_any_part_of_it_asks_for() -> None:
     removals = (Detachment("1", "web", ("b",), "failed", error=ApiThrottled("slow down", retry_after=77.0)),)
     response = responses.of_report(Report("1", "cts", kept=(kept,), detachments=removals))
     assert response.headers["Retry-After"] == "77"
+    soon = responses.of_report(Report("1", "cts", kept=(kept,), failure=Overloaded("busy")))
+    assert soon.headers["Retry-After"] == "10"
 
 
 @given(st.text(max_size=40) | st.sampled_from(["", "a b", "a\r\nX: y", "a\0", "\uff0e\uff0fa", '100 % "odd"']))
