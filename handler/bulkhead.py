@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 
@@ -31,18 +31,18 @@ class Bulkhead:
     def __init__(self, threads: float, projects: int) -> None:
         self._slots = max(1.0, threads / 2, threads - (projects - 1))
         """Of each project: all but one for each other, and half of them in any case."""
-        self._held: Counter[frozenset[str]] = Counter()
+        self._held: Counter[str] = Counter()
         self._released = threading.Condition()
 
     @contextmanager
-    def slot(self, project_ids: Iterable[str], deadline: Deadline) -> Iterator[None]:
+    def slot(self, project_ids: Collection[str], deadline: Deadline) -> Iterator[None]:
         """Hold a slot of the project; raise Overloaded where none is released in time.
 
-        A delivery to several projects lasts as long as the slowest. So it holds one that only deliveries to the same
-        projects share, and takes none while one of them has no slot left.
+        A delivery to several projects lasts as long as the slowest. So it holds a slot that only such deliveries share,
+        and takes none while one of its projects has no slot left.
         """
-        held = frozenset(project_ids)
-        needed = {held, *(frozenset({each}) for each in held)}
+        held = next(iter(project_ids)) if len(project_ids) == 1 else "several"
+        needed = {held, *project_ids}
         with self._released:
             wait = min(WAIT_SECONDS, deadline.remaining())
             if not self._released.wait_for(lambda: all(self._held[each] < self._slots for each in needed), wait):

@@ -110,7 +110,7 @@ def _of_sweep(task: SweepTask, teller: Work) -> dict[str, Any]:
         late = Interrupted("interrupted before the end of the sweep") if cancelled else DeadlineExceeded(OUT_OF_TIME)
         return {"failure": task.failure or late}
     owner = swept.told_by.setdefault("sweep", teller)  # atomic: several may tell it at once
-    members = of_parts(swept.parts, owner)
+    members = of_parts(swept.parts, teller, owner)
     return members | {
         "kept": (*members["kept"], *swept.undecided),
         "failure": swept.failure or members["failure"],

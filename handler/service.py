@@ -108,9 +108,8 @@ class Service:
             parsed = events.parse(payload)
             delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
-            report.envelope, seconds = parsed.envelope, self.clock.age(arrived)
-            for each in (report, *report.leaves()):
-                each.seconds = seconds
+            report.envelope = parsed.envelope
+            report.took(self.clock.age(arrived))
             is_told = report.status == 503 or report.detachments or report.sweep
             if report.failure is not None and not is_told:
                 raise report.failure

@@ -188,6 +188,14 @@ class TestProjects:
         assert sorted(part.status for part in report.parts) == [200, 502]
         assert report.part_kind == "projects"
 
+    def test_each_part_at_each_level_says_how_long_the_delivery_took(
+        self, new_service: Callable[..., Service], both: Tenant
+    ) -> None:
+        report = deliver(new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}"), [timer(), timer()])
+        told = {each.seconds for part in report.parts for each in (part, *part.parts)}
+        assert told == {report.seconds}
+        assert report.seconds > 0
+
     def test_more_projects_than_are_swept_at_a_time_share_the_time(self, new_service: Callable[..., Service]) -> None:
         projects = [f"{number:032}" for number in range(2 * MAX_SWEPT_PROJECTS + 1)]
         service = new_service(UNMIRROR_PROJECTS=",".join(projects), HUAWEICLOUD_SDK_PROJECT_ID="")

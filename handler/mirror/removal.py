@@ -197,10 +197,13 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     return later._replace(removals=done + later.removals, gone=later.gone or earlier.gone)
 
 
-def of_parts(parts: Mapping[str, Part], teller: object) -> dict[str, Any]:
-    """Return the members of a report that follow from what was decided of its ids; `teller` counts what nobody has."""
+def of_parts(parts: Mapping[str, Part], teller: object, owner: object = None) -> dict[str, Any]:
+    """Return the members of a report that follow from what was decided of its ids.
+
+    What nobody has counted is counted by the owner of what several share, else by the teller.
+    """
     return {
-        "detachments": tuple(_detachments(parts, teller)),
+        "detachments": tuple(_detachments(parts, teller, owner or teller)),
         "kept": tuple(each for id_, part in parts.items() for each in kept(id_, part)),
         "lost_targets": tuple(dict.fromkeys(each for part in parts.values() for each in part.lost_targets)),
         "gone": tuple(part.gone for part in parts.values() if part.gone),
@@ -211,13 +214,13 @@ def of_parts(parts: Mapping[str, Part], teller: object) -> dict[str, Any]:
 _IS_DETACHMENT = frozenset({"detached", "already_absent", "planned", "failed", "not_tried"})
 
 
-def _detachments(parts: Mapping[str, Part], teller: object) -> Iterator[Detachment]:
+def _detachments(parts: Mapping[str, Part], teller: object, owner: object) -> Iterator[Detachment]:
     """Yield one detachment for each removal and each way in which its interfaces fared."""
     groups: dict[tuple[int, Status, int, bool], tuple[Removal, list[str]]] = {}
     for id_, part in parts.items():
         for removal in part.removals:
             if (status := removal.statuses[id_]) in _IS_DETACHMENT:
-                is_told = removal.told_by.setdefault(id_, teller) is not teller  # atomic: several may tell it at once
+                is_told = removal.told_by.setdefault(id_, owner) is not teller  # atomic: several may tell it at once
                 way = id(removal), status, id(removal.errors.get(id_)), is_told
                 groups.setdefault(way, (removal, []))[1].append(id_)
     for (_, status, _, coalesced), (removal, ids) in groups.items():

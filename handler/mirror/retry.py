@@ -80,10 +80,10 @@ def decided(job: Job) -> dict[str, Part]:
     late = DeadlineExceeded(LATE)
     parts, unfinished = dict(job.parts), dict(job.unfinished)
     for id_ in [each for each in job.ids if each not in parts]:
+        part = unfinished.get(id_, Part())
         if job.failure is not None or job.kind != "interfaces":
-            parts[id_] = Part(failure=job.failure or late)
+            parts[id_] = part._replace(failure=job.failure or late)
         else:
-            part = unfinished.get(id_, Part())
             parts[id_] = part._replace(kept=(*part.kept, Kept(id_, "undecided", error=late)))
     return parts
 

@@ -540,6 +540,6 @@ class Workers:
         clock, config = self._config.clock, self._config
         idle = [key for key, worker in self._workers.items() if worker.idle]
         old = [key for key in idle if clock.age(self._workers[key].used) > config.max_age]
-        too_many = idle[: max(0, len(self._workers) - MAX_WORKERS)]
+        too_many = idle[:-1][: max(0, len(self._workers) - MAX_WORKERS)]  # not the one that was used just now
         for key in {*old, *too_many}:
             del self._workers[key]

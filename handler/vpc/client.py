@@ -230,10 +230,9 @@ class VpcApi:
         """Ask the newest version of the ports API that the region publishes, and remember which that is."""
         for at in range(self._ports_api.versions.get(operation, 0), len(PORTS_VERSIONS)):
             version = PORTS_VERSIONS[at]
+            self._ports_api.versions[operation] = at  # before the answer: one that comes too late told it all the same
             with suppress(NotPublished):
-                answer = ask(version._replace(path=version.path.format(project=self.project_id)))
-                self._ports_api.versions[operation] = at
-                return answer
+                return ask(version._replace(path=version.path.format(project=self.project_id)))
         self._ports_api.versions.pop(operation, None)  # it is misconfigured, perhaps not for long
         raise ApiRefused("the region publishes no version of the ports API: check UNMIRROR_REGION or the endpoint")
 

@@ -35,6 +35,8 @@ class _State(NamedTuple):
     refusal: KeyCoolingDown | None = None
     server_time: datetime | None = None
     """The API's clock when it refused the key, where ours is the probable cause."""
+    trusted_since: Instant | None = None
+    """When it was accepted for the first time since it was refused, or at all."""
     probe: Instant | None = None
     """When a probe began whose verdict is not there yet."""
 
@@ -73,16 +75,17 @@ class KeyLockout:
         with self._changed:
             state = self._states.get(key) or _State()
             if state.refusal is None or state.probe:  # else it answers a call from before the refusal
-                self._set(key, _State(self._clock.instant()))
+                now = self._clock.instant()
+                self._set(key, _State(now, trusted_since=now if state.refusal else state.trusted_since or now))
 
     def on_refused(self, key: AccessKey, error: KeyCoolingDown, server_time: datetime | None, sent: Instant) -> None:
-        """Let the key cool down, unless it has been accepted since the refused call was `sent`.
+        """Let the key cool down, unless the refused call was `sent` before it was trusted.
 
         By `server_time`, the API's clock, it is seen whether ours is the probable cause.
         """
         with self._changed:
             state = self._states.get(key) or _State()
-            if state.refusal is None and state.at is not None and state.at.monotonic > sent.monotonic:
+            if state.trusted_since is not None and state.trusted_since.monotonic > sent.monotonic:
                 return
             now = self._clock.instant()
             self._set(key, _State(now, error, server_time if is_skewed(now.wall, server_time) else None))

@@ -52,7 +52,7 @@ class RateLimiter:
                 _require(deadline, turn - now)
         except ApiThrottled:
             with self._lock:
-                self._next -= gap  # for those who come later
+                self._next -= gap if self._next <= turn + gap else 0.0  # the last in the line leaves no hole
             raise
         finally:
             with self._lock:

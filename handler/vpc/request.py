@@ -96,11 +96,14 @@ class RequestSender:
 
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
         limiter, began, reply = request.caller.rate_limiter, None, None
-        limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
-        probe = self._key_lockout.enter(key, deadline)
+        while True:
+            limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
+            probe = self._key_lockout.enter(key, deadline)
+            if not limiter.is_closed:
+                break
+            if probe is not None:  # the API asked to wait while this call waited for another's verdict
+                self._key_lockout.on_undecided(key, probe)
         try:
-            if limiter.is_closed:  # since the probe was answered that this call waited for
-                limiter.acquire(deadline)
             deadline.require("a call of the VPC API")
             query = canonical_query(request.query)
             target = f"{request.path}?{query}" if query else request.path

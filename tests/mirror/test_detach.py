@@ -13,6 +13,7 @@ from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.removal import of_parts
+from handler.mirror.retry import decided
 from handler.mirror.snapshot import Snapshot
 from handler.model import Detachment, Gone, LostTarget, Presence
 from handler.report import Report
@@ -239,3 +240,19 @@ def test_the_snapshot_forgets_only_what_was_proven_absent(cloud: FakeCloud, erro
     cloud.failing("remove_sources", "one", error)
     bench.detach("a")
     assert [each.id for each in bench.snapshot.holding("a")] == ["one"]
+
+
+def test_what_was_removed_before_a_bug_is_told(cloud: FakeCloud) -> None:
+    bench = Bench(cloud)
+    job = bench.job("a")
+
+    def bug() -> None:
+        raise RuntimeError("a bug")
+
+    cloud.then("remove_sources", lambda: None, bug)
+    with pytest.raises(RuntimeError):
+        Batch([job], bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.gone).work_off()
+    job.failure = UnmirrorError("a bug")
+    report = Report("d", "e", **of_parts(decided(job), job))
+    assert [(each.status, each.interface_ids) for each in report.detachments] == [("detached", ("a",))]
+    assert report.status == 500

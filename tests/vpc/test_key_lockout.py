@@ -241,3 +241,17 @@ def test_after_a_probe_that_is_throttled_no_other_goes_before_its_time(region: V
     first, *others = sorted(call.ended_at for call in region.calls)
     assert others
     assert all(each >= first + timedelta(seconds=4) for each in others)
+
+
+def test_a_refusal_counts_however_often_other_calls_have_been_accepted_since_it_was_sent(region: VpcRegion) -> None:
+    """Where the API's nodes do not all know yet that the key was withdrawn."""
+    lockout = KeyLockout(region.clock)
+    lockout.enter(KEY, region.deadline())
+    lockout.on_accepted(KEY)
+    region.time.pass_(1)
+    sent = region.clock.instant()
+    region.time.pass_(1)
+    lockout.on_accepted(KEY)
+    lockout.on_refused(KEY, KeyCoolingDown("no"), None, sent)
+    with pytest.raises(KeyCoolingDown):
+        lockout.enter(KEY, region.deadline())

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from handler.emulator.operations import Behaviour
-from handler.errors import ApiRefused
+from handler.emulator.operations import Behaviour, Fault
+from handler.errors import ApiRefused, ApiUnavailable
 from handler.model import Presence
 from tests.support.vpc_clients import PROJECT, NewRegion
 
@@ -63,6 +63,16 @@ def test_the_interfaces_of_servers_are_listed_from_every_page_in_every_version(
     assert shown_ports == {id_: frozenset(region.cloud.ports_of(id_)) for id_ in servers}
     assert other not in shown_ports
     assert sum(call.status == 200 for call in region.emulator.calls) == calls
+
+
+def test_the_version_is_known_even_where_its_answer_comes_to_nothing(new_region: NewRegion) -> None:
+    region = new_region(behaviour=Behaviour(ports_versions=("v1",)))
+    region.emulator.faults.append(Fault("list_ports", status=503, body=b"{}", skip=1))
+    api = region.api()
+    assert api.servers_a_call == 50
+    with pytest.raises(ApiUnavailable):
+        api.list_server_interfaces([GONE], region.deadline())
+    assert api.servers_a_call == 1
 
 
 @pytest.mark.parametrize("version", ["v3", "v1", "v2.0"])
