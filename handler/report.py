@@ -140,8 +140,7 @@ class Report:
 
     @property
     def _is_stopped(self) -> bool:
-        stop = self.sweep.stop if self.sweep else None
-        return stop == "blind" or (stop is not None and not self.dry_run)
+        return self.sweep is not None and self.sweep.is_stopped(dry_run=self.dry_run)
 
     @property
     def _worst(self) -> "Report":

@@ -8,7 +8,7 @@ to an enterprise project, costs calls and nothing else.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
@@ -41,9 +41,6 @@ OUT_OF_TIME = (
 Stage = Literal["list", "look_up", "verify", "remove"]
 # Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources.
 Progress = Callable[[Stage, int, int], None]
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Swept(NamedTuple):
@@ -197,10 +194,11 @@ class Sweep:
         parts: Mapping[str, Part],
         failure: UnmirrorError | None = None,
     ) -> Swept:
-        is_stopped = stop == "blind" or (stop is not None and not self._rules.dry_run)
-        undecided = [] if is_stopped or failure else sorted(self._undecided())
+        figures = self._figures(snapshot, stop, parts)
+        is_told = failure or figures.is_stopped(dry_run=self._rules.dry_run)
+        undecided = [] if is_told else sorted(self._undecided())
         return Swept(
-            self._figures(snapshot, stop, parts),
+            figures,
             snapshot.evidence(self._arrived, self._clock),
             {},
             parts,

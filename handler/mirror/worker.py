@@ -46,7 +46,6 @@ TELLING_SECONDS = 0.5
 MAX_WORKERS = 16
 # Interfaces that a worker knows to be gone: about 10 MiB.
 MAX_GONE = 50_000
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -137,9 +136,8 @@ class ThreadedCalls:
         self.deadline = deadline
         self._threads, self._limit = threads, limit
         self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
-        self._running: dict[Hashable, float] = {}
-        """When each call's time is up, by its key."""
-        self._names: dict[Hashable, object] = {}
+        self._running: dict[Hashable, tuple[float, object]] = {}
+        """When each call's time is up, and what names it among the threads, by its key."""
         self._ended: deque[tuple[Ended, BaseException | None]] = deque()
         self._wake = threading.Event()
         self._ends = deadline.at
@@ -171,10 +169,11 @@ class ThreadedCalls:
                 if now >= self._ends:
                     self._abandon()
                     return None
-                key = min(self._running, key=self._running.__getitem__)
-                if now >= self._running[key]:
+                key = min(self._running, key=lambda each: self._running[each][0])
+                first = self._running[key][0]
+                if now >= first:
                     return self._give_up(key)
-                self._wake.wait(min(self._ends, self._running[key]) - now)
+                self._wake.wait(min(self._ends, first) - now)
         return None
 
     def is_running(self, key: Hashable) -> bool:
@@ -183,17 +182,16 @@ class ThreadedCalls:
 
     def _fill(self) -> None:
         while self._line and len(self._running) < self._limit and self.deadline.remaining() > 0:
-            key, work, seconds = self._line.popleft()
-            deadline = self.deadline.sooner(seconds)
-            self._running[key] = deadline.at
+            key, work, seconds = self._line[0]
+            deadline, name = self.deadline.sooner(seconds), None
             try:
-                self._names[key] = self._threads.run(key, partial(_do, key, work, deadline), self._end)
+                name = self._threads.run(key, partial(_do, key, work, deadline), self._end)
             except Overloaded as error:
-                if len(self._running) > 1:  # a thread will be free
-                    del self._running[key]
-                    self._line.appendleft((key, work, seconds))
+                if self._running:  # a thread will be free
                     return
                 self._ended.append((Ended(key, error=error), None))
+            self._line.popleft()
+            self._running[key] = deadline.at, name
 
     def _end(self, ended: tuple[Ended, BaseException | None]) -> None:
         self._ended.append(ended)
@@ -210,8 +208,8 @@ class ThreadedCalls:
             self._leave_behind(key)
 
     def _leave_behind(self, key: Hashable) -> None:
-        del self._running[key]
-        self._threads.leave_behind(self._names.get(key))
+        _, name = self._running.pop(key)
+        self._threads.leave_behind(name)
 
 
 def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> tuple[Ended, BaseException | None]:
@@ -426,9 +424,7 @@ class Worker:
             self.jobs.fail([each for each in waiting if each not in ready], error)
             return ready
         ready = self._ready(self.jobs.waiting())
-        return ready + [
-            each for each in waiting if each not in ready and not each.complete
-        ]  # it began after they had arrived
+        return ready + [each for each in waiting if each not in ready]  # it began after they had arrived
 
     def _run_batch(self, jobs: list[Job], snapshot: Snapshot) -> None:
         for job in jobs:
