@@ -28,47 +28,31 @@ class RateLimiter:
         self._next = self._slowed_at = -inf
         self._closed: tuple[Instant, float] | None = None
         """Since when, and for how many seconds, the API asks to send nothing."""
-        self._waiting = 0
-        self._put_off = 0.0
-        """Seconds by which all turns have been put off so far."""
         self._sent: deque[float] = deque(maxlen=int(MAX_RATE))
 
-    def acquire(self, deadline: Deadline) -> float:
-        """Wait for a turn and return its monotonic time; raise ApiThrottled when it would come after the deadline."""
-        with self._lock:
-            deadline.require("a call of the VPC API")
-            now, gap = self._clock.monotonic(), 1 / self._rate if self._rate < MAX_RATE else 0.0
-            if not self._waiting:  # the rest of what the API asked to wait may have passed while the process was frozen
-                self._next = min(self._next, now + self._closed_for() + gap)
-            turn, put_off = max(now, self._next), self._put_off
-            _require(deadline, turn - now)
-            self._next = turn + gap
-            self._waiting += 1
-        try:
-            while turn > now:
+    def acquire(self, deadline: Deadline) -> None:
+        """Wait for a turn; raise ApiThrottled when it would come after the deadline."""
+        while True:
+            with self._lock:
+                deadline.require("a call of the VPC API")
+                now, gap = self._clock.monotonic(), 1 / self._rate if self._rate < MAX_RATE else 0.0
+                turn = max(now, self._next, now + self._closed_for())
+                if 0 < turn - now >= deadline.remaining():
+                    raise ApiThrottled("the VPC API throttles this project; try later", retry_after=turn - now)
+                self._next = turn + gap
+            if turn > now:
                 self._clock.sleep(turn - now)
-                with self._lock:
-                    now, turn, put_off = turn, turn + self._put_off - put_off, self._put_off
-                _require(deadline, turn - now)
-        except ApiThrottled:
             with self._lock:
-                self._next -= gap if self._next <= turn + gap else 0.0  # the last in the line leaves no hole
-            raise
-        finally:
-            with self._lock:
-                self._waiting -= 1
-        with self._lock:
-            self._sent.append(turn)
-        return turn
+                if not self.is_closed:  # else the API has asked to wait meanwhile, which takes another turn
+                    self._sent.append(turn)
+                    return
 
     def on_throttled(self, sent_at: float, retry_after: float) -> None:
-        """Slow down, once for all the calls of one window, and put off all turns by `retry_after` seconds."""
+        """Slow down, once for all the calls of one window, and send nothing for `retry_after` seconds."""
         with self._lock:
-            now, more = self._clock.monotonic(), retry_after - self._closed_for()
-            if more > 0:
+            now = self._clock.monotonic()
+            if retry_after > self._closed_for():
                 self._closed = self._clock.instant(), retry_after
-                self._put_off += more
-                self._next = max(self._next, now) + more
             if sent_at < self._slowed_at + WINDOW_SECONDS:
                 return
             self._slowed_at = now
@@ -89,8 +73,3 @@ class RateLimiter:
         if self._rate < MAX_RATE:
             with self._lock:
                 self._rate = min(MAX_RATE, self._rate + RECOVERY)
-
-
-def _require(deadline: Deadline, pause: float) -> None:
-    if 0 < pause >= deadline.remaining():
-        raise ApiThrottled("the VPC API throttles this project; try later", retry_after=pause)

@@ -19,7 +19,8 @@ def test_who_has_no_time_left_waits_for_no_turn_and_takes_none() -> None:
         limiter.acquire(time.deadline(7))
     assert caught.value.retry_after == 8
     assert time.monotonic() == 1000
-    assert limiter.acquire(time.deadline(20)) == 1008
+    limiter.acquire(time.deadline(20))
+    assert time.monotonic() == 1008
 
 
 def test_what_the_api_asks_to_wait_passes_while_the_process_is_frozen() -> None:
@@ -27,7 +28,8 @@ def test_what_the_api_asks_to_wait_passes_while_the_process_is_frozen() -> None:
     limiter = RateLimiter(time.clock)
     limiter.on_throttled(time.monotonic(), retry_after=300)
     time.freeze(3600)
-    assert limiter.acquire(time.deadline()) <= 1001
+    limiter.acquire(time.deadline())
+    assert time.monotonic() <= 1001
 
 
 def test_who_waits_for_a_turn_when_the_api_asks_to_wait_waits_for_that_too() -> None:
@@ -41,9 +43,10 @@ def test_who_waits_for_a_turn_when_the_api_asks_to_wait_waits_for_that_too() -> 
 
     limiter = RateLimiter(time.clock._replace(sleep=sleep))
     limiter.on_throttled(time.monotonic(), retry_after=0)
-    first, second = limiter.acquire(time.deadline()), limiter.acquire(time.deadline())
-    assert second >= first + 4
-    assert len(slept) == 2
+    limiter.acquire(time.deadline())
+    assert slept == []
+    limiter.acquire(time.deadline())
+    assert slept == [1, 4]
 
 
 def test_after_throttling_the_rate_comes_back_little_by_little() -> None:
@@ -67,7 +70,8 @@ def test_it_uses_most_of_the_limit_and_is_seldom_refused(limit: int) -> None:
     limiter, deadline = RateLimiter(time.clock), time.deadline(86_400)
     window, used, good, refused = 0, 0, 0, 0
     while good < 60 * limit:
-        sent_at = limiter.acquire(deadline)
+        limiter.acquire(deadline)
+        sent_at = time.monotonic()
         time.pass_(1 / 400)
         if int(time.monotonic()) != window:
             window, used = int(time.monotonic()), 0
@@ -91,7 +95,8 @@ def test_who_gives_up_leaves_its_turn_to_those_who_come_later() -> None:
 
     limiter = RateLimiter(time.clock._replace(sleep=sleep))
     limiter.on_throttled(time.monotonic(), retry_after=0)
-    first = limiter.acquire(time.deadline())
+    limiter.acquire(time.deadline())
+    first = time.monotonic()
     with pytest.raises(ApiThrottled):
         limiter.acquire(time.deadline(3))
     with pytest.raises(ApiThrottled) as caught:
