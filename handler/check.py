@@ -20,8 +20,8 @@ _FIRST = "what failed before comes first"
 
 def run_check(
     settings: Settings,
-    client: VpcClient | None,
-    project_id: str | None,
+    client: VpcClient,
+    project_id: str,
     key: AccessKey | None,
     on_call: Callable[[ApiCall], None],
     deadline: Deadline,
@@ -31,9 +31,6 @@ def run_check(
     `key` is the one that came with the delivery; None where the function finds its own. `on_call` hears of each call.
     What depends on a step that failed is skipped.
     """
-    if settings.missing or client is None or project_id is None:
-        missing = "; ".join(settings.missing) or "HUAWEICLOUD_SDK_PROJECT_ID"
-        return (CheckStep("settings", "failed", "incomplete", fix=f"set {missing}"),)
     steps = [CheckStep("settings", "ok", describe(settings, [project_id]))]
     with _recorded(steps, "credentials"):
         if key is None:

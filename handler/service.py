@@ -55,7 +55,7 @@ class Service:
         cancellation: Cancellation,
     ) -> None:
         """Wire the parts; `client` is None while no endpoint is configured: what needs no call works all the same."""
-        self.settings, self.client, self.clock, self.cancellation = settings, client, clock, cancellation
+        self.settings, self._client, self.clock, self.cancellation = settings, client, clock, cancellation
         self.instrumentation, self._jitter = observed_by, jitter
         self._bulkhead = Bulkhead(threads, len(settings.projects))
         rules = Rules(Protection(settings.protect), settings.dry_run, settings.sweep_limit.allows)
@@ -83,6 +83,13 @@ class Service:
             credentials = CredentialChain.from_env(environ, clock=clock)
             client = VpcClient(settings.endpoint, credentials, environ=environ, clock=clock, jitter=jitter)
         return cls(settings, client, observed_by, clock, jitter, threads, cancellation)
+
+    @property
+    def client(self) -> VpcClient:
+        """The VPC API; raises NotConfigured where no endpoint is set."""
+        if self._client is None:
+            raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
+        return self._client
 
     def deadline(self, seconds: float = inf) -> Deadline:
         """Return the time budget of a delivery that arrives now: UNMIRROR_DEADLINE, or less."""
@@ -230,8 +237,6 @@ class Service:
     def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it."""
         client = self.client
-        if client is None:
-            raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
 
         def connect(on_call: Callable[[ApiCall], None], attempts: int) -> MirrorApi:
             return client.api(project_id, key, on_call=on_call, attempts=attempts)

@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
@@ -17,7 +18,7 @@ from handler.cli.output import Output, print_error, printable
 from handler.deadline import Cancellation, Deadline
 from handler.errors import NotConfigured, UnmirrorError
 from handler.events.fields import canonical_id
-from handler.report import problem
+from handler.report import Report, problem
 from handler.settings import Settings
 from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, CredentialsNotFound, profile_file, profiles
 
@@ -82,14 +83,14 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
     if logging.lastResort is not None:  # it writes warnings and errors to stderr
         logging.lastResort.setFormatter(JsonFormatter())
     service = Service.from_env(_environ(options), cancellation=cancellation)
-    settings, client = service.settings, service.client
-    if settings.missing or client is None:
+    settings = service.settings
+    if settings.missing:
         raise NotConfigured(f"set {'; '.join(settings.missing)}")
     deadline = Deadline.within(options["deadline"] or seconds, service.clock.monotonic, cancellation)
     try:
-        client.credentials.current(deadline)
+        service.client.credentials.current(deadline)
         profile = options["profile"]
-        source = f"section {profile} of {_profile_path()}" if profile else client.credentials.describe()
+        source = f"section {profile} of {_profile_path()}" if profile else service.client.credentials.describe()
     except UnmirrorError:  # the command itself will say what was tried
         source = "nowhere"
     where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
@@ -113,8 +114,14 @@ def _environ(options: Mapping[str, Any]) -> dict[str, str]:
 
 def project_apis(service: "Service") -> "list[VpcApi]":
     """Return the API of each configured project, in the order of their ids, for somebody who waits."""
-    ids = sorted(service.settings.projects)
-    return [service.client.api(each, attempts=ATTEMPTS) for each in ids if service.client]
+    return [service.client.api(each, attempts=ATTEMPTS) for each in sorted(service.settings.projects)]
+
+
+def deliver(service: "Service", event_type: str, deadline: Deadline, **data: object) -> Report:
+    """Deliver an event of our own to each configured project, together; in which one an interface was, no id says."""
+    event = {"type": event_type, "id": f"cli-{uuid.uuid4()}"}
+    projects = sorted(service.settings.projects)
+    return service.deliver([{**event, "data": {**data, "project_id": each}} for each in projects], deadline=deadline)
 
 
 def resource_id(text: str) -> str:

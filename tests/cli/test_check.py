@@ -8,21 +8,18 @@ from typing import Any
 
 import pytest
 
-from handler.check import run_check
-from handler.deadline import Deadline
 from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.emulator.server import Emulator
 from handler.emulator.state import Cloud
-from handler.model import CheckStep
 from handler.service import Service
-from handler.settings import Settings
 from handler.vpc.credentials import AccessKey
 from tests.support.cli import Run, Start, described, interrupted
 from tests.support.function import settings_for
 from tests.support.golden import same
 from tests.support.processes import hold
 
+EVENT = {"type": "io.unmirror.check.due.v1", "id": "console", "data": {}}
 REFUSAL = b'{"error_code": "VPC.2201", "error_msg": "no"}'
 
 
@@ -152,35 +149,18 @@ def test_ctrl_c_lets_it_say_how_far_it_came(start: Start, settings: dict[str, st
 def service(settings: dict[str, str]) -> Iterator[Service]:
     service = Service.from_env(settings)
     yield service
-    assert service.client is not None
     service.client.close()
 
 
-def try_all(
-    service: Service, project_id: str | None = PROJECT_ID, key: AccessKey | None = None
-) -> dict[str, CheckStep]:
-    return {
-        step.step: step
-        for step in run_check(service.settings, service.client, project_id, key, lambda _: None, service.deadline(20))
-    }
-
-
 def test_the_key_that_comes_with_an_event_is_the_one_that_is_tried(service: Service, emulator: Emulator) -> None:
-    found = try_all(service, key=AccessKey("another", "key"))
+    report = service.deliver(EVENT, deadline=service.deadline(20), key=AccessKey("another", "key"))
+    found = {step.step: step for step in report.check or ()}
     assert found["credentials"].detail == "the key that came with the delivery"
     assert found["list sessions"].status == "failed"
     assert {call.access_key for call in emulator.calls} == {"", "another"}
 
 
-def test_what_is_not_set_is_the_only_step() -> None:
-    deadline = Deadline.within(1, lambda: 0.0)
-    (step,) = run_check(Settings.from_env({}), None, None, None, lambda _: None, deadline)
-    assert (step.step, step.status) == ("settings", "failed")
-    assert "UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT" in step.fix
-
-
-def test_an_event_that_asks_for_a_check_gets_the_same_steps(service: Service) -> None:
-    event = {"type": "io.unmirror.check.due.v1", "id": "console", "data": {}}
-    report = service.deliver(event, deadline=service.deadline(20))
+def test_an_event_that_asks_for_a_check_gets_the_same_steps(service: Service, run: Run) -> None:
+    report = service.deliver(EVENT, deadline=service.deadline(20))
     assert report.outcome == "checked"
-    assert [step.step for step in report.check or ()] == list(try_all(service))
+    assert [step.step for step in report.check or ()] == list(steps(run.json("check")))

@@ -1,14 +1,11 @@
 """`unmirror check`: whether it can work here, step by step, changing nothing."""
 
-from functools import partial
-
 import click
 
-from handler.check import run_check
-from handler.cli.options import CONNECTION, Exit, example, with_options
+from handler.cli.options import CONNECTION, Exit, deliver, example, with_options
 from handler.cli.output import Output, print_error
 from handler.deadline import Deadline
-from handler.mirror.worker import call_within
+from handler.events.readers import CHECK_DUE
 from handler.model import CheckStep
 from handler.service import Service
 
@@ -25,10 +22,10 @@ def check(output: Output, service: Service, deadline: Deadline) -> int:
     that changes nothing, in every configured project. Its deadline is 60
     seconds, where no other is asked for.
     """
-    by_project: dict[str, tuple[CheckStep, ...]] = {}
-    for project_id in sorted(service.settings.projects):
-        run = partial(run_check, service.settings, service.client, project_id, None, lambda _: None)
-        by_project[project_id] = call_within(deadline, "the check", run)
+    report = deliver(service, CHECK_DUE, deadline)
+    if report.error:
+        raise report.error
+    by_project = {str(part.project_id): part.check or () for part in report.parts or (report,)}
     failed = [step for steps in by_project.values() for step in steps if step.status == "failed"]
     projects = [{"project_id": each, "steps": [step._asdict() for step in steps]} for each, steps in by_project.items()]
     output.json({"ok": not failed, "projects": projects})

@@ -1,16 +1,16 @@
 """`unmirror detach`: named interfaces leave their sessions, if they are gone."""
 
-import uuid
 from collections.abc import Sequence
 
 import click
 
 from handler.cli.lookup import explain_state, look_up, state_of
-from handler.cli.options import CONNECTION, Exit, example, project_apis, resource_id, with_options
+from handler.cli.options import CONNECTION, Exit, deliver, example, project_apis, resource_id, with_options
 from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report, warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import StillExists, UnmirrorError
+from handler.events.readers import INTERFACE_DELETED
 from handler.mirror.worker import call_within
 from handler.model import MirrorSession
 from handler.report import Report
@@ -35,7 +35,7 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
     shows is left alone, and so is a protected session. The settings are
     those of the function.
     """
-    report = _deliver(service, interface_ids, deadline)
+    report = deliver(service, INTERFACE_DELETED, deadline, interface_ids=list(interface_ids))
     parts = report.parts or (report,)
     output.json(report.as_json)
     for part in parts:
@@ -52,14 +52,6 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
             print_error(error)
             failed = True
     return Exit.FAILED if failed or report.error else Exit.STOPPED if protected else Exit.DONE
-
-
-def _deliver(service: Service, interface_ids: Sequence[str], deadline: Deadline) -> Report:
-    """Tell each project of the deletions: in which one an interface was, its id does not say."""
-    event = {"type": "io.unmirror.interface.deleted.v1", "id": f"cli-{uuid.uuid4()}"}
-    projects = sorted(service.settings.projects)
-    data = [{"interface_ids": list(interface_ids), "project_id": each} for each in projects]
-    return service.deliver([{**event, "data": each} for each in data], deadline=deadline)
 
 
 def _print_errors(parts: Sequence[Report]) -> bool:
