@@ -11,7 +11,7 @@ from handler.bulkhead import Bulkhead
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.delivery import Delivery, Work, report_of_parts
 from handler.errors import Forbidden, NotConfigured, Overloaded, UnmirrorError
-from handler.mirror.detach import Rules, Task
+from handler.mirror.detach import Job, Rules, Task
 from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi
 from handler.mirror.retry import Submission, work_off
@@ -177,14 +177,15 @@ class Service:
     def _detach(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Hand the ids that events name to the workers of their projects."""
         for work in works:
-            time, add = work.event.metadata.time, partial(self._add, str(work.project_id), delivery.key)
+            add = partial(self._add, str(work.project_id), delivery.key)
+            job = partial(Job, event_time=work.event.metadata.time)
             match work.event:
-                case InterfacesDeleted():
-                    work.submission = Submission(add, "interfaces", work.event.interface_ids, time)
-                case ServersDeleted():
-                    work.submission = Submission(add, "servers", work.event.server_ids, time)
-                case TargetDeleted():
-                    work.submission = Submission(add, "target", (work.event.target_id,), time)
+                case InterfacesDeleted(interface_ids=ids):
+                    work.submission = Submission(add, ids, partial(job, "interfaces"))
+                case ServersDeleted(server_ids=ids):
+                    work.submission = Submission(add, ids, partial(job, "servers"))
+                case TargetDeleted(target_id=id_):
+                    work.submission = Submission(add, (id_,), partial(job, "target"))
         work_off(
             [work.submission for work in works if work.submission],
             arrived=delivery.arrived,

@@ -1,8 +1,6 @@
 """The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
 
 from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
@@ -25,21 +23,16 @@ class Submission:
     def __init__(
         self,
         add: Callable[[Job], Callable[[], None]],
-        kind: Literal["interfaces", "servers", "target"],
         ids: Sequence[str],
-        event_time: datetime | None = None,
+        job: Callable[..., Job],
     ) -> None:
-        """Take what puts a job into the worker's queue and returns what waits for it, and what a job is made of."""
-        self.add, self.kind, self.ids, self.event_time = add, kind, ids, event_time
+        """Take what puts a job into the worker's queue and returns what waits for it, and what makes a job of ids."""
+        self.add, self.ids, self.job = add, ids, job
         self.parts: dict[str, Part] = {}
         self.evidence: SnapshotEvidence | None = None
         self.unreadable: tuple[UnreadableSession, ...] = ()
         self.calls: list[list[str]] = []
         """The calls of each batch that it took part in."""
-
-    def job(self, ids: Sequence[str], arrived: float, deadline: Deadline, trace: object) -> Job:
-        """Return a job for some of the ids."""
-        return Job(kind=self.kind, ids=ids, event_time=self.event_time, arrived=arrived, deadline=deadline, trace=trace)
 
     def take(self, job: Job) -> None:
         """Merge what the job was answered into the parts."""
@@ -66,8 +59,7 @@ def work_off(
     """
     todo = [(each, id_) for each in submissions for id_ in each.ids]
     for attempt in range(MAX_ATTEMPTS):
-        for start in range(0, len(todo), MAX_QUEUED):
-            _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
+        hand_in(todo, arrived, deadline, trace)
         todo = [(each, id_) for each, id_ in todo if any(map(_may_pass, each.parts[id_].errors(id_)))]
         pause = _pause(attempt, [error for each, id_ in todo for error in each.parts[id_].errors(id_)], jitter)
         if not todo or attempt == MAX_ATTEMPTS - 1 or pause >= deadline.remaining():
@@ -88,17 +80,19 @@ def decided(job: Job) -> dict[str, Part]:
     return parts
 
 
-def _attempt(ids: Iterable[tuple[Submission, str]], arrived: float, deadline: Deadline, trace: object) -> None:
-    """Hand in the ids, one job for each submission, and wait for all of them."""
-    groups: dict[Submission, list[str]] = {}
-    for submission, id_ in ids:
-        groups.setdefault(submission, []).append(id_)
-    jobs = [(each, each.job(some, arrived, deadline, trace)) for each, some in groups.items()]
-    waits = [submission.add(job) for submission, job in jobs]
-    for wait in waits:
-        wait()
-    for submission, job in jobs:
-        submission.take(job)
+def hand_in(todo: Sequence[tuple[Submission, str]], arrived: float, deadline: Deadline, trace: object) -> None:
+    """Hand in the ids once, MAX_QUEUED at a time, one job for each submission, and wait for all of them."""
+    for start in range(0, len(todo), MAX_QUEUED):
+        groups: dict[Submission, list[str]] = {}
+        for submission, id_ in todo[start : start + MAX_QUEUED]:
+            groups.setdefault(submission, []).append(id_)
+        common = {"arrived": arrived, "deadline": deadline, "trace": trace}
+        jobs = [(each, each.job(ids=some, **common)) for each, some in groups.items()]
+        waits = [submission.add(job) for submission, job in jobs]
+        for wait in waits:
+            wait()
+        for submission, job in jobs:
+            submission.take(job)
 
 
 def _may_pass(error: UnmirrorError) -> bool:

@@ -19,7 +19,7 @@ from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
-from handler.mirror.retry import MAX_QUEUED, decided
+from handler.mirror.retry import Submission, hand_in
 from handler.mirror.snapshot import Snapshot, is_fresh_for
 from handler.mirror.sweep import Sweep, SweepTask
 from handler.model import ApiCall, Presence
@@ -429,8 +429,9 @@ class Worker:
     def _run_batch(self, jobs: list[Job], snapshot: Snapshot) -> None:
         for job in jobs:
             self._set_evidence(job, snapshot)
-            for id_, presence in job.gone.items():
-                self._gone.put(id_, presence)
+            for id_ in job.ids:
+                if id_ in job.gone:
+                    self._gone.put(id_, job.gone[id_])
         calls, api = self._calls(jobs)
         Batch(jobs, snapshot, api, calls, self._config.rules, self._gone).work_off()
         if calls.abandoned:
@@ -495,18 +496,12 @@ class Worker:
         self, tasks: Sequence[SweepTask], deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]
     ) -> dict[str, Part]:
         """Let the worker remove what a sweep found gone, so many at a time that deliveries are not kept waiting."""
-        ids, parts = list(gone), dict[str, Part]()
-        for start in range(0, len(ids), MAX_QUEUED):
-            some = ids[start : start + MAX_QUEUED]
-            found = {id_: gone[id_] for id_ in some}
-            began = snapshot.listing.began.monotonic
-            job = Job(kind="interfaces", ids=some, arrived=began, deadline=deadline, snapshot=snapshot, gone=found)
-            job.trace = tasks[0].trace
-            self.jobs.add(job)()
-            parts |= decided(job)
-            for task in tasks:
-                task.calls += job.calls
-        return parts
+        found = Submission(self.jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot, gone=gone))
+        todo = [(found, id_) for id_ in found.ids]
+        hand_in(todo, snapshot.listing.began.monotonic, deadline, tasks[0].trace)
+        for task in tasks:
+            task.calls += found.calls
+        return found.parts
 
 
 class Workers:

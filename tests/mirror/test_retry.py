@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ class Desk:
 
     def deliver(self, *ids: str, seconds: float = 25.0) -> Report:
         clock = self.cloud.clock
-        submission = Submission(self.add, "interfaces", ids)
+        submission = Submission(self.add, ids, partial(Job, "interfaces"))
         before = clock.monotonic_now
         work_off(
             [submission],
