@@ -39,6 +39,8 @@ class Removal:
 
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
         """Note what became of these interfaces."""
+        if error is not None:
+            self.note(error.request_id)
         for id_ in interface_ids:
             self.statuses[id_] = status
             if error is not None:
@@ -57,18 +59,9 @@ class Removal:
         self.settle(left, absent)
         return [id_ for id_ in interface_ids if id_ in self.after]
 
-    def removable(self, reply: SessionReply, interface_ids: Sequence[str], absent: Status) -> list[str]:
-        """As `read`, and note as `protected` what the session lists under a name that is protected by now."""
-        listed = self.read(reply, interface_ids, absent)
-        self.session = reply.session or self.session
-        if self.protection.covers_name(self.session):
-            self.settle(listed, "protected")
-            return []
-        return listed
-
     def note(self, request_id: str) -> None:
         """Keep the request id of a call, where its answer had one."""
-        if request_id:
+        if request_id and request_id not in self.request_ids:
             self.request_ids.append(request_id)
 
 
@@ -87,8 +80,8 @@ def remove(
     """
     removal = Removal(session, protection)
     todo = list(interface_ids)
-    if protection.names:
-        todo = _read_protection(api, removal, todo, deadline)
+    if protection.names:  # the session's name may have changed since the listing
+        todo = _read(api, removal, todo, deadline, "already_absent", unread="undecided")
     removal.before = removal.session.sources
     if dry_run:
         removal.after = tuple(id_ for id_ in removal.before if id_ not in todo)
@@ -98,15 +91,21 @@ def remove(
     return removal
 
 
-def _read_protection(api: MirrorApi, removal: Removal, interface_ids: list[str], deadline: Deadline) -> list[str]:
-    """Read the name that the session has now; return the interfaces that may leave it."""
+def _read(
+    api: MirrorApi, removal: Removal, interface_ids: list[str], deadline: Deadline, absent: Status, unread: Status
+) -> list[str]:
+    """Read the session as it is now; return the interfaces that it lists and that may leave it."""
     try:
         reply = api.show_session(removal.session, deadline.sooner(CALL_SECONDS))
     except UnmirrorError as error:
-        removal.note(error.request_id)
-        removal.settle(interface_ids, "undecided", error)
+        removal.settle(interface_ids, unread, error)
         return []
-    return removal.removable(reply, interface_ids, "already_absent")
+    listed = removal.read(reply, interface_ids, absent)
+    removal.session = reply.session or removal.session
+    if removal.protection.covers_name(removal.session):
+        removal.settle(listed, "protected")
+        return []
+    return listed
 
 
 def _remove(
@@ -122,7 +121,6 @@ def _remove(
         removal.note(doubt.request_id)
         _prove(api, removal, interface_ids, doubt, deadline, repeat=repeat)
     except UnmirrorError as error:
-        removal.note(error.request_id)
         removal.settle(interface_ids, "failed", error)
     else:
         if listed := removal.read(reply, interface_ids, "detached"):
@@ -140,14 +138,8 @@ def _prove(
     repeat: bool,
 ) -> None:
     """Read the session to learn what the removal's answer did not tell."""
-    try:
-        reply = api.show_session(removal.session, deadline.sooner(CALL_SECONDS))
-    except UnmirrorError as error:
-        removal.note(error.request_id)
-        removal.settle(interface_ids, "failed", error)
-        return
     absent: Status = "already_absent" if isinstance(doubt, RemovalRejected) else "detached"
-    listed = removal.removable(reply, interface_ids, absent)
+    listed = _read(api, removal, interface_ids, deadline, absent, unread="failed")
     if isinstance(doubt, RemovalRejected) and len(interface_ids) > 1:
         for id_ in listed:  # one id that the API does not accept may have held up all the others
             _remove(api, removal, [id_], deadline, repeat=False)
