@@ -2,7 +2,6 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -27,21 +26,7 @@ class LruCache(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Set the value, in place of an older one."""
         with self._lock:
-            self._put(key, value)
-
-    def get_or_add(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value; add what `make` returns when there is none. `make` is called under the lock."""
-        with self._lock:
-            if key not in self._entries:
-                self._put(key, make())
+            self._entries[key] = value
             self._entries.move_to_end(key)
-            return self._entries[key]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def _put(self, key: K, value: V) -> None:
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._max_size:
-            self._entries.popitem(last=False)
+            if len(self._entries) > self._max_size:
+                self._entries.popitem(last=False)

@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple, TypeVar
 
 from handler.deadline import Clock, Deadline
 from handler.errors import ApiRefused, ApiUnavailable
-from handler.lru import LruCache
 from handler.model import ApiCall, Listing, MirrorSession, Operation, Presence, SessionReply, UnreadableSession
 from handler.vpc import bodies
 from handler.vpc.credentials import AccessKey, CredentialChain
@@ -30,8 +29,6 @@ T = TypeVar("T")
 PAGE_LIMIT = ("limit", "2000")
 # Of a listing whose marker vanished under it.
 MAX_RESTARTS = 3
-# Whose rate limits are remembered.
-MAX_PROJECTS = 1024
 
 
 class PortsVersion(NamedTuple):
@@ -76,7 +73,8 @@ class VpcClient:
         self.credentials = credentials
         self._clock, self._transport = clock, Transport(endpoint, environ, clock)
         self._sender = RequestSender(credentials, self._transport, clock, jitter)
-        self._rate_limiters: LruCache[str, RateLimiter] = LruCache(MAX_PROJECTS)
+        self._rate_limiters: dict[str, RateLimiter] = {}
+        """By project; only those that the function may act in are asked for."""
         self._ports_api = PortsApi()
 
     def api(
@@ -92,7 +90,9 @@ class VpcClient:
         `on_call` hears of each call that has ended, answered or not. `attempts` are those of one call where its
         failure may pass, with backoff within its deadline; with one nothing sleeps but the rate limiter.
         """
-        limiter = self._rate_limiters.get_or_add(_checked(project_id), partial(RateLimiter, self._clock))
+        limiter = self._rate_limiters.get(project_id)
+        if limiter is None:
+            limiter = self._rate_limiters.setdefault(_checked(project_id), RateLimiter(self._clock))
         return VpcApi(Caller(project_id, key, limiter, on_call, attempts), self._sender, self._ports_api)
 
     def probe(self, deadline: Deadline) -> Reply:
