@@ -1,28 +1,5 @@
 """The one error tree. Each class knows the HTTP status it becomes; whether sending again can help follows from it.
 
-UnmirrorError
-├── BadEvent              400  not JSON, no known envelope, or against its schema
-├── Unauthenticated       401  the caller did not show who it is
-├── Forbidden             403  another project or region than the configured ones
-├── MethodNotAllowed      405
-├── RequestTimeout        408  the body took longer than a delivery may
-├── TooLarge              413
-├── UriTooLong            414
-├── UnsupportedMedia      415
-├── NotConfigured         502  a setting or a credential is missing
-├── ApiRefused            502  the API answered, and the answer is no
-│   ├── KeyCoolingDown    502  the API refused the access key a moment ago; it is not tried again yet
-│   └── RemovalRejected   502  remove-sources as a whole; reading the session tells why
-├── CannotVerify          503  what would show who calls cannot be fetched now
-├── Overloaded            503  the project holds as many serving threads, or as many hung calls, as it may
-├── StillExists           503  said to be deleted, and the API still shows it
-└── ApiUnavailable        503  the API is away, or what it said cannot be relied on
-    ├── ApiThrottled      503
-    ├── OutcomeUnknown    503  a change was sent and its answer was lost
-    ├── BadReply          503  not the documented status, shape or size
-    └── DeadlineExceeded  503
-        └── Interrupted   503  by whoever had started it
-
 A message is one line for an operator: what is wrong and what to do. It never holds a value of the payload, a key, a
 token, a signature or a header. Names say what happened, without a suffix, as in gidgethub and itsdangerous.
 """
