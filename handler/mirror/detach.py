@@ -134,8 +134,6 @@ class Batch:
         """By interface id and session id."""
         self._sessions_of: dict[str, set[str]] = {}
         """By interface id the sessions whose removal has not ended."""
-        self._suspects_in = {session_id: set(ids) for session_id, ids in self._plan.removals.items()}
-        """By session id the interfaces that are not decided."""
         for session_id, ids in self._plan.removals.items():
             for id_ in ids:
                 self._sessions_of.setdefault(id_, set()).add(session_id)
@@ -191,9 +189,7 @@ class Batch:
         if isinstance(answer, Presence) and not answer.exists:
             self._gone.put(id_, answer)
         for session_id in sorted(self._sessions_of.get(id_, ())):
-            suspects = self._suspects_in[session_id]
-            suspects.discard(id_)
-            if not suspects:
+            if all(each in self._decided for each in self._plan.removals[session_id]):
                 self._start_removal(session_id)
         self._answer_if_decided(id_)
 

@@ -80,6 +80,8 @@ class Ended(NamedTuple):
     key: Hashable
     result: Any = None
     error: UnmirrorError | None = None
+    bug: BaseException | None = None
+    """What only a bug raises; it is raised again where the call is waited for."""
 
 
 class Calls(Protocol):
@@ -91,7 +93,7 @@ class Calls(Protocol):
         """Begin the work, or put it in line; it gets a deadline that is at most so many seconds away."""
 
     def next(self) -> Ended | None:
-        """Wait for the next call to end; None when none is left, or the deadline has come."""
+        """Wait for the next call to end; None when none is left, or the deadline has come. Raises a call's bug."""
 
     def is_running(self, key: Hashable) -> bool:
         """Tell whether a call of that key, of these or of earlier ones, has not come back yet."""

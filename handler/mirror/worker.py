@@ -138,7 +138,7 @@ class ThreadedCalls:
         self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
         self._running: dict[Hashable, tuple[float, object]] = {}
         """When each call's time is up, and what names it among the threads, by its key."""
-        self._ended: deque[tuple[Ended, BaseException | None]] = deque()
+        self._ended: deque[Ended] = deque()
         self._wake = threading.Event()
         self._ends = deadline.at
         self.abandoned = False
@@ -150,16 +150,16 @@ class ThreadedCalls:
         self._fill()
 
     def next(self) -> Ended | None:
-        """Wait for the next call to end; None when none is left, or time is up. Raises what a bug raised in a call."""
+        """Wait for the next call to end; None when none is left, or time is up. Raises a call's bug."""
         with self.deadline.cancellation.waking(self._wake):
             while self._running:
                 self._wake.clear()
                 if self._ended:
-                    ended, bug = self._ended.popleft()
+                    ended = self._ended.popleft()
                     if self._running.pop(ended.key, None) is None:
                         continue  # it came back after its time
-                    if bug is not None:
-                        raise bug
+                    if ended.bug is not None:
+                        raise ended.bug
                     self._fill()
                     return ended
                 now = self.deadline.clock()
@@ -167,12 +167,15 @@ class ThreadedCalls:
                     self._ends = min(self._ends, now + GRACE_SECONDS)
                     self._line.clear()
                 if now >= self._ends:
-                    self._abandon()
+                    self.abandoned = not self.deadline.cancellation.cancelled
+                    self._leave_behind(*self._running)
                     return None
                 key = min(self._running, key=lambda each: self._running[each][0])
                 first = self._running[key][0]
                 if now >= first:
-                    return self._give_up(key)
+                    self._leave_behind(key)
+                    self._fill()
+                    return Ended(key, error=DeadlineExceeded("the VPC API gave no answer in time"))
                 self._wake.wait(min(self._ends, first) - now)
         return None
 
@@ -189,37 +192,26 @@ class ThreadedCalls:
             except Overloaded as error:
                 if self._running:  # a thread will be free
                     return
-                self._ended.append((Ended(key, error=error), None))
+                self._ended.append(Ended(key, error=error))
             self._line.popleft()
             self._running[key] = deadline.at, name
 
-    def _end(self, ended: tuple[Ended, BaseException | None]) -> None:
+    def _end(self, ended: Ended) -> None:
         self._ended.append(ended)
         self._wake.set()
 
-    def _give_up(self, key: Hashable) -> Ended:
-        self._leave_behind(key)
-        self._fill()
-        return Ended(key, error=DeadlineExceeded("the VPC API gave no answer in time"))
-
-    def _abandon(self) -> None:
-        self.abandoned = not self.deadline.cancellation.cancelled
-        for key in list(self._running):
-            self._leave_behind(key)
-
-    def _leave_behind(self, key: Hashable) -> None:
-        _, name = self._running.pop(key)
-        self._threads.leave_behind(name)
+    def _leave_behind(self, *keys: Hashable) -> None:
+        for key in keys:
+            self._threads.leave_behind(self._running.pop(key)[1])
 
 
-def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> tuple[Ended, BaseException | None]:
-    """Return what a call ended with, and the bug that is to be raised in the thread that waits for it."""
+def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> Ended:
     try:
-        return Ended(key, work(deadline)), None
+        return Ended(key, work(deadline))
     except UnmirrorError as error:
-        return Ended(key, error=error), None
+        return Ended(key, error=error)
     except BaseException as bug:  # noqa: BLE001 - it is raised again, where the call is waited for
-        return Ended(key), bug
+        return Ended(key, bug=bug)
 
 
 def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
