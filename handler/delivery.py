@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from handler.deadline import Deadline
+from handler.deadline import Deadline, Instant
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import Submission
@@ -32,8 +32,7 @@ _BY: Mapping[type[Event], By] = {InterfacesDeleted: "event", TargetDeleted: "eve
 class Delivery(NamedTuple):
     """What all events of one delivery share."""
 
-    arrived: float
-    """Monotonic seconds."""
+    arrived: Instant
     deadline: Deadline
     key: AccessKey | None
     trace: TraceContext | None
@@ -64,10 +63,10 @@ class Work:
             return not any(part.errors(id_) for id_, part in self.submission.parts.items())
         return isinstance(self.event, SweepRequested)
 
-    def report(self, *, dry_run: bool, now: datetime) -> Report:
-        """Return what became of the event."""
+    def report(self, dry_run: bool, now: datetime, seconds: float) -> Report:
+        """Return what became of the event, whose delivery took so many seconds until now."""
         metadata = self.event.metadata
-        members: dict[str, Any] = {"failure": self.failure, "check": self.check}
+        members: dict[str, Any] = {"failure": self.failure, "check": self.check, "seconds": seconds}
         if isinstance(self.event, Ignored):
             members |= {"ignored": self.event.reason, "pending": self.event.pending}
         if self.submission is not None:
@@ -98,6 +97,7 @@ def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "even
         parts[0].envelope,
         projects.pop() if len(projects) == 1 else None,
         parts[0].dry_run,
+        seconds=parts[0].seconds,
         calls=tuple(calls for part in parts for calls in part.calls),
         parts=tuple(parts),
         part_kind=kind,

@@ -146,12 +146,6 @@ class Report:
     def _worst(self) -> "Report":
         return max(self.parts, key=lambda part: (part.status, SEVERITY[part.outcome]))
 
-    def took(self, seconds: float) -> None:
-        """Note how long the delivery took, in its parts as well."""
-        self.seconds = seconds
-        for part in self.parts:
-            part.took(seconds)
-
     def leaves(self) -> "Iterator[Report]":
         """Yield the reports of single events and single projects: of this delivery, or of its parts."""
         if not self.parts:

@@ -113,10 +113,9 @@ class Service:
         with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as observer:
             current_trace.set(observer.trace)
             parsed = events.parse(payload)
-            delivery = Delivery(arrived.monotonic, deadline, key, observer.trace, progress)
+            delivery = Delivery(arrived, deadline, key, observer.trace, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
             report.envelope = parsed.envelope
-            report.took(self.clock.age(arrived))
             is_told = report.status == 503 or report.detachments or report.sweep
             if report.failure is not None and not is_told:
                 raise report.failure
@@ -137,8 +136,8 @@ class Service:
             except Overloaded as error:
                 for work in works:
                     work.failure = error
-        now, dry_run = self.clock.now(), self.settings.dry_run
-        reports = [[work.report(dry_run=dry_run, now=now) for work in of_event] for of_event in by_event]
+        dry_run, now, seconds = self.settings.dry_run, self.clock.now(), self.clock.age(delivery.arrived)
+        reports = [[work.report(dry_run, now, seconds) for work in of_event] for of_event in by_event]
         return [report_of_parts(parts[0].delivery_id, parts, kind="projects") for parts in reports]
 
     def _in_projects(self, event: Event) -> list[Work]:
@@ -188,7 +187,7 @@ class Service:
                     work.submission = Submission(add, (id_,), partial(job, "target"))
         work_off(
             [work.submission for work in works if work.submission],
-            arrived=delivery.arrived,
+            arrived=delivery.arrived.monotonic,
             deadline=delivery.deadline,
             clock=self.clock,
             jitter=self._jitter,
@@ -206,9 +205,8 @@ class Service:
             for project_id in projects[start : start + MAX_SWEPT_PROJECTS]:
                 sharing = by_project[project_id]
                 by: Literal["timer", "server"] = "timer" if any(work.by == "timer" for work in sharing) else "server"
-                task = SweepTask(
-                    by, arrived=delivery.arrived, deadline=share, trace=delivery.trace, progress=delivery.progress
-                )
+                arrived, trace, progress = delivery.arrived.monotonic, delivery.trace, delivery.progress
+                task = SweepTask(by, arrived=arrived, deadline=share, trace=trace, progress=progress)
                 for work in sharing:
                     work.sweep = task
                 waits.append(self._add(project_id, delivery.key, task))

@@ -1,6 +1,6 @@
 """The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
@@ -61,8 +61,10 @@ def work_off(
     for attempt in range(MAX_ATTEMPTS):
         hand_in(todo, arrived, deadline, trace)
         todo = [(each, id_) for each, id_ in todo if any(map(_may_pass, each.parts[id_].errors(id_)))]
+        if not todo or attempt == MAX_ATTEMPTS - 1:
+            return
         pause = _pause(attempt, [error for each, id_ in todo for error in each.parts[id_].errors(id_)], jitter)
-        if not todo or attempt == MAX_ATTEMPTS - 1 or pause >= deadline.remaining():
+        if pause >= deadline.remaining():
             return
         clock.sleep(pause)
 
@@ -101,13 +103,6 @@ def _may_pass(error: UnmirrorError) -> bool:
 
 def _pause(attempt: int, errors: Sequence[UnmirrorError], jitter: Callable[[], float]) -> float:
     """Return the seconds before the next attempt: the longest that any of the errors asks for."""
-
-    def seconds() -> Iterator[float]:
-        for error in errors:
-            if isinstance(error, StillExists):
-                yield STILL_EXISTS_SECONDS[min(attempt, len(STILL_EXISTS_SECONDS) - 1)]
-            elif error.transient:
-                yield error.retry_after or backoff
-
-    backoff = jitter() * longest_backoff(attempt)
-    return max(seconds(), default=0.0)
+    backoff, of_living = jitter() * longest_backoff(attempt), STILL_EXISTS_SECONDS[attempt]
+    passing = [error for error in errors if _may_pass(error)]
+    return max(of_living if isinstance(each, StillExists) else each.retry_after or backoff for each in passing)

@@ -10,22 +10,6 @@ from handler.model import Listing, MirrorSession, SnapshotEvidence
 MARGIN = timedelta(seconds=2)
 
 
-def is_fresh_for(
-    snapshot: "Snapshot", arrived: float, event_time: datetime | None, *, age: float, max_age: float, now: datetime
-) -> bool:
-    """Tell whether the snapshot may answer for a deletion.
-
-    `arrived` is when its delivery arrived, in monotonic seconds; `age` and `max_age` are seconds, `now` is UTC. An
-    interface that is deleted can join no session any more, so that a snapshot taken after its deletion is valid for
-    it for ever; the age bounds only what others changed meanwhile.
-    """
-    if snapshot.listing.began.monotonic >= arrived:
-        return True
-    if event_time is None or event_time > now or age > max_age:
-        return False
-    return event_time <= snapshot.listing.taken_at - MARGIN
-
-
 class Snapshot:
     """The sessions of one listing, less what has left them since. Has one writer, the worker that keeps it."""
 
@@ -44,6 +28,18 @@ class Snapshot:
             if session.target_id:
                 others = self._by_target.get(session.target_id)
                 self._by_target[session.target_id] = alone if others is None else others + alone
+
+    def may_answer(self, arrived: float, event_time: datetime | None, clock: Clock, max_age: float) -> bool:
+        """Tell whether the snapshot may answer for a deletion whose delivery arrived at that monotonic second.
+
+        An interface that is deleted can join no session any more, so that a snapshot taken after its deletion is valid
+        for it for ever; `max_age`, in seconds, bounds only what others changed meanwhile.
+        """
+        if self.listing.began.monotonic >= arrived:
+            return True
+        if event_time is None or event_time > clock.now() or clock.age(self.listing.began) > max_age:
+            return False
+        return event_time <= self.listing.taken_at - MARGIN
 
     def evidence(self, arrived: float, clock: Clock) -> SnapshotEvidence:
         """Return the snapshot as the proof of what is decided now, for a delivery that arrived at that second."""

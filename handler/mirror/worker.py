@@ -9,6 +9,7 @@ there. So no resolver that hangs, and no answer that drips, holds up a batch bey
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -20,7 +21,7 @@ from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, hand_in
-from handler.mirror.snapshot import Snapshot, is_fresh_for
+from handler.mirror.snapshot import Snapshot
 from handler.mirror.sweep import Sweep, SweepTask
 from handler.model import ApiCall, Presence
 
@@ -328,10 +329,9 @@ def _wait(task: Task, event: threading.Event, grace: float) -> None:
 
 def copied(error: UnmirrorError) -> UnmirrorError:
     """Return a copy to raise elsewhere: a traceback belongs to one thread."""
-    copy = error.__class__.__new__(error.__class__)
-    copy.__dict__.update(error.__dict__)
-    copy.args, copy.__cause__ = error.args, error
-    return copy
+    twin = copy(error)
+    twin.__cause__ = error
+    return twin
 
 
 # --- workers -------------------------------------------------------------------------------------------
@@ -395,15 +395,7 @@ class Worker:
         return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        clock = self._config.clock
-        return is_fresh_for(
-            snapshot,
-            job.arrived,
-            job.event_time,
-            age=clock.age(snapshot.listing.began),
-            max_age=self._config.max_age,
-            now=clock.now(),
-        )
+        return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
 
     def _list(self, waiting: list[Job], ready: list[Job]) -> list[Job]:
         """Take a new snapshot; return the jobs that may be worked off now. A failure fails only those that need it."""

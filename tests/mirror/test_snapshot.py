@@ -7,8 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.deadline import Instant
-from handler.mirror.snapshot import MARGIN, Snapshot, is_fresh_for
+from handler.deadline import Clock, Instant
+from handler.mirror.snapshot import MARGIN, Snapshot
 from handler.model import Listing
 from tests.support.clock import NOON, FakeClock
 from tests.support.cloud import TARGET, FakeCloud
@@ -47,22 +47,21 @@ def test_what_an_answer_showed_absent_is_taken_out_and_nothing_else() -> None:
 SECONDS = st.floats(-1000, 1000)
 
 
-@given(taken_at=SECONDS, event=st.none() | SECONDS, arrived=SECONDS, began=SECONDS, age=SECONDS, now=SECONDS)
+@given(taken_at=SECONDS, event=st.none() | SECONDS, arrived=SECONDS, began=SECONDS, elapsed=SECONDS, now=SECONDS)
 def test_a_snapshot_answers_for_what_was_deleted_before_it(
-    taken_at: float, event: float | None, arrived: float, began: float, age: float, now: float
+    taken_at: float, event: float | None, arrived: float, began: float, elapsed: float, now: float
 ) -> None:
     """Because it began after the delivery, or because the event is surely older, and the snapshot not too old."""
     listing = Listing((), NOON + timedelta(seconds=taken_at), Instant(began, NOON))
     event_time = None if event is None else NOON + timedelta(seconds=event)
-    is_fresh = is_fresh_for(
-        Snapshot(listing), arrived, event_time, age=age, max_age=300, now=NOON + timedelta(seconds=now)
-    )
+    clock = Clock(lambda: began + elapsed, lambda: NOON + timedelta(seconds=now))
+    may_answer = Snapshot(listing).may_answer(arrived, event_time, clock, max_age=300)
     older = (
         event_time is not None
         and event_time + MARGIN <= listing.taken_at
         and event_time <= NOON + timedelta(seconds=now)
     )
-    assert is_fresh == (began >= arrived or (older and age <= 300))
+    assert may_answer == (began >= arrived or (older and clock.age(listing.began) <= 300))
 
 
 def test_a_snapshot_ages_while_the_process_is_frozen() -> None:

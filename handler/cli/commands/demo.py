@@ -17,7 +17,7 @@ import functions_framework
 import requests
 from werkzeug.serving import make_server
 
-from handler.cli.commands.emulate import DELETED, LIVING, SERVER
+from handler.cli.commands.emulate import DELETED, LIVING, SERVER, variables
 from handler.cli.options import Exit, example, with_options
 from handler.cli.output import Output, count, print_error
 from handler.cli.reports import words
@@ -31,13 +31,6 @@ PORTS_SECONDS = 0.8
 MAX_DELIVERIES = 5
 # Variables of the surroundings that would lead the demo's function elsewhere.
 FOREIGN = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-
-SETTINGS = {
-    "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
-    "HUAWEICLOUD_SDK_SK": SECRET_KEY,
-    "HUAWEICLOUD_SDK_PROJECT_ID": PROJECT_ID,
-    "UNMIRROR_TRUST": "platform",
-}
 
 
 @click.command(epilog=example("unmirror demo", exits="1 where the emulator's state is not as claimed"))
@@ -77,7 +70,7 @@ def _function(endpoint: str) -> Iterator[str]:
     try:
         for name in [name for name in environ if name.upper().startswith(FOREIGN)]:
             del os.environ[name]
-        os.environ.update(SETTINGS, UNMIRROR_VPC_ENDPOINT=endpoint)
+        os.environ.update(variables(endpoint), UNMIRROR_TRUST="platform")
         main = Path(__file__).parents[2] / "main.py"
         app = functions_framework.create_app("on_event", str(main), "http")  # type: ignore[no-untyped-call]
         server = make_server("127.0.0.1", 0, app, threaded=True)

@@ -74,17 +74,22 @@ def emulate(output: Output, port: int, log: bool, seed: int, unsigned: bool, abs
     return Exit.DONE
 
 
-def _print_start(output: Output, url: str, tenant: sample.Tenant) -> None:
-    """Print how to point the function and the commands at the emulator, and how to delete things in it."""
-    variables = {
+def variables(url: str) -> dict[str, str]:
+    """Return the settings of a function that is to work in the emulated project."""
+    return {
         "UNMIRROR_VPC_ENDPOINT": url,
         "HUAWEICLOUD_SDK_AK": sample.ACCESS_KEY,
         "HUAWEICLOUD_SDK_SK": sample.SECRET_KEY,
         "HUAWEICLOUD_SDK_PROJECT_ID": sample.PROJECT_ID,
     }
+
+
+def _print_start(output: Output, url: str, tenant: sample.Tenant) -> None:
+    """Print how to point the function and the commands at the emulator, and how to delete things in it."""
     deleted, living, server = tenant.interfaces[DELETED], tenant.interfaces[LIVING], tenant.servers[SERVER]
-    output.json({"variables": variables, "deleted": deleted, "living": living, "server": server})
-    output.text("\n".join(f"export {name}={value}" for name, value in variables.items()))
+    settings = variables(url)
+    output.json({"variables": settings, "deleted": deleted, "living": living, "server": server})
+    output.text("\n".join(f"export {name}={value}" for name, value in settings.items()))
     output.text(f"# deleted already, and still in three sessions: {deleted}")
     output.text("# deletes another interface, which is in one session:")
     output.text(f"curl -X DELETE {url}/emulator/ports/{living}")
