@@ -104,18 +104,18 @@ def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "even
     )
 
 
-def _of_sweep(task: SweepTask, teller: Work) -> dict[str, Any]:
+def _of_sweep(task: SweepTask, reporter: Work) -> dict[str, Any]:
     swept, cancelled = task.swept, task.deadline.cancellation.cancelled
     if swept is None:
         late = Interrupted("interrupted before the end of the sweep") if cancelled else DeadlineExceeded(OUT_OF_TIME)
         return {"failure": task.failure or late}
-    owner = swept.told_by.setdefault("sweep", teller)  # atomic: several may tell it at once
-    members = of_parts(swept.parts, teller, owner)
+    owner = swept.counted_by.setdefault("sweep", reporter)  # atomic: several may report it at once
+    members = of_parts(swept.parts, reporter, owner)
     return members | {
         "kept": (*members["kept"], *swept.undecided),
         "failure": swept.failure or members["failure"],
         "unreadable_sessions": swept.unreadable,
         "snapshot": swept.evidence,
         "sweep": swept.figures,
-        "coalesced": owner is not teller,
+        "coalesced": owner is not reporter,
     }

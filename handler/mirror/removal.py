@@ -34,7 +34,7 @@ class Removal:
         """Interfaces that an answer showed absent from the session."""
         self.session_gone = False
         self.request_ids: list[str] = []
-        self.told_by: dict[str, object] = {}
+        self.counted_by: dict[str, object] = {}
         """By interface id who counts its removal: the first whose report tells it, for others may have given up."""
 
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
@@ -189,13 +189,13 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     return later._replace(removals=done + later.removals, gone=later.gone or earlier.gone)
 
 
-def of_parts(parts: Mapping[str, Part], teller: object, owner: object = None) -> dict[str, Any]:
+def of_parts(parts: Mapping[str, Part], reporter: object, owner: object = None) -> dict[str, Any]:
     """Return the members of a report that follow from what was decided of its ids.
 
-    What nobody has counted is counted by the owner of what several share, else by the teller.
+    What nobody has counted is counted by the owner of what several share, else by the reporter.
     """
     return {
-        "detachments": tuple(_detachments(parts, teller, owner or teller)),
+        "detachments": tuple(_detachments(parts, reporter, owner or reporter)),
         "kept": tuple(each for id_, part in parts.items() for each in kept(id_, part)),
         "lost_targets": tuple(dict.fromkeys(each for part in parts.values() for each in part.lost_targets)),
         "gone": tuple(part.gone for part in parts.values() if part.gone),
@@ -206,14 +206,14 @@ def of_parts(parts: Mapping[str, Part], teller: object, owner: object = None) ->
 _IS_DETACHMENT = frozenset({"detached", "already_absent", "planned", "failed", "not_tried"})
 
 
-def _detachments(parts: Mapping[str, Part], teller: object, owner: object) -> Iterator[Detachment]:
+def _detachments(parts: Mapping[str, Part], reporter: object, owner: object) -> Iterator[Detachment]:
     """Yield one detachment for each removal and each way in which its interfaces fared."""
     groups: dict[tuple[int, Status, int, bool], tuple[Removal, list[str]]] = {}
     for id_, part in parts.items():
         for removal in part.removals:
             if (status := removal.statuses[id_]) in _IS_DETACHMENT:
-                is_told = removal.told_by.setdefault(id_, owner) is not teller  # atomic: several may tell it at once
-                way = id(removal), status, id(removal.errors.get(id_)), is_told
+                counted_by = removal.counted_by.setdefault(id_, owner)  # atomic: several may report it at once
+                way = id(removal), status, id(removal.errors.get(id_)), counted_by is not reporter
                 groups.setdefault(way, (removal, []))[1].append(id_)
     for (_, status, _, coalesced), (removal, ids) in groups.items():
         yield Detachment(

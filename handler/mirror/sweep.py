@@ -48,7 +48,7 @@ class Swept(NamedTuple):
 
     figures: SweepFigures
     evidence: SnapshotEvidence
-    told_by: dict[str, object]
+    counted_by: dict[str, object]
     """Who counts the `sweep`: the first of the tasks that share it whose report tells it."""
     parts: Mapping[str, Part] = MappingProxyType({})
     """By id what was decided of the gone interfaces."""

@@ -42,7 +42,7 @@ SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
 # Between the end of a sweep or a check and its deliveries' own.
-TELLING_SECONDS = 0.5
+REPORTING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
 # Interfaces that a worker knows to be gone: about 10 MiB.
@@ -223,7 +223,7 @@ def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) ->
 
 def _earlier(deadline: Deadline) -> Deadline:
     """Return when work of several calls has to end, so that who waits for it is there to tell what it did."""
-    return deadline._replace(at=deadline.at - min(TELLING_SECONDS, deadline.remaining() / 10))
+    return deadline._replace(at=deadline.at - min(REPORTING_SECONDS, deadline.remaining() / 10))
 
 
 # --- queues --------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ class Worker:
         self._last_server_sweep: Instant | None = None
         self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled, GRACE_SECONDS)
         self.sweeps: Queue[SweepTask] = Queue(
-            self._threads, self._sweep, config.observer.on_unhandled, GRACE_SECONDS + TELLING_SECONDS
+            self._threads, self._sweep, config.observer.on_unhandled, GRACE_SECONDS + REPORTING_SECONDS
         )
 
     @property

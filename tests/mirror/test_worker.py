@@ -21,8 +21,8 @@ from handler.mirror.sweep import SweepTask
 from handler.mirror.worker import (
     MAX_LEFT_BEHIND,
     MAX_WORKERS,
+    REPORTING_SECONDS,
     SERVER_SWEEP_SECONDS,
-    TELLING_SECONDS,
     CallThreads,
     ThreadedCalls,
     WorkerConfig,
@@ -277,7 +277,7 @@ class TestHungCalls:
 
     def test_a_single_call_ends_before_who_waits_for_it(self) -> None:
         deadline = Deadline.within(CATCHES_A_HANG, Clock().monotonic)
-        assert call_within(deadline, "a check", lambda own: own.at) == deadline.at - TELLING_SECONDS
+        assert call_within(deadline, "a check", lambda own: own.at) == deadline.at - REPORTING_SECONDS
 
     def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
@@ -432,7 +432,7 @@ class TestSweeps:
         now = desk.clock.monotonic()
         task = SweepTask("timer", arrived=now, deadline=Deadline(now + 60, desk.clock.monotonic))
         desk.workers.add(PROJECT, "own", connected, task)()
-        assert ends == [now + 60 - TELLING_SECONDS]
+        assert ends == [now + 60 - REPORTING_SECONDS]
 
     def test_a_sweep_that_fails_tells_each_who_waits(self, desk: Desk) -> None:
         desk.cloud.then("list_sessions", ApiUnavailable("away"))
