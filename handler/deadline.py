@@ -13,6 +13,9 @@ from handler.errors import DeadlineExceeded, Interrupted
 # Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
+# Between two looks whether somebody said stop, where nothing wakes who waits: a signal that comes just before its wait
+# begins is heard by Python only when it ends.
+LOOK_SECONDS = 0.5
 
 
 def longest_backoff(failures: int) -> float:

@@ -14,7 +14,7 @@ from functools import partial
 from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from handler.deadline import Clock, Deadline, Instant
+from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
 from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
@@ -177,7 +177,7 @@ class ThreadedCalls:
                     self._leave_behind(key)
                     self._fill()
                     return Ended(key, error=DeadlineExceeded("the VPC API gave no answer in time"))
-                self._wake.wait(min(self._ends, first) - now)
+                self._wake.wait(min(self._ends - now, first - now, LOOK_SECONDS))
         return None
 
     def is_running(self, key: Hashable) -> bool:
@@ -323,7 +323,7 @@ def _wait(task: Task, event: threading.Event, grace: float) -> None:
                 ends = min(ends, now + grace)
             if now >= ends:
                 return
-            event.wait(ends - now)
+            event.wait(min(ends - now, LOOK_SECONDS))
             event.clear()
 
 

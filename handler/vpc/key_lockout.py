@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import NamedTuple
 
-from handler.deadline import Clock, Deadline, Instant
+from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import KeyCoolingDown
 from handler.lru import LruCache
 from handler.vpc.credentials import AccessKey
@@ -22,8 +22,6 @@ COOLDOWN_SECONDS = 300.0
 TRUST_SECONDS = 5.0
 # For a probe: a page, the longest of all calls, has as long. One that hangs longer keeps nobody waiting.
 PROBE_SECONDS = 10.0
-# Between two looks whether somebody said stop, which wakes nobody who waits for a verdict.
-LOOK_SECONDS = 0.5
 # A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes.
 MAX_KEYS = 64
 
