@@ -17,7 +17,7 @@ class Snapshot:
         self.listing = listing
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
-        self._by_target: dict[str, tuple[str, ...]] = {}
+        self._by_target: dict[str, tuple[str, ...] | list[str]] = {}
         for session in listing.sessions:
             self._sessions[session.id] = session
             alone = (session.id,)  # one tuple for all sources: most interfaces are in one session only
@@ -26,8 +26,11 @@ class Snapshot:
                     others = self._by_source.get(source)
                     self._by_source[source] = alone if others is None else others + alone
             if session.target_id:
-                others = self._by_target.get(session.target_id)
-                self._by_target[session.target_id] = alone if others is None else others + alone
+                targeting = self._by_target.setdefault(session.target_id, alone)
+                if isinstance(targeting, list):  # thousands of sessions may have one target
+                    targeting.append(session.id)
+                elif targeting is not alone:
+                    self._by_target[session.target_id] = [*targeting, session.id]
 
     def may_answer(self, arrived: float, event_time: datetime | None, clock: Clock, max_age: float) -> bool:
         """Tell whether the snapshot may answer for a deletion whose delivery arrived at that monotonic second.

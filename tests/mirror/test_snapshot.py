@@ -29,6 +29,14 @@ def test_an_interface_is_found_in_every_session_that_lists_it_as_source_or_targe
     assert snapshot.holding("c") == snapshot.targeting("a") == []
 
 
+def test_many_sessions_may_mirror_to_one_target() -> None:
+    cloud = FakeCloud()
+    ids = [f"s{number}" for number in range(5)]
+    for id_ in ids:
+        cloud.add(id_, [])
+    assert [each.id for each in taken(cloud).targeting(TARGET)] == ids
+
+
 def test_what_an_answer_showed_absent_is_taken_out_and_nothing_else() -> None:
     cloud = FakeCloud()
     cloud.add("one", ["a", "b"])
