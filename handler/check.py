@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from handler.deadline import Deadline
-from handler.errors import DeadlineExceeded, KeyCoolingDown, UnmirrorError
+from handler.errors import DeadlineExceeded, Interrupted, KeyCoolingDown, UnmirrorError
 from handler.model import ApiCall, CheckStep, Listing, MirrorSession
 from handler.settings import Settings
 from handler.vpc.client import VpcApi, VpcClient
@@ -18,33 +19,47 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 _FIRST = "what failed before comes first"
 
 
-def run_check(
-    settings: Settings,
-    client: VpcClient,
-    project_id: str,
-    key: AccessKey | None,
-    on_call: Callable[[ApiCall], None],
-    deadline: Deadline,
-) -> tuple[CheckStep, ...]:
-    """Return what was tried in a project, in order. Raises nothing of ours.
+class Check:
+    """A check of one project, and what it has tried so far."""
 
-    `key` is the one that came with the delivery; None where the function finds its own. `on_call` hears of each call.
-    What depends on a step that failed is skipped.
-    """
-    steps = [CheckStep("settings", "ok", describe(settings, [project_id]))]
-    with _recorded(steps, "credentials"):
-        if key is None:
-            client.credentials.current(deadline)
-        source = f"from {client.credentials.describe()}" if key is None else "the key that came with the delivery"
-        steps.append(CheckStep("credentials", "ok", source))
-    with _recorded(steps, "endpoint"):
-        steps.extend(_try_endpoint(settings, client, deadline))
-    if all(step.status != "failed" for step in steps):
-        _try_reads(client.api(project_id, key, on_call=on_call), deadline, steps)
-    else:
-        steps.append(CheckStep("calls", "skipped", _FIRST))
-    detail = "only a removal shows whether it is allowed; it needs vpc:trafficMirrorSessions:removeSource"
-    return (*steps, CheckStep("remove sources", "skipped", detail))
+    def __init__(
+        self,
+        settings: Settings,
+        client: VpcClient,
+        project_id: str,
+        key: AccessKey | None,
+        on_call: Callable[[ApiCall], None],
+    ) -> None:
+        """Take the key that came with the delivery, None where the function finds its own, and what hears of calls."""
+        self.steps = [CheckStep("settings", "ok", describe(settings, [project_id]))]
+        """What was tried, in order. What depends on a step that failed is skipped."""
+        self.calls: list[str] = []
+        """The operations of the calls that were made."""
+        self._settings, self._client, self._project_id = settings, client, project_id
+        self._key, self._on_call = key, on_call
+
+    def run(self, deadline: Deadline) -> None:
+        """Try one after another; of what we raise only Interrupted is raised, at the end."""
+        steps, client, key = self.steps, self._client, self._key
+        with _recorded(steps, "credentials"):
+            if key is None:
+                client.credentials.current(deadline)
+            source = f"from {client.credentials.source}" if key is None else "the key that came with the delivery"
+            steps.append(CheckStep("credentials", "ok", source))
+        with _recorded(steps, "endpoint"):
+            steps.extend(_try_endpoint(self._settings, client, deadline))
+        if all(step.status != "failed" for step in steps):
+            _try_reads(client.api(self._project_id, key, on_call=self._hear), deadline, steps)
+        else:
+            steps.append(CheckStep("calls", "skipped", _FIRST))
+        detail = "only a removal shows whether it is allowed; it needs vpc:trafficMirrorSessions:removeSource"
+        steps.append(CheckStep("remove sources", "skipped", detail))
+        if deadline.cancellation.cancelled:
+            raise Interrupted("interrupted before the end of the check")
+
+    def _hear(self, call: ApiCall) -> None:
+        self.calls.append(call.operation)
+        self._on_call(call)
 
 
 def describe(settings: Settings, project_ids: Iterable[str]) -> str:
@@ -121,4 +136,5 @@ def _recorded(steps: list[CheckStep], name: str) -> Iterator[None]:
     except UnmirrorError as error:
         after = isinstance(error, DeadlineExceeded | KeyCoolingDown) and any(step.status == "failed" for step in steps)
         detail = _FIRST if after and isinstance(error, KeyCoolingDown) else str(error)
-        steps.append(CheckStep(name, "skipped" if after else "failed", detail, request_id=error.request_id))
+        status: Literal["skipped", "failed"] = "skipped" if after or isinstance(error, Interrupted) else "failed"
+        steps.append(CheckStep(name, status, detail, request_id=error.request_id))

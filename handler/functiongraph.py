@@ -49,13 +49,15 @@ def handler(event: object, context: Context) -> dict[str, Any]:
     form that the gateway asks for, and nothing is raised.
     """
     logs.configure()
-    observing, from_gateway = Instrumentation(), events.is_gateway_request(event)
+    observing, from_gateway = Instrumentation(), False
     with trace_scope(None):
         try:
+            payload = events.decode(event) if isinstance(event, (str, bytes)) else event
+            from_gateway = events.is_gateway_request(payload)
             service = _service(_user_data(context))
             observing = service.instrumentation
             report = service.deliver(
-                events.decode(event) if isinstance(event, (str, bytes)) else event,
+                payload,
                 deadline=service.deadline(context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN_SECONDS),
                 key=AccessKey.of(
                     context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()

@@ -131,7 +131,7 @@ class Report:
             return f"{len(self.parts)} {self.part_kind}, at worst: {self._worst.reason}"
         if self.ignored is not None:
             return self.ignored
-        if self.check is not None:
+        if self.check is not None and self.error is None:
             failed = ", ".join(each.step for each in self.check if each.status == "failed")
             return f"to be fixed: {failed}" if failed else "everything that a deletion needs works here"
         if self.outcome == "stopped" and self.sweep is not None:

@@ -10,13 +10,13 @@ from handler import events
 from handler.bulkhead import Bulkhead
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.delivery import Delivery, Work, report_of_parts
-from handler.errors import Forbidden, NotConfigured, Overloaded, UnmirrorError
+from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloaded, UnmirrorError
 from handler.mirror.detach import Job, Rules, Task
 from handler.mirror.plan import Protection
-from handler.mirror.port import MirrorApi
+from handler.mirror.port import MirrorApi, concurrent_map
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.sweep import Progress, SweepTask
-from handler.mirror.worker import WorkerConfig, Workers, call_within
+from handler.mirror.worker import CallThreads, ThreadedCalls, WorkerConfig, Workers, earlier
 from handler.model import (
     ApiCall,
     CheckRequested,
@@ -39,6 +39,8 @@ from handler.vpc.credentials import AccessKey, CredentialChain
 
 # Projects that one delivery sweeps at a time: each has a share of its time, and a rate limit of its own.
 MAX_SWEPT_PROJECTS = 4
+# Projects that one delivery checks at a time, each by one call after another.
+MAX_CHECKED_PROJECTS = 32
 
 
 class Service:
@@ -214,24 +216,21 @@ class Service:
                 wait()
 
     def _check(self, works: Sequence[Work], delivery: Delivery) -> None:
-        """Check each project once for all events that ask for it."""
+        """Check each project once for all events that ask for it, side by side."""
         by_project = _by_project(works, lambda work: isinstance(work.event, CheckRequested))
-        for done, (project_id, sharing) in enumerate(by_project.items()):
-            from handler.check import run_check  # no other delivery needs it
+        if not by_project:
+            return
+        from handler.check import Check  # no other delivery needs it
 
-            share = delivery.deadline.sooner(delivery.deadline.remaining() / (len(by_project) - done))
-            calls: list[ApiCall] = []
-            run = partial(run_check, self.settings, self.client, project_id, delivery.key, calls.append)
-            steps, failure = None, None
-            try:
-                steps = call_within(share, "a check", run)
-            except UnmirrorError as error:
-                failure = error
-            operations: list[str] = [call.operation for call in calls]
-            for call in calls:
-                self.instrumentation.on_call(call, [delivery.trace] if delivery.trace else [])
+        on_call = partial(self.instrumentation.on_call, traces=[delivery.trace] if delivery.trace else [])
+        checks = {each: Check(self.settings, self.client, each, delivery.key, on_call) for each in by_project}
+        calls, ends = ThreadedCalls(CallThreads(), delivery.deadline, MAX_CHECKED_PROJECTS), earlier(delivery.deadline)
+        results = dict(concurrent_map(calls, lambda each, _: checks[each].run(ends), by_project, inf))
+        late = DeadlineExceeded("no time left for the whole check")
+        for project_id, sharing in by_project.items():
             for work in sharing:
-                work.check, work.failure, work.calls = steps, failure, [operations]
+                work.check, work.calls = tuple(checks[project_id].steps), [checks[project_id].calls]
+                work.failure = results.get(project_id, late)
 
     def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it."""

@@ -93,6 +93,9 @@ class Settings(NamedTuple):
             AccessKey.of(*map(environ.get, KEY_NAMES), names=KEY_NAMES)
         except NotConfigured as error:
             faults.append(str(error))
+        project_id, home, projects = values.get("project_id"), values.pop("home", None), values.get("projects")
+        if project_id and projects and project_id not in projects:
+            faults.append("HUAWEICLOUD_SDK_PROJECT_ID: none of UNMIRROR_PROJECTS; right: one of them, or not set")
         if faults:
             raise NotConfigured("wrong settings: " + "; ".join(faults))
         if "endpoint" in values:
@@ -100,8 +103,7 @@ class Settings(NamedTuple):
         elif region := values.get("region"):
             host, cloud = next(row[1:] for row in ENDPOINTS if re.fullmatch(row[0], region))
             values |= {"endpoint": host.format(region=region), "endpoint_source": f"of {cloud}'s region {region}"}
-        home = values.pop("home", None)
-        if home and home in values.get("projects", (home,)):
+        if home and (projects is None or home in projects):
             values.setdefault("project_id", home)
         if "project_id" in values:
             values.setdefault("projects", frozenset({values["project_id"]}))
@@ -119,22 +121,19 @@ class Settings(NamedTuple):
         return tuple(what for what, there in needs.items() if not there)
 
 
-_PREFIX = "UNMIRROR_"
-
-
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
     """Return a fault for each variable that is nearly one of ours: a misspelt UNMIRROR_PROTECT would protect nothing.
 
     Others of our prefix are somebody else's: Kubernetes tells of a service `unmirror` by `UNMIRROR_PORT` and more.
     """
-    unknown = [name for name in environ if name.startswith(_PREFIX) and name not in _READERS]
-    if not unknown:
+    names = [name for name in environ if "MIR" in name.upper() and name not in _READERS]
+    if not names:
         return []
     from difflib import get_close_matches  # nobody else pays for it
 
-    ours = [name.removeprefix(_PREFIX) for name in _READERS if name.startswith(_PREFIX)]
-    near = {name: get_close_matches(name.removeprefix(_PREFIX), ours, 1, 0.75) for name in unknown}
-    return [f"{name}: no such setting; right: {_PREFIX}{meant[0]}" for name, meant in near.items() if meant]
+    ours = [name for name in _READERS if name.startswith("UNMIRROR_")]
+    near = {name: get_close_matches(name.upper(), ours, 1, 0.88) for name in names}
+    return [f"{name}: no such setting; right: {meant[0]}" for name, meant in near.items() if meant]
 
 
 # --- readers: each returns the value of a text, or raises ValueError that says in words what is right ----------------
@@ -161,7 +160,7 @@ def _each(
 def _seconds(most: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         with suppress(ValueError):
-            if 0 < (seconds := float(text)) <= most:
+            if re.fullmatch(r"[0-9.]+", text) and 0 < (seconds := float(text)) <= most:
                 return seconds
         raise ValueError(f"seconds, more than 0 and at most {most:g}")
 
@@ -176,7 +175,7 @@ def _endpoint(text: str) -> str:
         is_host_alone = url.path in ("", "/") and not url.query and not url.fragment and "@" not in url.netloc
         is_loopback = address.is_loopback if address else host == "localhost"
         is_secure = url.scheme == "https" or (url.scheme == "http" and is_loopback)
-        if is_host_alone and is_secure and (address or re.fullmatch(_HOST, host)):
+        if text.isprintable() and is_host_alone and is_secure and (address or re.fullmatch(_HOST, host)):
             return f"{url.scheme}://{url.netloc}"
     raise ValueError("https://host[:port], or http:// on a loopback address")
 

@@ -47,7 +47,13 @@ def test_an_empty_variable_counts_as_absent(nothing: str) -> None:
     assert Settings.from_env(dict.fromkeys(NAMES, nothing)) == Settings()
 
 
-@pytest.mark.parametrize("protect", ["UNMIRROR_PROTEC", "UNMIRROR_PROTECTED", "UNMIRROR_DRYRUN", "UNMIRROR_DRY-RUN"])
+@pytest.mark.parametrize(
+    "protect",
+    [
+        *("UNMIRROR_PROTEC", "UNMIRROR_PROTECTED", "UNMIRROR_DRYRUN", "UNMIRROR_DRY-RUN"),
+        *("UNMIRROR_Protect", "unmirror_dry_run", "UNMIROR_PROTECT", "Unmirror_PROTECT", "UNMIRRORPROTECT"),
+    ],
+)
 def test_a_name_that_is_nearly_one_of_ours_is_a_fault(protect: str) -> None:
     """What it was to protect would not be protected."""
     with pytest.raises(
@@ -59,7 +65,10 @@ def test_a_name_that_is_nearly_one_of_ours_is_a_fault(protect: str) -> None:
 def test_names_that_are_somebody_elses_are_left_alone() -> None:
     """Kubernetes describes a service of the name `unmirror` to every pod beside it."""
     theirs = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_PROTO")
-    assert Settings.from_env({f"UNMIRROR_{name}": "1" for name in theirs} | {"UNMIRROR": "1"}) == Settings()
+    assert (
+        Settings.from_env({f"UNMIRROR_{name}": "1" for name in theirs} | {"UNMIRROR": "1", "PIP_MIRROR": "1"})
+        == Settings()
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,13 @@ NO_ENDPOINTS = [
         "vpc.example.com",
     ),
     *("https://user:pass@vpc.example.com", "https://vpc.example.com/v3", "https://vpc.example.com?x=1"),
-    *("https://vpc.example.com:port", "https://[::1", "https://vpc.example .com", "https://vpc.example\\.com"),
+    *(
+        "https://vpc.example.com:port",
+        "https://vpc.example\n.com",
+        "https://[::1",
+        "https://vpc.example .com",
+        "https://vpc.example\\.com",
+    ),
     *("https://*.example.com", "https://vpc..example.com", "https://vpc.example.com#x", "https://"),
 ]
 
@@ -114,6 +129,17 @@ def test_the_projects_default_to_the_one_project_and_the_other_way_round() -> No
     assert (elsewhere.project_id, elsewhere.projects) == ("a", {"a"})
     several = Settings.from_env({"UNMIRROR_PROJECTS": "a, b,"})
     assert (several.projects, several.project_id) == ({"a", "b"}, None)
+
+
+def test_the_project_of_events_that_name_none_is_one_that_it_may_act_in() -> None:
+    with pytest.raises(NotConfigured, match=r"^wrong settings: HUAWEICLOUD_SDK_PROJECT_ID: none of UNMIRROR_PROJECTS"):
+        Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": "a", "UNMIRROR_PROJECTS": "b"})
+
+
+@pytest.mark.parametrize("seconds", ["1_0", "\u0663", "1e2", "1e-320", "nan", "inf", "0", "900.1", "1.2.3"])
+def test_seconds_are_digits_within_bounds(seconds: str) -> None:
+    with pytest.raises(NotConfigured, match="UNMIRROR_DEADLINE: wrong"):
+        Settings.from_env({"UNMIRROR_DEADLINE": seconds})
 
 
 def test_secrets_never_show() -> None:

@@ -1,12 +1,17 @@
 """The edge for people: the command `unmirror`. The function never imports it."""
 
+import os
 import sys
+from pathlib import Path
 
 _EXTRA = ("aiohttp", "click")
 
 
 def main() -> None:
     """Run the command; say how to install it where its extra is missing."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us has closed it
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115
     try:
         from handler.cli.app import unmirror
 

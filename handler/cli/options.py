@@ -89,10 +89,11 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
     deadline = Deadline.within(options["deadline"] or seconds, service.clock.monotonic, cancellation)
     try:
         service.client.credentials.current(deadline)
-        profile = options["profile"]
-        source = f"section {profile} of {_profile_path()}" if profile else service.client.credentials.describe()
+        if options["profile"]:  # whose members stand in the place of the variables
+            service.client.credentials.source = f"section {options['profile']} of {_profile_path()}"
     except UnmirrorError:  # the command itself will say what was tried
-        source = "nowhere"
+        pass
+    source = service.client.credentials.source or "nowhere"
     where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
     click.echo(printable(f"unmirror: {describe(settings, sorted(settings.projects))}; {where}"), err=True)
     return service, deadline

@@ -216,13 +216,12 @@ def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> E
 
 
 def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
-    """Make one call in a thread of its own, and wait for it no longer than the deadline; its own ends earlier."""
-    own = _earlier(deadline)
-    return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, lambda _: work(own), inf)
+    """Make one call in a thread of its own, and wait for it no longer than the deadline."""
+    return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, work, inf)
 
 
-def _earlier(deadline: Deadline) -> Deadline:
-    """Return when work of several calls has to end, so that who waits for it is there to tell what it did."""
+def earlier(deadline: Deadline) -> Deadline:
+    """Return when work of several calls has to end, so that who waits for it is there to report what it did."""
     return deadline._replace(at=deadline.at - min(REPORTING_SECONDS, deadline.remaining() / 10))
 
 
@@ -456,7 +455,7 @@ class Worker:
         self.sweeps.take(waiting)
         if any(each.by == "server" for each in waiting):
             self._last_server_sweep = config.clock.instant()
-        deadline = _earlier(max((each.deadline for each in waiting), key=lambda each: each.at))
+        deadline = earlier(max((each.deadline for each in waiting), key=lambda each: each.at))
         sweep = Sweep(
             self._connect(self._counted(waiting), SWEEP_ATTEMPTS),
             lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),

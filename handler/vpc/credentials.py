@@ -108,7 +108,9 @@ class CredentialChain:
         self._providers, self._clock = providers, clock
         self._lock = threading.Lock()
         self._key: AccessKey | None = None
-        self._source, self._failure = "", ""
+        self.source = ""
+        """Which provider the key came from, in words; empty before one was found."""
+        self._failure = ""
         self._nothing_new: Instant | None = None
         """When the providers last had no other key than the one we have."""
 
@@ -127,10 +129,6 @@ class CredentialChain:
             "the ECS metadata service": partial(_from_metadata, http),
         }
         return cls(providers, clock)
-
-    def describe(self) -> str:
-        """Return which provider the key came from, in words; empty before one was found."""
-        return self._source
 
     def current(self, deadline: Deadline) -> AccessKey:
         """Return a valid key, or an expired one that its provider still hands out, since clocks differ.
@@ -177,7 +175,7 @@ class CredentialChain:
             except NotConfigured as error:  # half a key: another provider's would be another identity
                 raise NotConfigured(f"{name}: {error}") from error
             self._nothing_new = self._clock.instant() if key == self._key else None
-            self._key, self._source, self._failure = key, name, ""
+            self._key, self.source, self._failure = key, name, ""
             self._providers = {name: read}  # one that fails for once must not make us another identity
             return
         self._nothing_new = self._clock.instant()

@@ -80,7 +80,8 @@ class WebEdge(NamedTuple):
             case "OPTIONS":
                 response = _handshake(request.headers.get("WebHook-Request-Origin", ""))
             case _:
-                response = responses.of_error(MethodNotAllowed(f"send one of {ALLOW}"), {"Allow": ALLOW})
+                error = rejection(MethodNotAllowed(f"send one of {ALLOW}"), self.service.instrumentation)
+                response = responses.of_error(error, {"Allow": ALLOW})
         return _to_flask(response)
 
     def on_cloud_event(self, event: "CloudEvent") -> None:

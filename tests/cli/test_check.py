@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from handler.deadline import Deadline
 from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from handler.emulator.server import Emulator
 from handler.emulator.state import Cloud
+from handler.model import Listing
 from handler.service import Service
+from handler.vpc.client import VpcApi
 from handler.vpc.credentials import AccessKey
 from tests.support.cli import Run, Start, described, interrupted
 from tests.support.function import settings_for
@@ -140,9 +144,31 @@ def test_a_list_that_shows_less_than_there_is_is_a_warning(run: Run, emulator: E
 def test_ctrl_c_lets_it_say_how_far_it_came(start: Start, settings: dict[str, str], emulator: Emulator) -> None:
     held = hold(emulator, "list_sessions")
     with start("check", "--json", **settings) as child:
-        printed = described("check", interrupted(child, held)[0])
+        output, errors = interrupted(child, held)
+    printed = described("check", output)
     assert statuses(printed, "ok") >= {"settings", "credentials", "endpoint", "clock"}
+    assert (statuses(printed, "failed"), printed["ok"]) == (set(), False)
     assert "interrupted" in steps(printed)["show an interface"]["detail"]
+    assert "interrupted before the end of the check\nnext: " in errors
+    assert "it cannot work here" not in errors
+
+
+def test_a_project_whose_check_hangs_takes_no_time_from_another(
+    run: Run, monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
+    list_sessions, released = VpcApi.list_sessions, threading.Event()
+
+    def hang(api: VpcApi, deadline: Deadline) -> Listing:
+        if api.project_id == "0":
+            released.wait(20)
+        return list_sessions(api, deadline)
+
+    monkeypatch.setattr(VpcApi, "list_sessions", hang)
+    printed = run.json("check", "--deadline", "2", exit_code=1, UNMIRROR_PROJECTS=f"0,{PROJECT_ID}")
+    released.set()
+    hung, other = printed["projects"]
+    assert [step["step"] for step in hung["steps"]] == ["settings", "credentials", "endpoint", "clock"]
+    assert {step["status"] for step in other["steps"]} == {"ok", "skipped"}
 
 
 @pytest.fixture

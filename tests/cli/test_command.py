@@ -113,6 +113,7 @@ def test_a_profile_brings_its_key_and_its_project_and_no_part_of_another(run: Ru
     assert f"key from section prod of {file}; " in listed.stderr
     refused = run("check", "--profile", "basic")
     assert (refused.exit_code, "marked" in refused.output) == (1, False)
+    assert f"credentials: from section basic of {file}" in " ".join(refused.stdout.split())
     assert "'empty' of" in run("sessions", "--profile", "empty").stderr
     assert run("sessions", "--profile", "half").exit_code == 2
     assert "it has basic, prod, half, empty" in run("sessions", "--profile", "dev").stderr
@@ -163,6 +164,16 @@ def test_where_its_output_cannot_be_written_it_says_so_and_fails(
     assert child.returncode == 1
     assert "No space left on device\nnext: " in errors
     assert errors.count("unmirror: ") == (2 if words == "check" else 1)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
+def test_a_stream_that_is_closed_is_one_that_nobody_reads(
+    tmp_path: Path, settings: dict[str, str], closed: str
+) -> None:
+    command = ("sh", "-c", f'exec "$@" {closed}', "sh", *UNMIRROR, "sessions")
+    ended = run_process(*command, env=environment(tmp_path, **settings))
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+    assert bool(ended.stdout) == (closed != ">&-")
 
 
 def test_who_has_read_enough_changes_nothing(start: Start, settings: dict[str, str], dead: str) -> None:

@@ -28,6 +28,13 @@ def test_a_deleted_interface_leaves_its_sessions(run: Run, dead: str, tenant: Te
     assert all(dead not in sources for sources in tenant.cloud.sources(PROJECT_ID).values())
 
 
+def test_more_than_one_delivery_takes_is_wrong_usage(run: Run, emulator: Emulator, several: dict[str, str]) -> None:
+    ids = [f"6134900d-31a6-4b71-8453-{number:012x}" for number in range(5001)]
+    result = run("detach", *ids, **several)
+    assert (result.exit_code, "at most 5,000 ids at a time" in result.stderr) == (2, True)
+    assert emulator.calls == []
+
+
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(run: Run, dead: str, emulator: Emulator) -> None:
     result = run("detach", dead, "--dry-run")
     assert result.exit_code == 0

@@ -225,6 +225,6 @@ def test_what_holds_secrets_shows_none(settings: dict[str, str], ear: Ear) -> No
     assert service.client is not None
     api = service.client.api(settings["HUAWEICLOUD_SDK_PROJECT_ID"], AccessKey.of(*PLATFORM))
     api.list_sessions(service.deadline())
-    ear.hear(service, service.settings, service.client, edge, edge.authenticator, api, chain, chain.describe())
+    ear.hear(service, service.settings, service.client, edge, edge.authenticator, api, chain, chain.source)
     ear.hear(smn.Message.parse(encoded(message(ALL, subject=ALL))))
     ear.hear(key, [key], {"key": key}, f"{key!s} {key!r}", AccessKey(*PLATFORM))

@@ -208,8 +208,11 @@ def test_the_webhook_handshake_echoes_the_origin(function: Function, origin: str
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
-def test_other_methods_are_not_allowed(function: Function, emulator: Emulator, tenant: Tenant, method: str) -> None:
+def test_other_methods_are_not_allowed(
+    function: Function, emulator: Emulator, tenant: Tenant, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = function.post(deleted(delete(tenant)), method=method)
     assert (answer.status, answer.slug) == (405, "method-not-allowed")
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    assert [vars(record)["event"] for record in caplog.records] == ["delivery.method-not-allowed"]
     assert emulator.calls == []

@@ -158,8 +158,9 @@ def test_wrong_user_data_stops_the_start_and_every_event_and_is_named() -> None:
 def test_a_gateway_is_answered_in_its_envelope_and_nothing_is_raised(
     user_data: UserData, tenant: Tenant, emulator: Emulator
 ) -> None:
-    def ask(body: object, **more: str) -> Answer:
-        answer = functiongraph.handler(through_gateway(body), Context({**user_data, **more}))
+    def ask(body: object, *, as_text: bool = False, **more: str) -> Answer:
+        request: object = through_gateway(body)
+        answer = functiongraph.handler(json.dumps(request) if as_text else request, Context({**user_data, **more}))
         whole = Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode() + b"\n")
         check(whole)
         return whole.enclosed
@@ -171,6 +172,7 @@ def test_a_gateway_is_answered_in_its_envelope_and_nothing_is_raised(
     emulator.faults.append(Fault(status=429, headers={"Retry-After": "100"}))
     throttled = ask(deleted(delete(tenant, "web-1")))
     assert (throttled.status, throttled.headers["Retry-After"]) == (503, "100")
+    assert ask(cts(tenant.interfaces["db-1"]), as_text=True, UNMIRROR_DEADLINE="0.5").status == 503
 
 
 def test_a_defect_is_raised_without_what_it_was_raised_with(

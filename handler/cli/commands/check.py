@@ -23,22 +23,25 @@ def check(output: Output, service: Service, deadline: Deadline) -> int:
     seconds, where no other is asked for.
     """
     report = deliver(service, CHECK_DUE, deadline)
-    if report.error:
-        raise report.error
-    by_project = {str(part.project_id): part.check or () for part in report.parts or (report,)}
-    failed = [step for steps in by_project.values() for step in steps if step.status == "failed"]
-    projects = [{"project_id": each, "steps": [step._asdict() for step in steps]} for each, steps in by_project.items()]
-    output.json({"ok": not failed, "projects": projects})
-    for project_id, steps in by_project.items():
-        if len(by_project) > 1:
-            output.line("project", project_id)
-        for step in steps:
+    parts = report.parts or (report,)
+    failed = [step for part in parts for step in part.check or () if step.status == "failed"]
+    projects = [
+        {"project_id": part.project_id, "steps": [step._asdict() for step in part.check or ()]} for part in parts
+    ]
+    output.json({"ok": not failed and not report.error, "projects": projects})
+    for part in parts:
+        if len(parts) > 1:
+            output.line("project", part.project_id or "")
+        for step in part.check or ():
             output.line(step.status, f"{step.step}: {step.detail}", step.fix, _request(step))
     if failed:
         names = ", ".join(dict.fromkeys(step.step for step in failed))
         hint = failed[0].fix or "correct the first that failed, and run this again"
         print_error(f"it cannot work here: {names}; {failed[0].detail} {_request(failed[0])}".rstrip(), hint=hint)
-    return Exit.FAILED if failed else Exit.DONE
+    for part in parts:
+        if part.error:
+            print_error(part.error, f"project {part.project_id}: ")
+    return Exit.FAILED if failed or report.error else Exit.DONE
 
 
 def _request(step: CheckStep) -> str:

@@ -10,6 +10,7 @@ from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report, warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import StillExists, UnmirrorError
+from handler.events.parser import MAX_IDS
 from handler.events.readers import INTERFACE_DELETED
 from handler.mirror.worker import call_within
 from handler.model import MirrorSession
@@ -35,6 +36,9 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
     shows is left alone, and so is a protected session. The settings are
     those of the function.
     """
+    projects = len(service.settings.projects)
+    if len(interface_ids) * projects > MAX_IDS:
+        raise click.UsageError(f"at most {MAX_IDS // projects:,} ids at a time, to look for in {projects} project(s)")
     report = deliver(service, INTERFACE_DELETED, deadline, interface_ids=list(interface_ids))
     parts = report.parts or (report,)
     output.json(report.as_json)
