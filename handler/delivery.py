@@ -111,8 +111,10 @@ def _of_sweep(task: SweepTask, reporter: Work) -> dict[str, Any]:
         return {"failure": task.failure or late}
     owner = swept.counted_by.setdefault("sweep", reporter)  # atomic: several may report it at once
     members = of_parts(swept.parts, reporter, owner)
+    servers = reporter.event.server_ids if isinstance(reporter.event, ServersDeleted) else ()
+    alive = (each for server_id in servers for each in swept.unlisted.get(server_id, ()))
     return members | {
-        "kept": (*members["kept"], *swept.undecided),
+        "kept": (*members["kept"], *swept.undecided, *alive),
         "failure": swept.failure or members["failure"],
         "unreadable_sessions": swept.unreadable,
         "snapshot": swept.evidence,

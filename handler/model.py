@@ -60,6 +60,8 @@ class Presence(NamedTuple):
     exists: bool
     """False only after a 404 of the VPC API itself, asked for that id."""
     request_id: str = ""
+    device_id: str = ""
+    """Of the server that has it, in lower case; empty where the answer shows none."""
 
 
 class SessionReply(NamedTuple):

@@ -61,7 +61,7 @@ class Service:
         self.instrumentation, self._jitter = observed_by, jitter
         self._bulkhead = Bulkhead(threads, len(settings.projects))
         rules = Rules(Protection(settings.protect), settings.dry_run, settings.sweep_limit.allows)
-        self._workers = Workers(WorkerConfig(observed_by, clock, rules, settings.snapshot_max_age))
+        self._workers = Workers(WorkerConfig(observed_by, clock, rules, jitter, settings.snapshot_max_age))
 
     @classmethod
     def from_env(

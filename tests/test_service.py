@@ -131,6 +131,18 @@ class TestServers:
         assert time_out.pauses == [0.25, 0.75, 1.5]
         assert operations(emulator) == ["list_sessions", *["list_ports"] * 4]
 
+    def test_interfaces_that_no_list_shows_and_that_live_make_the_sender_come_again_too(
+        self, service: Service, tenant: Tenant, server: str, emulator: Emulator
+    ) -> None:
+        hidden = tenant.cloud.ports_of(server)
+        emulator.behaviour = Behaviour(hidden_from_lists=frozenset(hidden))
+        tenant.cloud.delete_server(server, ports="pending")
+        report = deliver(service, server_deleted(server))
+        assert (report.status, report.outcome) == (503, "still_exists")
+        assert {each.interface_id for each in report.kept} == {*hidden}
+        tenant.cloud.finish_deletion(server)
+        assert deliver(service, server_deleted(server)).outcome == "detached"
+
     def test_an_interface_that_lives_on_unbound_is_no_longer_the_servers(
         self, service: Service, tenant: Tenant, server: str
     ) -> None:

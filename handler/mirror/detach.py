@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from handler.deadline import Deadline
-from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
+from handler.errors import ApiUnavailable, DeadlineExceeded, UnmirrorError
 from handler.lru import LruCache
 from handler.mirror.plan import Plan, Protection
 from handler.mirror.port import Calls, Ended, MirrorApi
-from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, remove
+from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, still_exists
 from handler.mirror.snapshot import Snapshot
 from handler.model import Gone, Kept, Presence, SnapshotEvidence, UnreadableSession
 
@@ -25,6 +25,10 @@ REMOVAL_SECONDS = 3 * CALL_SECONDS
 SERVERS_SECONDS = 10.0
 # What is said of an id that was not decided in time.
 LATE = "no answer in time; it may be done all the same, sent again it will be found so"
+
+
+# Interfaces that a worker knows to be gone, and as many that it has seen: about 10 MiB each.
+MAX_PRESENCES = 50_000
 
 
 class Rules(NamedTuple):
@@ -90,6 +94,33 @@ class Job(Task):
         return self.failure is not None or len(self.parts) == len(self.ids)
 
 
+class Presences:
+    """What a worker knows of interfaces: which are gone, for ever, and when others last existed. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._gone: LruCache[str, Presence] = LruCache(MAX_PRESENCES)
+        self._existed: LruCache[str, float] = LruCache(MAX_PRESENCES)
+
+    def put(self, id_: str, presence: Presence, now: float) -> None:
+        """Note what the API has said of the interface; `now` in monotonic seconds."""
+        if presence.exists:
+            self._existed.put(id_, now)
+        else:
+            self._gone.put(id_, presence)
+
+    def gone(self, id_: str) -> Presence | None:
+        """Return what said that the interface is gone; None where nothing has said so."""
+        return self._gone.get(id_)
+
+    def outlived(self, id_: str, snapshot: Snapshot) -> bool:
+        """Tell whether an interface that is gone existed after the snapshot was begun: it may have joined a session."""
+        existed = self._existed.get(id_)
+        return existed is not None and existed >= snapshot.listing.began.monotonic and self.gone(id_) is not None
+
+
+_OUTLIVED = ApiUnavailable("the interface outlived the snapshot: the sessions are listed once more")
+
+
 def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Deadline) -> Presence:
     """Ask for the interface in each spelling that a session has for it; it is gone only if it is gone in all."""
     spellings = [each for session in snapshot.holding(interface_id) for each in session.spelled(interface_id)]
@@ -119,17 +150,19 @@ class Batch:
         api: MirrorApi,
         calls: Calls,
         rules: Rules,
-        gone: LruCache[str, Presence],
+        presences: Presences,
     ) -> None:
-        """Take what the batch works with; `gone` is the worker's cache of interfaces that are confirmed gone."""
+        """Take what the batch works with. A job is not answered for an interface that has outlived the snapshot."""
         self._jobs, self._snapshot, self._api, self._calls = jobs, snapshot, api, calls
-        self._rules, self._gone = rules, gone
+        self._rules, self._presences = rules, presences
         self._jobs_of: dict[str, list[Job]] = {}
         for job in jobs:
-            for id_ in job.ids if job.kind == "interfaces" else ():
+            for id_ in (each for each in job.ids if job.kind == "interfaces" and each not in job.parts):
                 self._jobs_of.setdefault(id_, []).append(job)
         self._plan = Plan.of(snapshot, self._jobs_of, rules.protection)
         self._decided: dict[str, Presence | UnmirrorError] = {}
+        self._begun: dict[str, Removal] = {}
+        """By session id."""
         self._removals: dict[str, dict[str, Removal]] = {}
         """By interface id and session id."""
         self._sessions_of: dict[str, set[str]] = {}
@@ -166,7 +199,7 @@ class Batch:
         for id_ in self._jobs_of:  # in the order of arrival, so that the first sessions are decided first
             if id_ in unmirrored:
                 continue
-            known = self._gone.get(id_)
+            known = self._presences.gone(id_)
             if known is not None:
                 self._decide(id_, known)
             else:
@@ -186,8 +219,10 @@ class Batch:
     def _decide(self, id_: str, answer: Presence | UnmirrorError) -> None:
         """Note what the API says of an interface, and start each removal that has waited only for that."""
         self._decided[id_] = answer
-        if isinstance(answer, Presence) and not answer.exists:
-            self._gone.put(id_, answer)
+        if isinstance(answer, Presence):
+            self._presences.put(id_, answer, self._calls.deadline.clock())
+            if self._presences.outlived(id_, self._snapshot):
+                self._decided[id_] = _OUTLIVED
         for session_id in sorted(self._sessions_of.get(id_, ())):
             if all(each in self._decided for each in self._plan.removals[session_id]):
                 self._start_removal(session_id)
@@ -202,16 +237,18 @@ class Batch:
             error = ApiUnavailable("an earlier removal from the session has not come back yet")
             self._give_up(session_id, "failed", error)
         else:
-            rules = self._rules
-            work = partial(remove, self._api, session, gone, protection=rules.protection, dry_run=rules.dry_run)
+            removal = self._begun[session_id] = Removal(self._api, session, self._rules.protection)
+            work = partial(removal.run, gone, dry_run=self._rules.dry_run)
             self._calls.start(("remove", session_id), work, REMOVAL_SECONDS)
 
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
-        """End a removal of which nobody knows what became, or that was not tried."""
-        session = self._snapshot.session(session_id)
-        removal = Removal(session, self._rules.protection) if session else None
+        """End a removal of which nobody knows what became of the rest, or that was not tried."""
+        session, removal = self._snapshot.session(session_id), self._begun.get(session_id)
+        if removal is None and session is not None:
+            removal = Removal(self._api, session, self._rules.protection)
         if removal is not None:
-            removal.settle([id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)], status, error)
+            gone = [id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)]
+            removal = removal.so_far(gone, status, error)
         self._end_removal(session_id, removal)
 
     def _end_removal(self, session_id: str, removal: Removal | None) -> None:
@@ -239,7 +276,7 @@ class Batch:
 
     def _answer_if_decided(self, id_: str) -> None:
         answer = self._decided.get(id_)
-        if answer is not None and (not self._is_gone(id_) or not self._sessions_of.get(id_)):
+        if answer not in (None, _OUTLIVED) and (not self._is_gone(id_) or not self._sessions_of.get(id_)):
             self._answer(id_, self._part(id_, answer))
 
     def _part(self, id_: str, answer: Presence | UnmirrorError) -> Part:
@@ -258,9 +295,7 @@ class Batch:
         )
 
     def _still_exists(self, id_: str, request_id: str = "") -> Kept:
-        error = StillExists("said to be deleted, but the VPC API still shows it")
-        sessions = tuple(name(each) for each in self._snapshot.holding(id_) or self._snapshot.targeting(id_))
-        return Kept(id_, "still_exists", sessions, request_id, error)
+        return still_exists(id_, self._snapshot.holding(id_) or self._snapshot.targeting(id_), request_id)
 
     def _answer_the_rest(self) -> None:
         """Answer what the batch's time was not enough for."""
@@ -274,7 +309,7 @@ class Batch:
                     self._give_up(session_id, "not_tried", untried)
         for job in self._jobs:
             for id_ in job.ids:
-                if id_ not in job.parts:
+                if id_ not in job.parts and self._decided.get(id_) is not _OUTLIVED:
                     part = (
                         Part(failure=late) if job.kind == "servers" else self._part(id_, self._decided.get(id_, late))
                     )

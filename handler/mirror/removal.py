@@ -1,10 +1,19 @@
 """Take interfaces that are confirmed gone out of one session, and prove by the API's own answers that they left."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from copy import copy
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from handler.deadline import Deadline
-from handler.errors import ApiUnavailable, BadReply, DeadlineExceeded, OutcomeUnknown, RemovalRejected, UnmirrorError
+from handler.errors import (
+    ApiUnavailable,
+    BadReply,
+    DeadlineExceeded,
+    OutcomeUnknown,
+    RemovalRejected,
+    StillExists,
+    UnmirrorError,
+)
 from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi
 from handler.model import Detachment, Gone, Kept, LostTarget, MirrorSession, SessionName, SessionReply
@@ -17,11 +26,13 @@ CALL_SECONDS = 5.0
 
 
 class Removal:
-    """What became of the interfaces that were to leave one session."""
+    """The interfaces that are to leave one session, and what became of each."""
 
-    def __init__(self, session: MirrorSession, protection: Protection) -> None:
+    def __init__(self, api: MirrorApi, session: MirrorSession, protection: Protection) -> None:
         """Take the session as the last listing showed it."""
-        self.session, self.protection = session, protection
+        self._api, self._protection = api, protection
+        self.session = session
+        """As the last answer showed it."""
         self.before = session.sources
         """The sources that the last listing or answer before the removal showed."""
         self.after: tuple[str, ...] | None = None
@@ -32,123 +43,117 @@ class Removal:
         """By interface id, for `failed`, `undecided` and `not_tried`."""
         self.absent: set[str] = set()
         """Interfaces that an answer showed absent from the session."""
+        self.requested: set[str] = set()
+        """Interfaces that the API was asked to remove, and that it has not refused to."""
         self.session_gone = False
         self.request_ids: list[str] = []
         self.counted_by: dict[str, object] = {}
         """By interface id who counts its removal: the first whose report tells it, for others may have given up."""
 
+    def run(self, interface_ids: Sequence[str], deadline: Deadline, *, dry_run: bool = False) -> Self:
+        """Take the interfaces out of the session, and prove it; return itself. Raises nothing that the API answers.
+
+        The caller has confirmed that each is gone, and starts no second removal on the session before this one ended.
+        """
+        todo = list(interface_ids)
+        if self._protection.names:  # the session's name may have changed since the listing
+            todo = self._read(todo, deadline, unread="undecided")
+        self.before = self.session.sources
+        if dry_run:
+            self.after = tuple(id_ for id_ in self.before if id_ not in todo)
+            self.settle(todo, "planned")
+        elif todo:
+            self._remove(todo, deadline)
+        return self
+
+    def so_far(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError) -> Self:
+        """Return a copy in which what is not settled has that status: the removal itself may be under way."""
+        twin = copy(self)
+        twin.statuses, twin.errors, twin.request_ids = dict(self.statuses), dict(self.errors), list(self.request_ids)
+        twin.settle([id_ for id_ in interface_ids if id_ not in twin.statuses], status, error)
+        return twin
+
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
         """Note what became of these interfaces."""
         if error is not None:
-            self.note(error.request_id)
+            self._note(error.request_id)
         for id_ in interface_ids:
             self.statuses[id_] = status
             if error is not None:
                 self.errors[id_] = error
 
-    def read(self, reply: SessionReply, interface_ids: Sequence[str], absent: Status) -> list[str]:
-        """Note as `absent` each interface that the reply does not show in the session; return the others."""
-        self.note(reply.request_id)
+    def _note(self, request_id: str) -> None:
+        if request_id and request_id not in self.request_ids:
+            self.request_ids.append(request_id)
+
+    def _remove(self, interface_ids: list[str], deadline: Deadline, *, repeat: bool = True) -> None:
+        """Ask once; where the answer is no proof, read the session. `repeat`: a lost request may be sent again."""
+        asked_for_the_first_time = {*interface_ids} - self.requested
+        self.requested |= asked_for_the_first_time
+        try:
+            deadline.require("a removal")
+            reply = self._api.remove_sources(self.session, interface_ids, deadline.sooner(CALL_SECONDS))
+        except (OutcomeUnknown, BadReply) as doubt:
+            self._note(doubt.request_id)
+            self._prove(interface_ids, doubt, deadline, repeat=repeat and isinstance(doubt, OutcomeUnknown))
+        except UnmirrorError as error:
+            self.requested -= asked_for_the_first_time
+            if isinstance(error, RemovalRejected):
+                self._note(error.request_id)
+                self._prove(interface_ids, error, deadline, repeat=len(interface_ids) > 1)
+            else:  # out of time it was not sent
+                self.settle(interface_ids, "not_tried" if isinstance(error, DeadlineExceeded) else "failed", error)
+        else:
+            if listed := self._take(reply, interface_ids):  # perhaps it is an old one, so the session itself is read
+                ignored = ApiUnavailable("the API accepted the removal and still lists the interface")
+                self._prove(listed, ignored, deadline, repeat=False)
+
+    def _prove(self, interface_ids: list[str], doubt: UnmirrorError, deadline: Deadline, *, repeat: bool) -> None:
+        """Read the session to learn what the removal's answer did not tell."""
+        listed = self._read(interface_ids, deadline, unread="failed")
+        if not repeat:
+            self.settle(listed, "failed", doubt)
+        elif isinstance(doubt, RemovalRejected):
+            for id_ in listed:  # one id that the API does not accept may have held up all the others
+                if self._is_protected:
+                    self.settle([id_], "protected")
+                else:
+                    self._remove([id_], deadline, repeat=False)
+        elif listed:  # most likely the request was lost on its way: the server had closed an idle connection
+            self._remove(listed, deadline, repeat=False)
+
+    def _read(self, interface_ids: list[str], deadline: Deadline, unread: Status) -> list[str]:
+        """Read the session as it is now; return the interfaces that it lists and that may leave it."""
+        try:
+            reply = self._api.show_session(self.session, deadline.sooner(CALL_SECONDS))
+        except UnmirrorError as error:
+            self.settle(interface_ids, unread, error)
+            return []
+        listed = self._take(reply, interface_ids)
+        if not self._is_protected:
+            return listed
+        self.settle(listed, "protected")
+        return []
+
+    def _take(self, reply: SessionReply, interface_ids: Sequence[str]) -> list[str]:
+        """Note what an answer shows of the session; return those of the interfaces that it lists."""
+        self._note(reply.request_id)
         if reply.session is None:
             self.session_gone, self.after = True, None
             self.settle(interface_ids, "already_absent")
             return []
+        # Where the answer to a removal shows no name, the last one is as good as any.
+        self.session = reply.session._replace(name=reply.session.name or self.session.name)
         self.after = reply.session.sources
-        left = [id_ for id_ in interface_ids if id_ not in self.after]
-        self.absent.update(left)
-        self.settle(left, absent)
+        for id_ in interface_ids:
+            if id_ not in self.after:
+                self.absent.add(id_)
+                self.settle([id_], "detached" if id_ in self.requested else "already_absent")
         return [id_ for id_ in interface_ids if id_ in self.after]
 
-    def note(self, request_id: str) -> None:
-        """Keep the request id of a call, where its answer had one."""
-        if request_id and request_id not in self.request_ids:
-            self.request_ids.append(request_id)
-
-
-def remove(
-    api: MirrorApi,
-    session: MirrorSession,
-    interface_ids: Sequence[str],
-    deadline: Deadline,
-    *,
-    protection: Protection,
-    dry_run: bool,
-) -> Removal:
-    """Take the interfaces out of the session and return what became of each; raises nothing that the API answers.
-
-    The caller has confirmed that each is gone, and starts no second removal on the session before this one ended.
-    """
-    removal = Removal(session, protection)
-    todo = list(interface_ids)
-    if protection.names:  # the session's name may have changed since the listing
-        todo = _read(api, removal, todo, deadline, "already_absent", unread="undecided")
-    removal.before = removal.session.sources
-    if dry_run:
-        removal.after = tuple(id_ for id_ in removal.before if id_ not in todo)
-        removal.settle(todo, "planned")
-    elif todo:
-        _remove(api, removal, todo, deadline)
-    return removal
-
-
-def _read(
-    api: MirrorApi, removal: Removal, interface_ids: list[str], deadline: Deadline, absent: Status, unread: Status
-) -> list[str]:
-    """Read the session as it is now; return the interfaces that it lists and that may leave it."""
-    try:
-        reply = api.show_session(removal.session, deadline.sooner(CALL_SECONDS))
-    except UnmirrorError as error:
-        removal.settle(interface_ids, unread, error)
-        return []
-    listed = removal.read(reply, interface_ids, absent)
-    removal.session = reply.session or removal.session
-    if removal.protection.covers_name(removal.session):
-        removal.settle(listed, "protected")
-        return []
-    return listed
-
-
-def _remove(
-    api: MirrorApi, removal: Removal, interface_ids: list[str], deadline: Deadline, *, repeat: bool = True
-) -> None:
-    """Ask once; where the answer is no proof, read the session. `repeat`: whether a lost request may be sent again."""
-    try:
-        deadline.require("a removal")
-        reply = api.remove_sources(removal.session, interface_ids, deadline.sooner(CALL_SECONDS))
-    except DeadlineExceeded as error:  # there was no time to send it
-        removal.settle(interface_ids, "not_tried", error)
-    except (OutcomeUnknown, BadReply, RemovalRejected) as doubt:
-        removal.note(doubt.request_id)
-        _prove(api, removal, interface_ids, doubt, deadline, repeat=repeat)
-    except UnmirrorError as error:
-        removal.settle(interface_ids, "failed", error)
-    else:
-        if listed := removal.read(reply, interface_ids, "detached"):
-            # The answer still lists some of them: it may be an old one, so the session itself is read.
-            _prove(api, removal, listed, None, deadline, repeat=False)
-
-
-def _prove(
-    api: MirrorApi,
-    removal: Removal,
-    interface_ids: list[str],
-    doubt: OutcomeUnknown | BadReply | RemovalRejected | None,
-    deadline: Deadline,
-    *,
-    repeat: bool,
-) -> None:
-    """Read the session to learn what the removal's answer did not tell."""
-    absent: Status = "already_absent" if isinstance(doubt, RemovalRejected) else "detached"
-    listed = _read(api, removal, interface_ids, deadline, absent, unread="failed")
-    if isinstance(doubt, RemovalRejected) and len(interface_ids) > 1:
-        for id_ in listed:  # one id that the API does not accept may have held up all the others
-            _remove(api, removal, [id_], deadline, repeat=False)
-    elif listed and isinstance(doubt, OutcomeUnknown) and repeat:
-        # The request was most likely lost on its way: the server had closed an idle connection.
-        _remove(api, removal, listed, deadline, repeat=False)
-    elif listed:
-        why = doubt or ApiUnavailable("the API accepted the removal and still lists the interface")
-        removal.settle(listed, "failed", why)
+    @property
+    def _is_protected(self) -> bool:
+        return self._protection.covers_name(self.session)
 
 
 # --- what became of an id, over all its removals ------------------------------------------------------------
@@ -176,6 +181,12 @@ def name(session: MirrorSession) -> SessionName:
     return SessionName(session.id, session.name)
 
 
+def still_exists(id_: str, sessions: Iterable[MirrorSession], request_id: str = "") -> Kept:
+    """Return that the interface is kept, since the API still shows it."""
+    error = StillExists("said to be deleted, but the VPC API still shows it")
+    return Kept(id_, "still_exists", tuple(map(name, sessions)), request_id, error)
+
+
 def lost_targets(sessions: Iterable[MirrorSession], *, confirmed: bool) -> tuple[LostTarget, ...]:
     """Return that the target of these sessions is gone; `confirmed`: the VPC API said so, and not an event alone."""
     return tuple(LostTarget(each.id, each.name, each.target_id, confirmed) for each in sessions)
@@ -186,6 +197,10 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     if earlier is None:
         return later
     done = tuple(each for each in earlier.removals if each.statuses[id_] in ("detached", "already_absent"))
+    for removal in later.removals:
+        asked = any(id_ in each.requested for each in earlier.removals if each.session.id == removal.session.id)
+        if asked and removal.statuses[id_] == "already_absent":  # by the earlier call, whose answer was lost
+            removal.settle([id_], "detached")
     return later._replace(removals=done + later.removals, gone=later.gone or earlier.gone)
 
 

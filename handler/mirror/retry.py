@@ -1,12 +1,12 @@
 """The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import LATE, Job
 from handler.mirror.removal import Part, merged
-from handler.model import Kept, SnapshotEvidence, UnreadableSession
+from handler.model import Gone, Kept, SnapshotEvidence, UnreadableSession
 
 # Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
 # many takes about a second at 100 ms a call, which is what another delivery may have to wait for it.
@@ -59,14 +59,16 @@ def work_off(
     """
     todo = [(each, id_) for each in submissions for id_ in each.ids]
     for attempt in range(MAX_ATTEMPTS):
-        hand_in(todo, arrived, deadline, trace)
+        for start in range(0, len(todo), MAX_QUEUED):
+            _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
         todo = [(each, id_) for each, id_ in todo if any(map(_may_pass, each.parts[id_].errors(id_)))]
         if not todo or attempt == MAX_ATTEMPTS - 1:
             return
-        pause = _pause(attempt, [error for each, id_ in todo for error in each.parts[id_].errors(id_)], jitter)
-        if pause >= deadline.remaining():
+        pauses = {(each, id_): _pause(attempt, each.parts[id_].errors(id_), jitter) for each, id_ in todo}
+        todo = [key for key in todo if pauses[key] < deadline.remaining()]
+        if not todo:
             return
-        clock.sleep(pause)
+        clock.sleep(max(pauses[key] for key in todo))
 
 
 def decided(job: Job) -> dict[str, Part]:
@@ -74,7 +76,8 @@ def decided(job: Job) -> dict[str, Part]:
     late = DeadlineExceeded(LATE)
     parts, unfinished = dict(job.parts), dict(job.unfinished)
     for id_ in [each for each in job.ids if each not in parts]:
-        part = unfinished.get(id_, Part())
+        known = job.gone.get(id_)
+        part = unfinished.get(id_) or Part(gone=Gone(id_, known.request_id) if known else None)
         if job.failure is not None or job.kind != "interfaces":
             parts[id_] = part._replace(failure=job.failure or late)
         else:
@@ -82,19 +85,19 @@ def decided(job: Job) -> dict[str, Part]:
     return parts
 
 
-def hand_in(todo: Sequence[tuple[Submission, str]], arrived: float, deadline: Deadline, trace: object) -> None:
-    """Hand in the ids once, MAX_QUEUED at a time, one job for each submission, and wait for all of them."""
-    for start in range(0, len(todo), MAX_QUEUED):
-        groups: dict[Submission, list[str]] = {}
-        for submission, id_ in todo[start : start + MAX_QUEUED]:
-            groups.setdefault(submission, []).append(id_)
-        common = {"arrived": arrived, "deadline": deadline, "trace": trace}
-        jobs = [(each, each.job(ids=some, **common)) for each, some in groups.items()]
-        waits = [submission.add(job) for submission, job in jobs]
-        for wait in waits:
-            wait()
-        for submission, job in jobs:
-            submission.take(job)
+def _attempt(todo: Iterable[tuple[Submission, str]], arrived: float, deadline: Deadline, trace: object) -> None:
+    """Hand in the ids, one job for each submission, and wait for all of them."""
+    groups: dict[Submission, list[str]] = {}
+    for submission, id_ in todo:
+        groups.setdefault(submission, []).append(id_)
+    jobs = [
+        (each, each.job(ids=some, arrived=arrived, deadline=deadline, trace=trace)) for each, some in groups.items()
+    ]
+    waits = [submission.add(job) for submission, job in jobs]
+    for wait in waits:
+        wait()
+    for submission, job in jobs:
+        submission.take(job)
 
 
 def _may_pass(error: UnmirrorError) -> bool:

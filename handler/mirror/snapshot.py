@@ -18,6 +18,7 @@ class Snapshot:
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
         self._by_target: dict[str, tuple[str, ...] | list[str]] = {}
+        self._removed: list[tuple[str, Collection[str] | None]] = []
         for session in listing.sessions:
             self._sessions[session.id] = session
             alone = (session.id,)  # one tuple for all sources: most interfaces are in one session only
@@ -71,6 +72,7 @@ class Snapshot:
 
         Nothing else is taken from the answer. It may be older than the snapshot, but what is gone stays gone.
         """
+        self._removed.append((session_id, interface_ids))
         session = self._sessions.get(session_id)
         if session is None:
             return
@@ -79,6 +81,11 @@ class Snapshot:
         else:
             left = tuple(each for each in session.sources if each not in interface_ids)
             self._sessions[session_id] = session._replace(sources=left)
+
+    def take_over(self, earlier: "Snapshot") -> None:
+        """Take out what has been taken out of an earlier snapshot: this one may have been begun before that."""
+        for session_id, interface_ids in earlier._removed:
+            self.remove(session_id, interface_ids)
 
     def _known(self, session_ids: Iterable[str]) -> list[MirrorSession]:
         found = map(self._sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes

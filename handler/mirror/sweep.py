@@ -14,7 +14,7 @@ from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.detach import Rules, Task, verify
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
-from handler.mirror.removal import Part, kept, name
+from handler.mirror.removal import Part, kept, name, still_exists
 from handler.mirror.snapshot import Snapshot
 from handler.model import Kept, Presence, SnapshotEvidence, SweepFigures, UnreadableSession
 
@@ -56,6 +56,8 @@ class Swept(NamedTuple):
     failure: UnmirrorError | None = None
     """Why it is not complete."""
     unreadable: tuple[UnreadableSession, ...] = ()
+    unlisted: Mapping[str, tuple[Kept, ...]] = MappingProxyType({})
+    """By server the interfaces of it that no list shows and that exist all the same."""
 
 
 class SweepTask(Task):
@@ -102,7 +104,7 @@ class Sweep:
         self._suspects: list[str] = []
         self._listed: set[str] = set()
         self._gone: dict[str, Presence] = {}
-        self._alive: set[str] = set()
+        self._alive: dict[str, Presence] = {}
         """Suspects that exist all the same."""
         self._errors: dict[str, UnmirrorError] = {}
         self._leaving: set[str] = set()
@@ -171,7 +173,7 @@ class Sweep:
             if isinstance(answer, UnmirrorError):
                 self._errors[id_], failures = answer, failures + 1
             elif answer.exists:
-                self._alive.add(id_)
+                self._alive[id_] = answer
             else:
                 self._gone[id_] = answer
                 self._leaving_gone += id_ in self._leaving
@@ -185,7 +187,7 @@ class Sweep:
         return not self._rules.sweep_limit(self._leaving_gone + undecided, len(self._sources))
 
     def _undecided(self) -> set[str]:
-        return {*self._suspects} - self._gone.keys() - self._alive
+        return {*self._suspects} - self._gone.keys() - self._alive.keys()
 
     def _result(
         self,
@@ -197,6 +199,10 @@ class Sweep:
         figures = self._figures(snapshot, stop, parts)
         is_told = failure or figures.is_stopped(dry_run=self._rules.dry_run)
         undecided = [] if is_told else sorted(self._undecided())
+        unlisted: dict[str, tuple[Kept, ...]] = {}
+        for id_, presence in self._alive.items():
+            kept = still_exists(id_, snapshot.holding(id_) or snapshot.targeting(id_), presence.request_id)
+            unlisted[presence.device_id] = (*unlisted.get(presence.device_id, ()), kept)
         return Swept(
             figures,
             snapshot.evidence(self._arrived, self._clock),
@@ -205,6 +211,7 @@ class Sweep:
             tuple(self._kept(snapshot, id_) for id_ in undecided[:MAX_NAMED]),
             failure or (self._failure(len(undecided)) if undecided else None),
             snapshot.listing.unreadable,
+            unlisted,
         )
 
     def _failure(self, undecided: int) -> UnmirrorError:
@@ -224,7 +231,7 @@ class Sweep:
     ) -> SweepFigures:
         gone, undecided = self._gone.keys() & self._sources.keys(), self._undecided() & self._sources.keys()
         left = [(id_, removal) for id_, part in parts.items() for removal in part.removals]
-        freed = [(id_, removal) for id_, removal in left if removal.statuses[id_] in ("detached", "already_absent")]
+        freed = [(id_, removal) for id_, removal in left if removal.statuses[id_] == "detached"]
         would = [(id_, removal) for id_, removal in left if removal.statuses[id_] == "planned"]
         emptied = {each.session.id for _, each in (*freed, *would) if each.session.enabled and each.after == ()}
         failed = any(part.errors(id_) for id_, part in parts.items())
@@ -232,7 +239,7 @@ class Sweep:
             sessions=len(snapshot.sessions()),
             sources=len(self._sources),
             listed=len(self._listed & self._sources.keys()),
-            unlisted=len(self._alive & self._sources.keys()),
+            unlisted=len(self._alive.keys() & self._sources.keys()),
             gone=len(gone),
             undecided=len(undecided),
             protected=sum(any(each.reason == "protected" for each in kept(id_, part)) for id_, part in parts.items()),

@@ -16,11 +16,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
-from handler.lru import LruCache
-from handler.mirror.detach import Batch, Job, Rules, Task, answer_unmirrored
+from handler.mirror.detach import Batch, Job, Presences, Rules, Task, answer_unmirrored
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
-from handler.mirror.retry import Submission, hand_in
+from handler.mirror.retry import Submission, work_off
 from handler.mirror.snapshot import Snapshot
 from handler.mirror.sweep import Sweep, SweepTask
 from handler.model import ApiCall, Presence
@@ -45,8 +44,6 @@ SERVER_SWEEP_SECONDS = 5.0
 REPORTING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
-# Interfaces that a worker knows to be gone: about 10 MiB.
-MAX_GONE = 50_000
 R = TypeVar("R")
 
 
@@ -56,6 +53,8 @@ class WorkerConfig(NamedTuple):
     observer: Observer
     clock: Clock = Clock()
     rules: Rules = Rules()
+    jitter: Callable[[], float] = lambda: 1.0
+    """Gives numbers from 0 to 1."""
     max_age: float = 300.0
     """Seconds after which a snapshot answers no delivery that came after it, and an idle worker is dropped."""
 
@@ -279,6 +278,11 @@ class Queue(Generic[J]):
             self._waiting = [each for each in self._waiting if id(each) not in taken]
             self._in_work += tasks
 
+    def put_back(self, tasks: Sequence[J]) -> None:
+        """Put tasks in again, before all others."""
+        with self._lock:
+            self._waiting[:0] = tasks
+
     def fail(self, tasks: Sequence[J], error: UnmirrorError) -> None:
         """Take tasks out and answer each that is not complete with an error of its own."""
         self.take(tasks)
@@ -345,7 +349,7 @@ class Worker:
         self._connect, self._config = connect, config
         self._threads = CallThreads()
         self._snapshot: Snapshot | None = None
-        self._gone: LruCache[str, Presence] = LruCache(MAX_GONE)
+        self._presences = Presences()
         self._last_server_sweep: Instant | None = None
         self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled, GRACE_SECONDS)
         self.sweeps: Queue[SweepTask] = Queue(
@@ -389,11 +393,15 @@ class Worker:
         for job in jobs:
             brought, kept = job.snapshot, self._snapshot
             if brought and (not kept or brought.listing.began.monotonic > kept.listing.began.monotonic):
+                if kept:
+                    brought.take_over(kept)
                 self._snapshot = brought
         snapshot = self._snapshot
         return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
+        if any(self._presences.outlived(id_, snapshot) for id_ in job.ids if id_ not in job.parts):
+            return False
         return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
 
     def _list(self, waiting: list[Job], ready: list[Job]) -> list[Job]:
@@ -414,9 +422,10 @@ class Worker:
             self._set_evidence(job, snapshot)
             for id_ in job.ids:
                 if id_ in job.gone:
-                    self._gone.put(id_, job.gone[id_])
+                    self._presences.put(id_, job.gone[id_], job.arrived)
         calls, api = self._calls(jobs)
-        Batch(jobs, snapshot, api, calls, self._config.rules, self._gone).work_off()
+        Batch(jobs, snapshot, api, calls, self._config.rules, self._presences).work_off()
+        self.jobs.put_back([job for job in jobs if not job.complete])
         if calls.abandoned:
             self._config.observer.on_abandoned(self.project_id)
 
@@ -480,8 +489,14 @@ class Worker:
     ) -> dict[str, Part]:
         """Let the worker remove what a sweep found gone, so many at a time that deliveries are not kept waiting."""
         found = Submission(self.jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot, gone=gone))
-        todo = [(found, id_) for id_ in found.ids]
-        hand_in(todo, snapshot.listing.began.monotonic, deadline, tasks[0].trace)
+        work_off(
+            [found],
+            arrived=snapshot.listing.began.monotonic,
+            deadline=deadline,
+            clock=self._config.clock,
+            jitter=self._config.jitter,
+            trace=tasks[0].trace,
+        )
         for task in tasks:
             task.calls += found.calls
         return found.parts

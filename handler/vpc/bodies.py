@@ -58,7 +58,8 @@ def read_sessions(reply: Reply, seen: Collection[str]) -> Page[MirrorSession | U
 def read_session(reply: Reply, session_id: str, *, of_removal: bool = False) -> SessionReply:
     """Return the session that an answer shows, or that it is gone; raise BadReply when it is about another.
 
-    Without its sources the answer `of_removal` proves nothing; a session that is read may leave out an empty list.
+    Without its sources the answer `of_removal` proves nothing; a session that is read may leave out an empty list, and
+    has to show its name, which may protect it.
     """
     if reply.status != 200:
         _check_subject(reply, session_id)
@@ -66,6 +67,8 @@ def read_session(reply: Reply, session_id: str, *, of_removal: bool = False) -> 
     body = _member(reply, "traffic_mirror_session", dict)
     if of_removal and "traffic_mirror_sources" not in body:
         raise bad_reply(reply, "does not show the session's sources")
+    if not of_removal and not isinstance(body.get("name"), str):
+        raise bad_reply(reply, "does not show the session's name")
     session = _session(body)
     if isinstance(session, UnreadableSession):
         raise bad_reply(reply, f"shows a session that cannot be read: {session.reason}")
@@ -78,9 +81,11 @@ def read_presence(reply: Reply, interface_id: str) -> Presence:
     """Return whether the interface exists; raise BadReply when the answer is about another."""
     if reply.status != 200:
         _check_subject(reply, interface_id)
-    elif str(_member(reply, "port", dict).get("id")).lower() != interface_id.lower():
+        return Presence(exists=False, request_id=reply.request_id)
+    port = _member(reply, "port", dict)
+    if str(port.get("id")).lower() != interface_id.lower():
         raise bad_reply(reply, "shows another interface than it was asked for")
-    return Presence(reply.status == 200, reply.request_id)
+    return Presence(exists=True, request_id=reply.request_id, device_id=str(port.get("device_id") or "").lower())
 
 
 def read_ports(reply: Reply, seen: Collection[str], server_ids: Sequence[str] = ()) -> Page[Port]:
@@ -131,7 +136,7 @@ def _session(body: object) -> MirrorSession | UnreadableSession:
     kind = "eni" if body.get("type") is None else body["type"]
     if not isinstance(kind, str):
         return UnreadableSession(id_, "its type is no text")
-    target_id = str(body.get("traffic_mirror_target_id") or "").lower()
+    name, target_id = body.get("name"), str(body.get("traffic_mirror_target_id") or "").lower()
     kind, target_kind = kind.lower(), str(body.get("traffic_mirror_target_type") or "")
     interfaces = [*(sources if kind == "eni" else ()), *([target_id] if target_id and target_kind == "eni" else ())]
     if not all(map(ID.fullmatch, interfaces)):
@@ -142,7 +147,7 @@ def _session(body: object) -> MirrorSession | UnreadableSession:
         lower, spelled = spelled, ()  # the texts that there are: copies would take 2 MiB in 20,000 sessions
     return MirrorSession(
         id=id_,
-        name=str(body.get("name") or ""),
+        name=name if isinstance(name, str) else "",
         sources=lower,
         target_id=target_id,
         # one text for all of a kind: JSON has a new one each time, 2 MiB in 20,000 sessions

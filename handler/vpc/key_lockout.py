@@ -6,7 +6,6 @@ https://support.huaweicloud.com/eu/nl-nl/devg-apisign/api-sign-0001.html
 
 import threading
 from datetime import datetime, timedelta
-from math import inf
 from typing import NamedTuple
 
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
@@ -22,8 +21,8 @@ COOLDOWN_SECONDS = 300.0
 TRUST_SECONDS = 5.0
 # For a probe: a page, the longest of all calls, has as long. One that hangs longer keeps nobody waiting.
 PROBE_SECONDS = 10.0
-# A process has one key of its own, and those that FunctionGraph hands in, a new one every ten minutes.
-MAX_KEYS = 64
+# A process has one key of its own, and those that come with requests; a state is about 1 KiB.
+MAX_KEYS = 4096
 
 
 class _State(NamedTuple):
@@ -54,12 +53,9 @@ class KeyLockout:
         """
         with self._changed:
             while True:
-                state = self._states.get(key) or _State()
-                age, refusal = self._clock.age(state.at) if state.at else inf, state.refusal
-                if refusal is None and age < TRUST_SECONDS:
+                state = self.require_open(key)
+                if state.refusal is None and state.at is not None and self._clock.age(state.at) < TRUST_SECONDS:
                     return None
-                if refusal is not None and age < COOLDOWN_SECONDS and not self._clock_was_set(state):
-                    raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
                 left = PROBE_SECONDS - self._clock.age(state.probe) if state.probe else 0.0
                 remaining = deadline.require("trying the access key")
                 if left <= 0:
@@ -67,6 +63,15 @@ class KeyLockout:
                     self._states.put(key, state._replace(probe=probe))
                     return probe
                 self._changed.wait(min(left, remaining, LOOK_SECONDS))
+
+    def require_open(self, key: AccessKey) -> _State:
+        """Return what the API last said of the key; raise KeyCoolingDown while the key cools down."""
+        state = self._states.get(key) or _State()
+        refusal = state.refusal
+        is_cooling = refusal is not None and state.at is not None and self._clock.age(state.at) < COOLDOWN_SECONDS
+        if refusal is not None and is_cooling and not self._clock_was_set(state):
+            raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
+        return state
 
     def on_accepted(self, key: AccessKey) -> None:
         """Note that the API has answered a call with the key."""

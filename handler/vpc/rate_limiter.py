@@ -36,14 +36,16 @@ class RateLimiter:
             with self._lock:
                 deadline.require("a call of the VPC API")
                 now, gap = self._clock.monotonic(), 1 / self._rate if self._rate < MAX_RATE else 0.0
-                turn = max(now, self._next, now + self._closed_for())
+                closed = self._closed_for()
+                turn = now + closed if closed else max(now, self._next)
                 if 0 < turn - now >= deadline.remaining():
                     raise ApiThrottled("the VPC API throttles this project; try later", retry_after=turn - now)
-                self._next = turn + gap
+                if not closed:  # turns are taken after the time that the API asks to wait, and not in it
+                    self._next = turn + gap
             if turn > now:
                 self._clock.sleep(turn - now)
             with self._lock:
-                if not self.is_closed:  # else the API has asked to wait meanwhile, which takes another turn
+                if not closed and not self.is_closed:
                     self._sent.append(turn)
                     return
 

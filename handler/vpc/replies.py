@@ -92,6 +92,8 @@ _PERMISSIONS: Mapping[Operation, str] = {
 MAX_RETRY_AFTER = 300.0
 # Beyond it a refusal is put down to our clock. The API accepts 15 minutes either way.
 MAX_SKEW_SECONDS = 600.0
+# Of a date that a clock can have; others overflow where seconds are added to them.
+_YEARS = range(1970, 3000)
 # How wrong our own clock may be, taken off where an answer has no date: beyond it no signature is accepted.
 UNKNOWN_CLOCK = timedelta(minutes=15)
 
@@ -184,7 +186,8 @@ def _http_date(text: str) -> datetime | None:
     """Read an HTTP date, in UTC."""
     with suppress(ValueError, TypeError, IndexError, OverflowError):
         moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment if moment.year in _YEARS else None
     return None
 
 

@@ -97,7 +97,8 @@ class RequestSender:
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
         limiter, began, reply = request.caller.rate_limiter, None, None
         while True:
-            limiter.acquire(deadline)  # before the lockout, where waiting would keep others out
+            self._key_lockout.require_open(key)  # before a turn is taken, which others could use
+            limiter.acquire(deadline)  # before the lockout is entered, where waiting would keep others out
             probe = self._key_lockout.enter(key, deadline)
             if not limiter.is_closed:
                 break

@@ -14,7 +14,7 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.mirror.plan import Protection
-from handler.mirror.removal import Removal, remove
+from handler.mirror.removal import Removal
 from handler.model import MirrorSession
 from tests.support.cloud import FakeCloud
 
@@ -45,7 +45,7 @@ def removal(
     """Let the interfaces leave the session as it was listed, or is now."""
     session, protection = listed or cloud.sessions["s"], Protection((protect,) if protect else ())
     deadline = cloud.clock.deadline(seconds)
-    return remove(cloud.api(), session, ids, deadline, protection=protection, dry_run=dry_run)
+    return Removal(cloud.api(), session, protection).run(ids, deadline, dry_run=dry_run)
 
 
 def operations(cloud: FakeCloud) -> list[str]:
@@ -102,6 +102,15 @@ def test_one_id_that_is_not_accepted_holds_up_no_other(cloud: FakeCloud) -> None
 def test_what_somebody_else_removed_meanwhile_is_a_success(cloud: FakeCloud) -> None:
     cloud.then("remove_sources", lambda: cloud.unwatch("s", "a"))
     assert removal(cloud, "a", "b").statuses == {"a": "already_absent", "b": "detached"}
+
+
+def test_what_an_earlier_request_may_have_removed_counts_as_its_own(cloud: FakeCloud) -> None:
+    def lost_and_then_done() -> None:
+        cloud.then("remove_sources", lambda: cloud.unwatch("s", "a"))
+        raise LOST
+
+    cloud.then("remove_sources", lost_and_then_done)
+    assert removal(cloud, "a").statuses == {"a": "detached"}
 
 
 def test_a_session_that_is_gone_lists_nothing_any_more(cloud: FakeCloud) -> None:
@@ -168,6 +177,24 @@ class TestProtectionByName:
         cloud.then("remove_sources", lost)
         assert removal(cloud, "a", protect="forensics-*").statuses == {"a": "protected"}
         assert operations(cloud) == ["show_session", "remove_sources", "show_session"]
+
+    @pytest.mark.parametrize("first", ["rejected", "answered"])
+    def test_a_session_that_is_renamed_while_one_leaves_after_the_other_keeps_the_rest(
+        self, cloud: FakeCloud, first: str
+    ) -> None:
+        def renamed() -> None:
+            cloud.rename("s", "forensics-17")
+            if first == "rejected":
+                raise REJECTED
+
+        def rejected() -> None:
+            raise REJECTED
+
+        cloud.then("remove_sources", rejected, renamed)
+        done = removal(cloud, "a", "b", "c", protect="forensics-*")
+        left = {"rejected": "protected", "answered": "detached"}[first]
+        assert done.statuses == {"a": left, "b": "protected", "c": "protected"}
+        assert len(cloud.asked("remove_sources")) == 2
 
     def test_what_the_session_no_longer_lists_needs_no_removal(self, cloud: FakeCloud) -> None:
         listed = cloud.sessions["s"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, UnmirrorError
+from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, OutcomeUnknown, UnmirrorError
 from handler.mirror.detach import Job, Rules
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import MAX_QUEUED, Submission, work_off
@@ -65,6 +65,35 @@ def test_an_interface_that_goes_meanwhile_is_detached(cloud: FakeCloud) -> None:
     cloud.then("find_interface", lambda: None, lambda: cloud.delete("c"))
     report = Desk(cloud).deliver("c")
     assert (report.status, report.outcome) == (200, "detached")
+
+
+def test_an_interface_that_joins_a_session_before_it_goes_leaves_that_one_too(cloud: FakeCloud) -> None:
+    """The snapshot was taken before; that the API has shown the interface since then tells that it cannot answer."""
+
+    def go() -> None:
+        cloud.delete("c")
+
+    cloud.add("t")
+    cloud.then("find_interface", lambda: cloud.watch("t", "c"), go)
+    report = Desk(cloud).deliver("c")
+    assert (report.outcome, cloud.sources()) == ("detached", {"s": ("a", "b"), "t": ()})
+    assert (len(cloud.asked("list_sessions")), len(cloud.asked("find_interface"))) == (2, 2)
+
+
+def test_who_has_to_wait_for_longer_holds_up_no_other(cloud: FakeCloud) -> None:
+    cloud.failing("find_interface", "b", ApiThrottled("later", retry_after=60.0))
+    cloud.then("find_interface", lambda: None, lambda: None, lambda: cloud.delete("c"))
+    report = Desk(cloud).deliver("c", "b")
+    assert [id_ for each in report.detachments for id_ in each.interface_ids] == ["c"]
+    assert report.status == 503
+
+
+def test_what_was_removed_by_a_call_whose_answer_was_lost_counts_as_detached(cloud: FakeCloud) -> None:
+    cloud.then("remove_sources", OutcomeUnknown("lost"))
+    cloud.then("show_session", ApiUnavailable("away"))
+    report = Desk(cloud).deliver("a")
+    assert [(each.status, each.interface_ids) for each in report.detachments] == [("detached", ("a",))]
+    assert report.status == 200
 
 
 def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well(cloud: FakeCloud) -> None:

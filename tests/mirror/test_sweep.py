@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interrupted
-from handler.lru import LruCache
-from handler.mirror.detach import Batch, Job, Rules
+from handler.mirror.detach import Batch, Job, Presences, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
 from handler.mirror.snapshot import Snapshot
@@ -31,10 +30,10 @@ class Bench:
 
         def remove(snapshot: Snapshot, gone: Mapping[str, Presence]) -> Mapping[str, Part]:
             job = Job(kind="interfaces", ids=list(gone), arrived=0.0, deadline=deadline)
-            cache: LruCache[str, Presence] = LruCache(100)
+            presences = Presences()
             for id_, presence in gone.items():
-                cache.put(id_, presence)
-            Batch([job], snapshot, self.cloud.api(), SerialCalls(deadline), self.rules, cache).work_off()
+                presences.put(id_, presence, 0.0)
+            Batch([job], snapshot, self.cloud.api(), SerialCalls(deadline), self.rules, presences).work_off()
             return job.parts
 
         return Sweep(

@@ -11,7 +11,15 @@ from typing import Any, TypeAlias
 import pytest
 
 from handler.deadline import Cancellation, Clock, Deadline
-from handler.errors import ApiUnavailable, DeadlineExceeded, Interrupted, Overloaded, UnmirrorError
+from handler.errors import (
+    ApiThrottled,
+    ApiUnavailable,
+    DeadlineExceeded,
+    Interrupted,
+    Overloaded,
+    RemovalRejected,
+    UnmirrorError,
+)
 from handler.mirror import worker as worker_module
 from handler.mirror.detach import Job, Rules
 from handler.mirror.port import call, concurrent_map
@@ -241,6 +249,15 @@ class TestHungCalls:
         assert (report.outcome, [each.reason for each in report.kept]) == ("partial", ["undecided"])
         assert desk.observer.abandoned == [], "the batch went on without it"
 
+    def test_a_removal_that_time_ends_keeps_what_it_has_proved(
+        self, desk: Desk, gate: NewGate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("handler.mirror.detach.REMOVAL_SECONDS", 0.5)
+        desk.cloud.then("remove_sources", RemovalRejected("not together"), lambda: None, gate())
+        report = desk.report(desk.job("a", "b", "c"))
+        found = {id_: each.status for each in report.detachments for id_ in each.interface_ids}
+        assert found == {"a": "detached", "b": "failed", "c": "failed"}
+
     def test_with_too_many_hung_calls_nothing_more_begins(self, desk: Desk, gate: NewGate) -> None:
         ids = [f"x{n}" for n in range(MAX_LEFT_BEHIND)]
         desk.cloud.add("many", ids, gone=ids)
@@ -274,10 +291,6 @@ class TestHungCalls:
         calls = ThreadedCalls(threads, Deadline.within(CATCHES_A_HANG, Clock().monotonic), 4)
         ended = dict(concurrent_map(calls, lambda item, _: item, ["a", "b", "c"], CATCHES_A_HANG))
         assert ended == {"a": "a", "b": "b", "c": "c"}
-
-    def test_a_single_call_ends_before_who_waits_for_it(self) -> None:
-        deadline = Deadline.within(CATCHES_A_HANG, Clock().monotonic)
-        assert call_within(deadline, "a check", lambda own: own.at) == deadline.at - REPORTING_SECONDS
 
     def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
@@ -372,6 +385,32 @@ class TestSweeps:
         desk.waits[task]()
         assert desk.report(desk.job("d", event_time=LONG_AGO)).outcome == "still_exists"
         assert len(desk.cloud.asked("list_sessions")) == 1
+
+    def test_what_events_removed_while_it_looked_does_not_come_back_with_its_listing(self, desk: Desk) -> None:
+        desk.report(desk.job("d"))
+        with desk.held("list_interfaces") as task:
+            assert desk.report(desk.job("a", "b", event_time=LONG_AGO)).outcome == "detached"
+        desk.waits[task]()
+        assert task.swept is not None
+        assert (task.swept.figures.gone, task.swept.figures.detached) == (3, 1)
+        assert [about[1:] for about in desk.cloud.asked("remove_sources")] == [("a", "b"), ("c",)]
+        assert desk.cloud.asked("show_session") == []
+
+    def test_a_removal_that_fails_for_a_moment_is_tried_again(self, desk: Desk) -> None:
+        desk.workers = Workers(WorkerConfig(desk.observer, desk.clock._replace(sleep=lambda _: None)))
+        desk.cloud.then("remove_sources", ApiThrottled("slow down", retry_after=1.0))
+        task = desk.sweep()
+        desk.waits[task]()
+        assert task.swept is not None
+        assert (task.swept.failure, task.swept.figures.detached) == (None, 3)
+
+    def test_what_it_has_no_time_to_remove_is_told_as_gone(self, desk: Desk, gate: NewGate) -> None:
+        desk.cloud.then("remove_sources", gate())
+        now = desk.clock.monotonic()
+        task = SweepTask("timer", arrived=now, deadline=Deadline(now + 1, desk.clock.monotonic))
+        desk.workers.add(PROJECT, "own", desk.cloud.connect(), task)()
+        assert task.swept is not None
+        assert {each for each, part in task.swept.parts.items() if part.gone} == {"a", "b", "c"}
 
     def test_sweeps_that_servers_cause_keep_a_distance_and_a_timer_waits_for_none(self, gate: NewGate) -> None:
         cloud, pause = FakeCloud(), gate()

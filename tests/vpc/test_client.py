@@ -198,13 +198,22 @@ def test_another_object_than_the_one_asked_for_is_an_error(region: VpcRegion, bo
 
 def test_the_answer_of_a_removal_proves_nothing_without_the_sources(region: VpcRegion) -> None:
     """A session that is read may leave out an empty list."""
-    answers = [{"traffic_mirror_session": {"id": "s"}}] * 2
+    answers = [{"traffic_mirror_session": {"id": "s", "name": "n"}}] * 2
     region.emulator.faults += map(answer, answers)
     with pytest.raises(BadReply, match="sources"):
         region.api().remove_sources(session("s"), ["a"], region.deadline())
     shown_now = region.api().show_session(session("s"), region.deadline()).session
     assert shown_now is not None
     assert shown_now.sources == ()
+
+
+@pytest.mark.parametrize("name", [{}, {"name": None}, {"name": ["s"]}, {"name": 7}])
+def test_a_session_that_is_read_has_to_show_the_name_that_may_protect_it(
+    region: VpcRegion, name: dict[str, object]
+) -> None:
+    region.emulator.faults.append(answer({"traffic_mirror_session": {"id": "s", "traffic_mirror_sources": [], **name}}))
+    with pytest.raises(BadReply, match="name"):
+        region.api().show_session(session("s"), region.deadline())
 
 
 def test_a_404_of_a_list_decides_for_one_server_alone_and_on_its_first_page(new_region: NewRegion) -> None:

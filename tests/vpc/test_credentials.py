@@ -41,9 +41,9 @@ def test_the_first_source_that_has_a_key_decides(chain: Chain, pod: dict[str, st
 
 def test_the_provider_of_the_key_is_told(chain: Chain, pod: dict[str, str], tmp_path: Path) -> None:
     credentials = chain(pod, profile=PROFILE)
-    assert credentials.describe() == ""
+    assert credentials.source == ""
     credentials.current(deadline())
-    assert credentials.describe() == f"the profile file {tmp_path / '.huaweicloud' / 'credentials'}"
+    assert credentials.source == f"the profile file {tmp_path / '.huaweicloud' / 'credentials'}"
 
 
 @pytest.mark.parametrize("absent", [None, "", "null", " "])

@@ -115,6 +115,26 @@ def test_a_key_that_is_refused_because_of_the_clock_is_tried_again_once_the_cloc
     assert deliver(region, client) == "listed"
 
 
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"])
+def test_a_date_that_no_clock_has_is_none(region: VpcRegion, date: str) -> None:
+    client = region.client()
+    region.emulator.faults.append(Fault(status=401, headers={"Date": date}))
+    for _ in range(2):
+        with pytest.raises(KeyCoolingDown):
+            region.list(client)
+        region.time.pass_(1)
+
+
+def test_a_key_that_cools_down_takes_no_turn_of_a_throttled_project(region: VpcRegion) -> None:
+    client = region.client()
+    assert deliver(region, client, AccessKey("wrong", "key")) == "APIGW.0301"
+    region.emulator.faults.append(Fault(status=429, headers={"Retry-After": "20"}))
+    assert deliver(region, client) == "unavailable"
+    before = region.time.monotonic()
+    assert deliver(region, client, AccessKey("wrong", "key")) == "APIGW.0301"
+    assert region.time.monotonic() == before
+
+
 def test_a_right_clock_does_not_shorten_the_cooldown_of_a_wrong_key(region: VpcRegion) -> None:
     region.time.wall_offset = 20 * 60
     client = region.client()

@@ -49,6 +49,22 @@ def test_who_waits_for_a_turn_when_the_api_asks_to_wait_waits_for_that_too() -> 
     assert slept == [1, 4]
 
 
+def test_a_wait_that_the_api_has_asked_for_is_nobodys_turn() -> None:
+    """Somebody sleeps through it, a frozen process for an hour; who comes then has his turn."""
+    time = FakeClock()
+
+    def sleep(seconds: float) -> None:
+        if seconds > 10:
+            time.freeze(3600)
+            limiter.acquire(time.deadline(2))
+        time.pass_(seconds)
+
+    limiter = RateLimiter(time.clock._replace(sleep=sleep))
+    limiter.on_throttled(time.monotonic(), retry_after=20)
+    limiter.acquire(time.deadline(25))
+    assert time.monotonic() == 1020
+
+
 def test_after_throttling_the_rate_comes_back_little_by_little() -> None:
     time = FakeClock()
     limiter, gaps = RateLimiter(time.clock), []
