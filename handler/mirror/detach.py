@@ -4,20 +4,18 @@ Sequential code over calls that run side by side: this thread starts calls, take
 another, and is the only one that decides, answers jobs and writes the snapshot.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from handler.deadline import Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, UnmirrorError
-from handler.lru import LruCache
-from handler.mirror.plan import Plan, Protection
+from handler.mirror.jobs import Job, Rules
+from handler.mirror.plan import Plan
 from handler.mirror.port import Calls, Ended, MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, still_exists
-from handler.mirror.snapshot import Snapshot
-from handler.model import Gone, Kept, Presence, SnapshotEvidence, UnreadableSession
+from handler.mirror.snapshot import Presences, Snapshot
+from handler.model import Gone, Kept, Presence
 
 # For all calls of one removal: to read the session's protection, to remove, and to prove it.
 REMOVAL_SECONDS = 3 * CALL_SECONDS
@@ -25,98 +23,6 @@ REMOVAL_SECONDS = 3 * CALL_SECONDS
 SERVERS_SECONDS = 10.0
 # What is said of an id that was not decided in time.
 LATE = "no answer in time; it may be done all the same, sent again it will be found so"
-
-
-# Interfaces that a worker knows to be gone, and as many that it has seen: about 10 MiB each.
-MAX_PRESENCES = 50_000
-
-
-class Rules(NamedTuple):
-    """What the operator decided about removals."""
-
-    protection: Protection = Protection()
-    dry_run: bool = False
-    sweep_limit: Callable[[int, int], bool] = lambda leaving, sources: True
-    """Whether one sweep may let so many of so many sources leave."""
-
-
-class Task:
-    """What waits in a queue of a worker, and what comes back of it."""
-
-    def __init__(self, arrived: float, deadline: Deadline, trace: object = None) -> None:
-        """Take when the delivery arrived, monotonic seconds, and where it stands in a distributed trace."""
-        self.arrived, self.deadline, self.trace = arrived, deadline, trace
-        self.completed: Callable[[], None] = lambda: None
-        """Called once the task is complete."""
-        self.failure: UnmirrorError | None = None
-        """What kept the task as a whole from being worked on."""
-        self.calls: list[list[str]] = []
-        """The calls of each listing, batch or sweep that it took part in; others took part, too."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more will be decided."""
-        return self.failure is not None
-
-
-class Job(Task):
-    """Ids that one delivery or sweep hands to a worker. Its parts are filled one by one."""
-
-    def __init__(
-        self,
-        kind: Literal["interfaces", "servers", "target"],
-        ids: Sequence[str],
-        *,
-        arrived: float,
-        deadline: Deadline,
-        trace: object = None,
-        event_time: datetime | None = None,
-        snapshot: Snapshot | None = None,
-        gone: Mapping[str, Presence] = MappingProxyType({}),
-    ) -> None:
-        """Take distinct ids in lower case: of interfaces, of servers, or of one load balancer.
-
-        A sweep brings its own snapshot, which the worker keeps if it is newer than its own, and what is gone.
-        """
-        super().__init__(arrived, deadline, trace)
-        self.kind, self.ids, self.event_time, self.snapshot, self.gone = kind, ids, event_time, snapshot, gone
-        self.parts: dict[str, Part] = {}
-        self.unfinished: dict[str, Part] = {}
-        """What has been removed of ids that other sessions still list."""
-        self.evidence: SnapshotEvidence | None = None
-        self.unreadable: tuple[UnreadableSession, ...] = ()
-        self.passed_over = False
-        """Whether a batch has gone by that could not answer it."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more will be decided."""
-        return self.failure is not None or len(self.parts) == len(self.ids)
-
-
-class Presences:
-    """What a worker knows of interfaces: which are gone, for ever, and when others last existed. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._gone: LruCache[str, Presence] = LruCache(MAX_PRESENCES)
-        self._existed: LruCache[str, float] = LruCache(MAX_PRESENCES)
-
-    def put(self, id_: str, presence: Presence, now: float) -> None:
-        """Note what the API has said of the interface; `now` in monotonic seconds."""
-        if presence.exists:
-            self._existed.put(id_, now)
-        else:
-            self._gone.put(id_, presence)
-
-    def gone(self, id_: str) -> Presence | None:
-        """Return what said that the interface is gone; None where nothing has said so."""
-        return self._gone.get(id_)
-
-    def outlived(self, id_: str, snapshot: Snapshot) -> bool:
-        """Tell whether an interface that is gone existed after the snapshot was begun: it may have joined a session."""
-        existed = self._existed.get(id_)
-        return existed is not None and existed >= snapshot.listing.began.monotonic and self.gone(id_) is not None
-
 
 _OUTLIVED = ApiUnavailable("the interface outlived the snapshot: the sessions are listed once more")
 

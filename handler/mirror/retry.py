@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from handler.deadline import Clock, Deadline, longest_backoff
 from handler.errors import DeadlineExceeded, StillExists, UnmirrorError
-from handler.mirror.detach import LATE, Job
+from handler.mirror.detach import LATE
+from handler.mirror.jobs import Job
 from handler.mirror.removal import Part, merged
 from handler.model import Gone, Kept, SnapshotEvidence, UnreadableSession
 

@@ -1,13 +1,18 @@
-"""All sessions of a project as of one moment, by source and by target, and whether they may answer for a job."""
+"""What a worker knows: all sessions of a project as of one moment, and which interfaces are gone or have existed."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from handler.deadline import Clock
-from handler.model import Listing, MirrorSession, SnapshotEvidence
+from handler.lru import LruCache
+from handler.model import Listing, MirrorSession, Presence, SnapshotEvidence
 
 # Between an event's time and the snapshots that answer for it: traces and answers are dated by different machines.
 MARGIN = timedelta(seconds=2)
+
+
+# Interfaces that a worker knows to be gone, and as many that it has seen: about 10 MiB each.
+MAX_PRESENCES = 50_000
 
 
 class Snapshot:
@@ -90,3 +95,27 @@ class Snapshot:
     def _known(self, session_ids: Iterable[str]) -> list[MirrorSession]:
         found = map(self._sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes
         return [each for each in found if each is not None]
+
+
+class Presences:
+    """What a worker knows of interfaces: which are gone, for ever, and when others last existed. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._gone: LruCache[str, Presence] = LruCache(MAX_PRESENCES)
+        self._existed: LruCache[str, float] = LruCache(MAX_PRESENCES)
+
+    def put(self, id_: str, presence: Presence, now: float) -> None:
+        """Note what the API has said of the interface; `now` in monotonic seconds."""
+        if presence.exists:
+            self._existed.put(id_, now)
+        else:
+            self._gone.put(id_, presence)
+
+    def gone(self, id_: str) -> Presence | None:
+        """Return what said that the interface is gone; None where nothing has said so."""
+        return self._gone.get(id_)
+
+    def outlived(self, id_: str, snapshot: Snapshot) -> bool:
+        """Tell whether an interface that is gone existed after the snapshot was begun: it may have joined a session."""
+        existed = self._existed.get(id_)
+        return existed is not None and existed > snapshot.listing.began.monotonic and self.gone(id_) is not None

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
-from handler.mirror.detach import Rules, Task, verify
+from handler.mirror.detach import verify
+from handler.mirror.jobs import Rules, Task
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
 from handler.mirror.removal import Part, kept, name, still_exists
 from handler.mirror.snapshot import Snapshot

@@ -16,11 +16,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
-from handler.mirror.detach import Batch, Job, Presences, Rules, Task, answer_unmirrored
+from handler.mirror.detach import Batch, answer_unmirrored
+from handler.mirror.jobs import Job, Rules, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
-from handler.mirror.snapshot import Snapshot
+from handler.mirror.snapshot import Presences, Snapshot
 from handler.mirror.sweep import Sweep, SweepTask
 from handler.model import ApiCall, Presence
 

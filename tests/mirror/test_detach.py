@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
-from handler.mirror.detach import Batch, Job, Presences, Rules
+from handler.mirror.detach import Batch
+from handler.mirror.jobs import Job, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
-from handler.mirror.snapshot import Snapshot
+from handler.mirror.snapshot import Presences, Snapshot
 from handler.model import Detachment, Gone, LostTarget, Presence
 from handler.report import Report
 from tests.support.calls import SerialCalls

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, OutcomeUnknown, UnmirrorError
-from handler.mirror.detach import Job, Rules
+from handler.mirror.jobs import Job, Rules
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import MAX_QUEUED, Submission, work_off
 from handler.mirror.worker import WorkerConfig, Workers

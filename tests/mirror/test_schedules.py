@@ -106,12 +106,12 @@ class World:
         return cloud
 
     def run(self, *, stop: bool = False) -> None:
-        names = ("deadline", "mirror.worker", "mirror.retry", "mirror.detach", "mirror.sweep")
-        with self.schedule.loaded(*names) as (self.deadline, worker, self.retry, self.detach, self.sweep):
+        names = ("deadline", "mirror.worker", "mirror.retry", "mirror.jobs", "mirror.sweep")
+        with self.schedule.loaded(*names) as (self.deadline, worker, self.retry, self.jobs, self.sweep):
             worker.LOOK_SECONDS = float("inf")  # each look is a step, which takes time here
             self.cancellation = self.deadline.Cancellation()
             self.product_clock = self.deadline.Clock(self.clock.monotonic, self.clock.now, self.schedule.sleep)
-            rules = self.detach.Rules(self.detach.Protection((KEPT,)), sweep_limit=self.within)
+            rules = self.jobs.Rules(self.jobs.Protection((KEPT,)), sweep_limit=self.within)
             self.workers = worker.Workers(worker.WorkerConfig(self.observer, self.product_clock, rules))
             for name, cloud in self.projects.items():
                 self.schedule.spawn(partial(self.live, name, cloud))
@@ -215,7 +215,7 @@ class World:
         """Deliver once and tell whether the sender may forget the event."""
         with self.in_time() as deadline:
             add = partial(self.workers.add, name, "narrow" if narrow else "own", self.connect(cloud, narrow=narrow))
-            job = partial(self.detach.Job, "interfaces", event_time=recorded)
+            job = partial(self.jobs.Job, "interfaces", event_time=recorded)
             submission = self.retry.Submission(add, tuple(interface_ids), job)
             self.retry.work_off(
                 [submission],

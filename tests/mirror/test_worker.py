@@ -21,7 +21,7 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.mirror import worker as worker_module
-from handler.mirror.detach import Job, Rules
+from handler.mirror.jobs import Job, Rules
 from handler.mirror.port import call, concurrent_map
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
