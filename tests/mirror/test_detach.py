@@ -136,6 +136,7 @@ def test_gone_is_final_and_asked_for_once(cloud: FakeCloud) -> None:
 
 def test_exists_is_never_remembered(cloud: FakeCloud) -> None:
     bench = Bench(cloud)
+    cloud.clock.pass_(1)
     assert bench.detach("c").outcome == "still_exists"
     cloud.delete("c")
     job = bench.job("c")

@@ -74,6 +74,7 @@ def test_an_interface_that_joins_a_session_before_it_goes_leaves_that_one_too(cl
         cloud.delete("c")
 
     cloud.add("t")
+    cloud.latency = 0.01
     cloud.then("find_interface", lambda: cloud.watch("t", "c"), go)
     report = Desk(cloud).deliver("c")
     assert (report.outcome, cloud.sources()) == ("detached", {"s": ("a", "b"), "t": ()})
