@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from handler.deadline import Deadline, Instant
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
+from handler.mirror.jobs import OUT_OF_TIME, Progress, SweepTask
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import Submission
-from handler.mirror.sweep import OUT_OF_TIME, Progress, SweepTask
 from handler.model import (
     By,
     Cause,

@@ -11,11 +11,10 @@ from handler.bulkhead import Bulkhead
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.delivery import Delivery, Work, report_of_parts
 from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloaded, UnmirrorError
-from handler.mirror.jobs import Job, Rules, Task
+from handler.mirror.jobs import Job, Progress, Rules, SweepTask, Task
 from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi, concurrent_map
 from handler.mirror.retry import Submission, work_off
-from handler.mirror.sweep import Progress, SweepTask
 from handler.mirror.worker import CallThreads, ThreadedCalls, WorkerConfig, Workers, earlier
 from handler.model import (
     ApiCall,

@@ -10,7 +10,16 @@ from handler.errors import UnmirrorError
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
 from handler.mirror.snapshot import Snapshot
-from handler.model import Presence, SnapshotEvidence, UnreadableSession
+from handler.model import Kept, Presence, SnapshotEvidence, SweepFigures, UnreadableSession
+
+OUT_OF_TIME = (
+    "out of time; for all of it run `unmirror sweep --deadline 900`, or give the function a longer time-out and "
+    "UNMIRROR_DEADLINE"
+)
+
+Stage = Literal["list", "look_up", "verify", "remove"]
+# Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources.
+Progress = Callable[[Stage, int, int], None]
 
 
 class Rules(NamedTuple):
@@ -74,3 +83,42 @@ class Job(Task):
     def complete(self) -> bool:
         """Whether nothing more will be decided."""
         return self.failure is not None or len(self.parts) == len(self.ids)
+
+
+class Swept(NamedTuple):
+    """What a sweep saw and did."""
+
+    figures: SweepFigures
+    evidence: SnapshotEvidence
+    counted_by: dict[str, object]
+    """Who counts the `sweep`: the first of the tasks that share it whose report tells it."""
+    parts: Mapping[str, Part] = MappingProxyType({})
+    """By id what was decided of the gone interfaces."""
+    undecided: tuple[Kept, ...] = ()
+    failure: UnmirrorError | None = None
+    """Why it is not complete."""
+    unreadable: tuple[UnreadableSession, ...] = ()
+    unlisted: Mapping[str, tuple[Kept, ...]] = MappingProxyType({})
+    """By server the interfaces of it that no list shows and that exist all the same."""
+
+
+class SweepTask(Task):
+    """A sweep that a delivery asks for. One that has not begun serves all who wait for it."""
+
+    def __init__(
+        self,
+        by: Literal["timer", "server"],
+        *,
+        arrived: float,
+        deadline: Deadline,
+        trace: object = None,
+        progress: Progress | None = None,
+    ) -> None:
+        super().__init__(arrived, deadline, trace)
+        self.by, self.progress = by, progress or (lambda stage, done, total: None)
+        self.swept: Swept | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the sweep has ended."""
+        return self.swept is not None or self.failure is not None

@@ -79,6 +79,7 @@ class Removal:
             self._note(error.request_id)
         for id_ in interface_ids:
             self.statuses[id_] = status
+            self.errors.pop(id_, None)
             if error is not None:
                 self.errors[id_] = error
 

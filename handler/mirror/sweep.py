@@ -7,17 +7,16 @@ to an enterprise project, costs calls and nothing else.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from handler.deadline import Clock, Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.detach import verify
-from handler.mirror.jobs import Rules, Task
+from handler.mirror.jobs import OUT_OF_TIME, Progress, Rules, Swept
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
 from handler.mirror.removal import Part, kept, name, still_exists
 from handler.mirror.snapshot import Snapshot
-from handler.model import Kept, Presence, SnapshotEvidence, SweepFigures, UnreadableSession
+from handler.model import Kept, Presence, SweepFigures
 
 # Ids in one look-up: 4 KiB of the URI's 32 KiB; no limit on their number is documented.
 BATCH = 100
@@ -33,54 +32,6 @@ MAX_NAMED = 100
 CALL_SECONDS = 60.0
 # For all pages with all their attempts.
 LISTING_SECONDS = 600.0
-
-OUT_OF_TIME = (
-    "out of time; for all of it run `unmirror sweep --deadline 900`, or give the function a longer time-out and "
-    "UNMIRROR_DEADLINE"
-)
-
-Stage = Literal["list", "look_up", "verify", "remove"]
-# Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources.
-Progress = Callable[[Stage, int, int], None]
-
-
-class Swept(NamedTuple):
-    """What a sweep saw and did."""
-
-    figures: SweepFigures
-    evidence: SnapshotEvidence
-    counted_by: dict[str, object]
-    """Who counts the `sweep`: the first of the tasks that share it whose report tells it."""
-    parts: Mapping[str, Part] = MappingProxyType({})
-    """By id what was decided of the gone interfaces."""
-    undecided: tuple[Kept, ...] = ()
-    failure: UnmirrorError | None = None
-    """Why it is not complete."""
-    unreadable: tuple[UnreadableSession, ...] = ()
-    unlisted: Mapping[str, tuple[Kept, ...]] = MappingProxyType({})
-    """By server the interfaces of it that no list shows and that exist all the same."""
-
-
-class SweepTask(Task):
-    """A sweep that a delivery asks for. One that has not begun serves all who wait for it."""
-
-    def __init__(
-        self,
-        by: Literal["timer", "server"],
-        *,
-        arrived: float,
-        deadline: Deadline,
-        trace: object = None,
-        progress: Progress | None = None,
-    ) -> None:
-        super().__init__(arrived, deadline, trace)
-        self.by, self.progress = by, progress or (lambda stage, done, total: None)
-        self.swept: Swept | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the sweep has ended."""
-        return self.swept is not None or self.failure is not None
 
 
 class Sweep:

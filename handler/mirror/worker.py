@@ -17,12 +17,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.mirror.detach import Batch, answer_unmirrored
-from handler.mirror.jobs import Job, Rules, Task
+from handler.mirror.jobs import Job, Rules, SweepTask, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.snapshot import Presences, Snapshot
-from handler.mirror.sweep import Sweep, SweepTask
 from handler.model import ApiCall, Presence
 
 # Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides.
@@ -456,6 +455,8 @@ class Worker:
 
     def _sweep(self, waiting: list[SweepTask]) -> None:
         """Sweep once for all that wait; who comes later waits for the next."""
+        from handler.mirror.sweep import Sweep  # a function that starts for a deletion needs none
+
         config = self._config
         if all(each.by == "server" for each in waiting) and self._last_server_sweep is not None:
             config.clock.sleep(max(0.0, SERVER_SWEEP_SECONDS - config.clock.age(self._last_server_sweep)))

@@ -106,8 +106,8 @@ class World:
         return cloud
 
     def run(self, *, stop: bool = False) -> None:
-        names = ("deadline", "mirror.worker", "mirror.retry", "mirror.jobs", "mirror.sweep")
-        with self.schedule.loaded(*names) as (self.deadline, worker, self.retry, self.jobs, self.sweep):
+        names = ("deadline", "mirror.worker", "mirror.retry", "mirror.jobs")
+        with self.schedule.loaded(*names) as (self.deadline, worker, self.retry, self.jobs):
             worker.LOOK_SECONDS = float("inf")  # each look is a step, which takes time here
             self.cancellation = self.deadline.Cancellation()
             self.product_clock = self.deadline.Clock(self.clock.monotonic, self.clock.now, self.schedule.sleep)
@@ -230,7 +230,7 @@ class World:
         """Sweep once; removing and verifying are watched by the API itself."""
         by = self.chance.choice(("timer", "server"))
         with self.in_time() as deadline:
-            task = self.sweep.SweepTask(by=by, arrived=self.clock.monotonic(), deadline=deadline)
+            task = self.jobs.SweepTask(by=by, arrived=self.clock.monotonic(), deadline=deadline)
             self.workers.add(name, "own", self.connect(cloud, narrow=False), task)()
         swept = task.swept
         if swept is not None and swept.figures.stop:

@@ -8,11 +8,11 @@ import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interrupted
 from handler.mirror.detach import Batch
-from handler.mirror.jobs import Job, Rules
+from handler.mirror.jobs import Job, Rules, Stage, Swept
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
 from handler.mirror.snapshot import Presences, Snapshot
-from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Stage, Sweep, Swept
+from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Sweep
 from handler.model import Presence, UnreadableSession
 from tests.support.calls import SerialCalls
 from tests.support.cloud import TARGET, FakeCloud

@@ -21,11 +21,10 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.mirror import worker as worker_module
-from handler.mirror.jobs import Job, Rules
+from handler.mirror.jobs import Job, Rules, SweepTask
 from handler.mirror.port import call, concurrent_map
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
-from handler.mirror.sweep import SweepTask
 from handler.mirror.worker import (
     MAX_LEFT_BEHIND,
     MAX_WORKERS,
