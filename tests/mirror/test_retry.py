@@ -112,7 +112,7 @@ def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well
     ("error", "pauses"),
     [
         (ApiUnavailable("away"), 0.4 + 0.8 + 1.6),
-        (ApiThrottled("slow down", retry_after=3.0), 9.0),
+        (ApiThrottled("slow down", retry_after=3.0), 21.0),
         (ApiThrottled("later", retry_after=60.0), 0.0),
         (ApiRefused("no permission"), 0.0),
     ],
