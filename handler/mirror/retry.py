@@ -25,12 +25,7 @@ MAX_ATTEMPTS, MAX_THROTTLED = len(STILL_EXISTS_SECONDS) + 1, 8
 class Submission:
     """The ids of one event on their way through a worker, attempt by attempt."""
 
-    def __init__(
-        self,
-        add: Callable[[Job], Callable[[], None]],
-        ids: Sequence[str],
-        job: Callable[..., Job],
-    ) -> None:
+    def __init__(self, add: Callable[[Job], Callable[[], None]], ids: Sequence[str], job: Callable[..., Job]) -> None:
         """Take what puts a job into the worker's queue and returns what waits for it, and what makes a job of ids."""
         self.add, self.ids, self.job = add, ids, job
         self.parts: dict[str, Part] = {}
