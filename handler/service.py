@@ -58,6 +58,7 @@ class Service:
         """Wire the parts; `client` is None while no endpoint is configured: what needs no call works all the same."""
         self.settings, self._client, self.clock, self.cancellation = settings, client, clock, cancellation
         self.instrumentation, self._jitter = observed_by, jitter
+        self._check_threads = CallThreads()
         self._bulkhead = Bulkhead(threads, len(settings.projects))
         rules = Rules(Protection(settings.protect), settings.dry_run, settings.sweep_limit.allows)
         self._workers = Workers(WorkerConfig(observed_by, clock, rules, jitter, settings.snapshot_max_age))
@@ -223,7 +224,8 @@ class Service:
 
         on_call = partial(self.instrumentation.on_call, traces=[delivery.trace] if delivery.trace else [])
         checks = {each: Check(self.settings, self.client, each, delivery.key, on_call) for each in by_project}
-        calls, ends = ThreadedCalls(CallThreads(), delivery.deadline, MAX_CHECKED_PROJECTS), earlier(delivery.deadline)
+        calls = ThreadedCalls(self._check_threads, delivery.deadline, MAX_CHECKED_PROJECTS)
+        ends = earlier(delivery.deadline)
         results = dict(concurrent_map(calls, lambda each, _: checks[each].run(ends), by_project, inf))
         late = DeadlineExceeded("no time left for the whole check")
         for project_id, sharing in by_project.items():

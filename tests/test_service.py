@@ -118,7 +118,7 @@ class TestServers:
         time_out.paused = lambda: tenant.cloud.finish_deletion(server, 1)
         report = deliver(service, server_deleted(server))
         assert (report.outcome, self.watched(tenant)) == ("detached", ())
-        assert time_out.pauses == [0.25, 0.75]
+        assert time_out.pauses == pytest.approx([0.25, 0.75])
 
     def test_interfaces_that_stay_make_the_sender_come_again(
         self, service: Service, tenant: Tenant, server: str, emulator: Emulator, time_out: Skipping
@@ -128,7 +128,7 @@ class TestServers:
         report = deliver(service, server_deleted(server))
         assert (report.status, report.outcome, len(self.watched(tenant))) == (503, "still_exists", 2)
         assert report.sweep is None
-        assert time_out.pauses == [0.25, 0.75, 1.5]
+        assert time_out.pauses == pytest.approx([0.25, 0.75, 1.5])
         assert operations(emulator) == ["list_sessions", *["list_ports"] * 4]
 
     def test_interfaces_that_no_list_shows_and_that_live_make_the_sender_come_again_too(
@@ -302,6 +302,12 @@ class TestSeveralEvents:
         report = deliver(service, [cts(delete(tenant)), CHECK])
         assert [part.outcome for part in report.parts] == ["detached", "failed"]
         assert report.status == 503
+
+    def test_checks_one_after_another_share_their_threads(self, service: Service) -> None:
+        before = threading.active_count()
+        for _ in range(30):
+            assert deliver(service, CHECK).outcome == "checked"
+        assert threading.active_count() - before < 15
 
     def test_calls_that_they_share_are_counted_once(self, service: Service, tenant: Tenant, emulator: Emulator) -> None:
         gone = delete(tenant)

@@ -14,8 +14,8 @@ from handler.mirror.jobs import Job, Rules
 from handler.mirror.plan import Plan
 from handler.mirror.port import Calls, Ended, MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, still_exists
-from handler.mirror.snapshot import Presences, Snapshot
-from handler.model import Gone, Kept, Presence
+from handler.mirror.snapshot import Memory, Snapshot
+from handler.model import Gone, Kept, MirrorSession, Presence
 
 # For all calls of one removal: to read the session's protection, to remove, and to prove it.
 REMOVAL_SECONDS = 3 * CALL_SECONDS
@@ -56,11 +56,11 @@ class Batch:
         api: MirrorApi,
         calls: Calls,
         rules: Rules,
-        presences: Presences,
+        memory: Memory,
     ) -> None:
         """Take what the batch works with. A job is not answered for an interface that has outlived the snapshot."""
         self._jobs, self._snapshot, self._api, self._calls = jobs, snapshot, api, calls
-        self._rules, self._presences = rules, presences
+        self._rules, self._memory = rules, memory
         self._jobs_of: dict[str, list[Job]] = {}
         for job in jobs:
             for id_ in (each for each in job.ids if job.kind == "interfaces" and each not in job.parts):
@@ -105,7 +105,7 @@ class Batch:
         for id_ in self._jobs_of:  # in the order of arrival, so that the first sessions are decided first
             if id_ in unmirrored:
                 continue
-            known = self._presences.gone(id_)
+            known = self._memory.gone(id_)
             if known is not None:
                 self._decide(id_, known)
             else:
@@ -126,8 +126,8 @@ class Batch:
         """Note what the API says of an interface, and start each removal that has waited only for that."""
         self._decided[id_] = answer
         if isinstance(answer, Presence):
-            self._presences.put(id_, answer, self._calls.deadline.clock())
-            if self._presences.outlived(id_, self._snapshot):
+            self._memory.put(id_, answer, self._calls.deadline.clock())
+            if self._memory.outlived(id_, self._snapshot):
                 self._decided[id_] = _OUTLIVED
         for session_id in sorted(self._sessions_of.get(id_, ())):
             if all(each in self._decided for each in self._plan.removals[session_id]):
@@ -143,15 +143,18 @@ class Batch:
             error = ApiUnavailable("an earlier removal from the session has not come back yet")
             self._give_up(session_id, "failed", error)
         else:
-            removal = self._begun[session_id] = Removal(self._api, session, self._rules.protection)
+            removal = self._begun[session_id] = self._removal_from(session)
             work = partial(removal.run, gone, dry_run=self._rules.dry_run)
             self._calls.start(("remove", session_id), work, REMOVAL_SECONDS)
+
+    def _removal_from(self, session: MirrorSession) -> Removal:
+        return Removal(self._api, session, self._rules.protection, self._memory.requested)
 
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
         """End a removal of which nobody knows what became of the rest, or that was not tried."""
         session, removal = self._snapshot.session(session_id), self._begun.get(session_id)
         if removal is None and session is not None:
-            removal = Removal(self._api, session, self._rules.protection)
+            removal = self._removal_from(session)
         if removal is not None:
             gone = [id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)]
             removal = removal.so_far(gone, status, error)
@@ -175,6 +178,8 @@ class Batch:
             for server_id in job.ids if job.kind == "servers" else ():
                 if server_id in server_ids:
                     alive = () if ended.error else ended.result.get(server_id, ())
+                    for id_ in alive:
+                        self._memory.put(id_, Presence(exists=True), self._calls.deadline.clock())
                     kept = tuple(self._still_exists(id_) for id_ in sorted(alive) if self._is_mirrored(id_))
                     self._settle(job, server_id, Part(kept, failure=ended.error))
 

@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from handler.deadline import Deadline
 from handler.errors import (
+    ApiRefused,
+    ApiThrottled,
     ApiUnavailable,
     BadReply,
     DeadlineExceeded,
@@ -28,9 +30,15 @@ CALL_SECONDS = 5.0
 class Removal:
     """The interfaces that are to leave one session, and what became of each."""
 
-    def __init__(self, api: MirrorApi, session: MirrorSession, protection: Protection) -> None:
-        """Take the session as the last listing showed it."""
-        self._api, self._protection = api, protection
+    def __init__(
+        self, api: MirrorApi, session: MirrorSession, protection: Protection, requested: set[tuple[str, str]]
+    ) -> None:
+        """Take the session as the last listing showed it.
+
+        `requested`: by session and interface the removals that the API was asked for, and has neither refused nor
+        proved; by all who work in the project. Who proves one takes it out, so that it is told as detached once.
+        """
+        self._api, self._protection, self._requested = api, protection, requested
         self.session = session
         """As the last answer showed it."""
         self.before = session.sources
@@ -43,8 +51,6 @@ class Removal:
         """By interface id, for `failed`, `undecided` and `not_tried`."""
         self.absent: set[str] = set()
         """Interfaces that an answer showed absent from the session."""
-        self.requested: set[str] = set()
-        """Interfaces that the API was asked to remove, and that it has not refused to."""
         self.session_gone = False
         self.request_ids: list[str] = []
         self.counted_by: dict[str, object] = {}
@@ -89,8 +95,8 @@ class Removal:
 
     def _remove(self, interface_ids: list[str], deadline: Deadline, *, repeat: bool = True) -> None:
         """Ask once; where the answer is no proof, read the session. `repeat`: a lost request may be sent again."""
-        asked_for_the_first_time = {*interface_ids} - self.requested
-        self.requested |= asked_for_the_first_time
+        asked_for_the_first_time = {(self.session.id, id_) for id_ in interface_ids} - self._requested
+        self._requested |= asked_for_the_first_time
         try:
             deadline.require("a removal")
             reply = self._api.remove_sources(self.session, interface_ids, deadline.sooner(CALL_SECONDS))
@@ -98,7 +104,8 @@ class Removal:
             self._note(doubt.request_id)
             self._prove(interface_ids, doubt, deadline, repeat=repeat and isinstance(doubt, OutcomeUnknown))
         except UnmirrorError as error:
-            self.requested -= asked_for_the_first_time
+            if isinstance(error, ApiRefused | ApiThrottled | DeadlineExceeded):  # any other may have done it
+                self._requested -= asked_for_the_first_time
             if isinstance(error, RemovalRejected):
                 self._note(error.request_id)
                 self._prove(interface_ids, error, deadline, repeat=len(interface_ids) > 1)
@@ -149,8 +156,22 @@ class Removal:
         for id_ in interface_ids:
             if id_ not in self.after:
                 self.absent.add(id_)
-                self.settle([id_], "detached" if id_ in self.requested else "already_absent")
+                self.settle([id_], "detached" if self._prove_own(id_) else "already_absent")
         return [id_ for id_ in interface_ids if id_ in self.after]
+
+    def _prove_own(self, id_: str) -> bool:
+        """Note that the interface has left the session; return whether we had asked for that."""
+        was_requested = (self.session.id, id_) in self._requested
+        self._requested.discard((self.session.id, id_))
+        return was_requested
+
+    def proved_by_absence(self, id_: str) -> Self | None:
+        """Return, where a failed request of ours is known to have been done, a copy that says so; else None."""
+        if self.statuses.get(id_) != "failed" or not self._prove_own(id_):
+            return None
+        twin = copy(self)
+        twin.statuses, twin.errors = {id_: "detached"}, {}
+        return twin
 
     @property
     def _is_protected(self) -> bool:
@@ -197,12 +218,12 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     """Return what two batches decided of one id: what the earlier one removed stays, the rest was tried again."""
     if earlier is None:
         return later
-    done = tuple(each for each in earlier.removals if each.statuses[id_] in ("detached", "already_absent"))
-    for removal in later.removals:
-        asked = any(id_ in each.requested for each in earlier.removals if each.session.id == removal.session.id)
-        if asked and removal.statuses[id_] == "already_absent":  # by the earlier call, whose answer was lost
-            removal.settle([id_], "detached")
-    return later._replace(removals=done + later.removals, gone=later.gone or earlier.gone)
+    done = [each for each in earlier.removals if each.statuses[id_] in ("detached", "already_absent")]
+    if later.gone or any(each.reason == "not_mirrored" for each in later.kept):
+        listing = {each.session.id for each in later.removals}
+        proved = [each.proved_by_absence(id_) for each in earlier.removals if each.session.id not in listing]
+        done += filter(None, proved)
+    return later._replace(removals=(*done, *later.removals), gone=later.gone or earlier.gone)
 
 
 def of_parts(parts: Mapping[str, Part], reporter: object, owner: object = None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The delivery's side of a worker: hand ids in, wait, and hand in again those that may fare better a moment later."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
 from math import inf
 
 from handler.deadline import Clock, Deadline, longest_backoff
@@ -17,9 +16,7 @@ MAX_QUEUED = 200
 # Before each further verification of an interface that is said to be deleted and still exists. A deletion and the
 # API's view of it are not one moment; bounded, because a forged event must not hold a thread for long.
 STILL_EXISTS_SECONDS = (0.25, 0.75, 1.5)
-# Of what failed otherwise as many. Of a call that is throttled more, as each turn can come: where a gateway refused a
-# fifth of the calls, 2 of 300 deletions were refused four times.
-MAX_ATTEMPTS, MAX_THROTTLED = len(STILL_EXISTS_SECONDS) + 1, 8
+MAX_ATTEMPTS = len(STILL_EXISTS_SECONDS) + 1
 
 
 class Submission:
@@ -57,15 +54,23 @@ def work_off(
     `arrived` is when the delivery arrived, monotonic seconds; `jitter` gives numbers from 0 to 1. The delivery's
     thread makes no call: it waits, and pauses between its attempts.
     """
-    todo = [(each, id_) for each in submissions for id_ in each.ids]
-    for attempt in count():
+    attempts = {(each, id_): 0 for each in submissions for id_ in each.ids}
+    due = dict.fromkeys(attempts, -inf)
+    now = clock.monotonic()
+    while due:
+        todo = [key for key, at in due.items() if at <= now]
         for start in range(0, len(todo), MAX_QUEUED):
             _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
-        pauses = {(each, id_): _pause(attempt, each.parts[id_].errors(id_), jitter) for each, id_ in todo}
-        todo = [key for key, pause in pauses.items() if pause < deadline.remaining()]
-        if not todo:
-            return
-        clock.sleep(max(pauses[key] for key in todo))
+        now, share = clock.monotonic(), jitter()
+        for submission, id_ in todo:
+            pause = _pause(attempts[submission, id_], submission.parts[id_].errors(id_), share)
+            attempts[submission, id_] += 1
+            due[submission, id_] = now + pause
+        due = {key: at for key, at in due.items() if at - now < deadline.remaining()}
+        if due:
+            soonest = min(due.values())
+            clock.sleep(max(0.0, soonest - now))
+            now = max(soonest, clock.monotonic())
 
 
 def decided(job: Job) -> dict[str, Part]:
@@ -97,12 +102,16 @@ def _attempt(todo: Iterable[tuple[Submission, str]], arrived: float, deadline: D
         submission.take(job)
 
 
-def _pause(attempt: int, errors: Sequence[UnmirrorError], jitter: Callable[[], float]) -> float:
-    """Return the seconds before the next attempt, the longest that any of the errors asks for; inf for none at all."""
+def _pause(attempt: int, errors: Sequence[UnmirrorError], share: float) -> float:
+    """Return the seconds before the next attempt, the longest that any of the errors asks for; inf for none at all.
+
+    `share`: of the longest backoff, from 0 to 1.
+    """
     passing = [error for error in errors if error.transient or isinstance(error, StillExists)]
-    is_throttled = any(isinstance(error, ApiThrottled) for error in passing)
-    if not passing or attempt + 1 >= (MAX_THROTTLED if is_throttled else MAX_ATTEMPTS):
+    if not passing or attempt + 1 == MAX_ATTEMPTS:
         return inf
-    backoff = jitter() * longest_backoff(attempt)
-    of_living = STILL_EXISTS_SECONDS[min(attempt, MAX_ATTEMPTS - 2)]
+    if any(isinstance(error, ApiThrottled) for error in passing):
+        share = (1 + share) / 2  # gateways count in windows of a second: by the last attempt this one is over
+    backoff = share * longest_backoff(attempt)
+    of_living = STILL_EXISTS_SECONDS[attempt]
     return max(of_living if isinstance(each, StillExists) else each.retry_after or backoff for each in passing)

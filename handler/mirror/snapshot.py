@@ -12,7 +12,7 @@ MARGIN = timedelta(seconds=2)
 
 
 # Interfaces that a worker knows to be gone, and as many that it has seen: about 10 MiB each.
-MAX_PRESENCES = 50_000
+MAX_REMEMBERED = 50_000
 
 
 class Snapshot:
@@ -77,10 +77,10 @@ class Snapshot:
 
         Nothing else is taken from the answer. It may be older than the snapshot, but what is gone stays gone.
         """
-        self._removed.append((session_id, interface_ids))
         session = self._sessions.get(session_id)
-        if session is None:
+        if session is None or not (interface_ids is None or {*interface_ids} & {*session.sources}):
             return
+        self._removed.append((session_id, interface_ids))
         if interface_ids is None:
             del self._sessions[session_id]
         else:
@@ -97,12 +97,14 @@ class Snapshot:
         return [each for each in found if each is not None]
 
 
-class Presences:
-    """What a worker knows of interfaces: which are gone, for ever, and when others last existed. Safe for threads."""
+class Memory:
+    """What a worker remembers of interfaces, batch after batch. Safe for threads."""
 
     def __init__(self) -> None:
-        self._gone: LruCache[str, Presence] = LruCache(MAX_PRESENCES)
-        self._existed: LruCache[str, float] = LruCache(MAX_PRESENCES)
+        self._gone: LruCache[str, Presence] = LruCache(MAX_REMEMBERED)
+        self._existed: LruCache[str, float] = LruCache(MAX_REMEMBERED)
+        self.requested: set[tuple[str, str]] = set()
+        """The removals, by session and interface, that the API was asked for and has neither refused nor proved."""
 
     def put(self, id_: str, presence: Presence, now: float) -> None:
         """Note what the API has said of the interface; `now` in monotonic seconds."""
@@ -116,6 +118,11 @@ class Presences:
         return self._gone.get(id_)
 
     def outlived(self, id_: str, snapshot: Snapshot) -> bool:
-        """Tell whether an interface that is gone existed after the snapshot was begun: it may have joined a session."""
+        """Tell whether an interface existed after the snapshot was begun, so that it may have joined a session since.
+
+        While it is in a session and not known to be gone, it is asked for, and no snapshot has to answer.
+        """
         existed = self._existed.get(id_)
-        return existed is not None and existed > snapshot.listing.began.monotonic and self.gone(id_) is not None
+        if existed is None or existed <= snapshot.listing.began.monotonic:
+            return False
+        return self.gone(id_) is not None or not (snapshot.holding(id_) or snapshot.targeting(id_))

@@ -21,7 +21,7 @@ from handler.mirror.jobs import Job, Rules, SweepTask, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
-from handler.mirror.snapshot import Presences, Snapshot
+from handler.mirror.snapshot import Memory, Snapshot
 from handler.model import ApiCall, Presence
 
 # Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides.
@@ -349,7 +349,7 @@ class Worker:
         self._connect, self._config = connect, config
         self._threads = CallThreads()
         self._snapshot: Snapshot | None = None
-        self._presences = Presences()
+        self._memory = Memory()
         self._last_server_sweep: Instant | None = None
         self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled, GRACE_SECONDS)
         self.sweeps: Queue[SweepTask] = Queue(
@@ -400,7 +400,7 @@ class Worker:
         return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        if any(self._presences.outlived(id_, snapshot) for id_ in job.ids if id_ not in job.parts):
+        if any(self._memory.outlived(id_, snapshot) for id_ in job.ids if id_ not in job.parts):
             return False
         return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
 
@@ -422,9 +422,9 @@ class Worker:
             self._set_evidence(job, snapshot)
             for id_ in job.ids:
                 if id_ in job.gone:
-                    self._presences.put(id_, job.gone[id_], job.arrived)
+                    self._memory.put(id_, job.gone[id_], job.arrived)
         calls, api = self._calls(jobs)
-        Batch(jobs, snapshot, api, calls, self._config.rules, self._presences).work_off()
+        Batch(jobs, snapshot, api, calls, self._config.rules, self._memory).work_off()
         self.jobs.put_back([job for job in jobs if not job.complete])
         if calls.abandoned:
             self._config.observer.on_abandoned(self.project_id)

@@ -6,6 +6,7 @@ https://support.huaweicloud.com/eu/nl-nl/devg-apisign/api-sign-0001.html
 
 import threading
 from datetime import datetime, timedelta
+from math import inf
 from typing import NamedTuple
 
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
@@ -52,26 +53,27 @@ class KeyLockout:
         Raises KeyCoolingDown while the key cools down. A probe has to end with one of the methods below.
         """
         with self._changed:
+            if self.wait(key, deadline):
+                return None
+            probe = self._clock.instant()
+            self._states.put(key, (self._states.get(key) or _State())._replace(probe=probe))
+            return probe
+
+    def wait(self, key: AccessKey, deadline: Deadline) -> bool:
+        """Wait while another call probes the key; return whether many calls may use it. Raises as `enter` does."""
+        with self._changed:
             while True:
-                state = self.require_open(key)
-                if state.refusal is None and state.at is not None and self._clock.age(state.at) < TRUST_SECONDS:
-                    return None
+                state = self._states.get(key) or _State()
+                age, refusal = self._clock.age(state.at) if state.at else inf, state.refusal
+                if refusal is None and age < TRUST_SECONDS:
+                    return True
+                if refusal is not None and age < COOLDOWN_SECONDS and not self._clock_was_set(state):
+                    raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
                 left = PROBE_SECONDS - self._clock.age(state.probe) if state.probe else 0.0
                 remaining = deadline.require("trying the access key")
                 if left <= 0:
-                    probe = self._clock.instant()
-                    self._states.put(key, state._replace(probe=probe))
-                    return probe
+                    return False
                 self._changed.wait(min(left, remaining, LOOK_SECONDS))
-
-    def require_open(self, key: AccessKey) -> _State:
-        """Return what the API last said of the key; raise KeyCoolingDown while the key cools down."""
-        state = self._states.get(key) or _State()
-        refusal = state.refusal
-        is_cooling = refusal is not None and state.at is not None and self._clock.age(state.at) < COOLDOWN_SECONDS
-        if refusal is not None and is_cooling and not self._clock_was_set(state):
-            raise KeyCoolingDown(str(refusal), code=refusal.code, request_id=refusal.request_id)
-        return state
 
     def on_accepted(self, key: AccessKey) -> None:
         """Note that the API has answered a call with the key."""

@@ -97,7 +97,7 @@ class RequestSender:
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
         limiter, began, reply = request.caller.rate_limiter, None, None
         while True:
-            self._key_lockout.require_open(key)  # before a turn is taken, which others could use
+            self._key_lockout.wait(key, deadline)  # before a turn is taken, for who waited would go out of turn
             limiter.acquire(deadline)  # before the lockout is entered, where waiting would keep others out
             probe = self._key_lockout.enter(key, deadline)
             if not limiter.is_closed:

@@ -14,7 +14,7 @@ from handler.mirror.jobs import Job, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
-from handler.mirror.snapshot import Presences, Snapshot
+from handler.mirror.snapshot import Memory, Snapshot
 from handler.model import Detachment, Gone, LostTarget, Presence
 from handler.report import Report
 from tests.support.calls import SerialCalls
@@ -28,7 +28,7 @@ class Bench:
 
     def __init__(self, cloud: FakeCloud, *protect: str, seed: int | None = None) -> None:
         self.cloud, self.rules = cloud, Rules(Protection(protect))
-        self.presences = Presences()
+        self.memory = Memory()
         self.chance = None if seed is None else random.Random(seed)  # noqa: S311 - an order that can be repeated
         self.snapshot = Snapshot(cloud.api().list_sessions(cloud.clock.deadline()))
         cloud.calls.clear()
@@ -38,7 +38,7 @@ class Bench:
         return Job(kind=kind, ids=ids, arrived=0.0, deadline=self.cloud.clock.deadline())
 
     def work_off(self, *jobs: Job) -> list[Report]:
-        Batch(jobs, self.snapshot, self.cloud.api(), self.calls, self.rules, self.presences).work_off()
+        Batch(jobs, self.snapshot, self.cloud.api(), self.calls, self.rules, self.memory).work_off()
         assert all(job.complete for job in jobs)
         return [Report("d", "e", **of_parts(job.parts, job)) for job in jobs]
 
@@ -88,9 +88,7 @@ def test_servers_that_are_listed_one_by_one_are_listed_side_by_side(cloud: FakeC
     bench = Bench(cloud)
     api = cloud.api()
     api.servers_a_call = 1
-    Batch(
-        [bench.job("x", "y", kind="servers")], bench.snapshot, api, bench.calls, bench.rules, bench.presences
-    ).work_off()
+    Batch([bench.job("x", "y", kind="servers")], bench.snapshot, api, bench.calls, bench.rules, bench.memory).work_off()
     assert cloud.asked("list_interfaces") == [("x",), ("y",)]
 
 
@@ -98,7 +96,7 @@ def test_what_the_first_never_told_the_next_counts(cloud: FakeCloud) -> None:
     """The first may have given up before it was answered."""
     bench = Bench(cloud)
     jobs = bench.job("a"), bench.job("a")
-    Batch(jobs, bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.presences).work_off()
+    Batch(jobs, bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.memory).work_off()
     second = of_parts(jobs[1].parts, jobs[1])["detachments"]
     assert told(second) == [("one", ("a",), "detached", False), ("two", ("a",), "detached", False)]
     assert [each.coalesced for each in of_parts(jobs[0].parts, jobs[0])["detachments"]] == [True, True]
@@ -140,7 +138,7 @@ def test_exists_is_never_remembered(cloud: FakeCloud) -> None:
     assert bench.detach("c").outcome == "still_exists"
     cloud.delete("c")
     job = bench.job("c")
-    Batch([job], bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.presences).work_off()
+    Batch([job], bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.memory).work_off()
     assert (job.complete, cloud.asked("remove_sources")) == (False, []), "the snapshot is older than that it existed"
     cloud.clock.pass_(1)
     bench.snapshot = Snapshot(cloud.api().list_sessions(cloud.clock.deadline()))
@@ -235,7 +233,7 @@ class TestTime:
         bench = Bench(cloud)
         cloud.latency = 4.0
         cloud.then("find_interface", lambda: cloud.clock.pass_(30))
-        bench.presences.put("a", Presence(exists=False), 0.0)
+        bench.memory.put("a", Presence(exists=False), 0.0)
         report = bench.detach("b", "a")
         found = {(each.session_id, each.status) for each in report.detachments}
         assert found == {("two", "not_tried"), ("one", "not_tried")}
@@ -259,7 +257,7 @@ def test_what_was_removed_before_a_bug_is_told(cloud: FakeCloud) -> None:
 
     cloud.then("remove_sources", lambda: None, bug)
     with pytest.raises(RuntimeError):
-        Batch([job], bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.presences).work_off()
+        Batch([job], bench.snapshot, cloud.api(), bench.calls, bench.rules, bench.memory).work_off()
     job.failure = UnmirrorError("a bug")
     report = Report("d", "e", **of_parts(decided(job), job))
     assert [(each.status, each.interface_ids) for each in report.detachments] == [("detached", ("a",))]

@@ -45,7 +45,7 @@ def removal(
     """Let the interfaces leave the session as it was listed, or is now."""
     session, protection = listed or cloud.sessions["s"], Protection((protect,) if protect else ())
     deadline = cloud.clock.deadline(seconds)
-    return Removal(cloud.api(), session, protection).run(ids, deadline, dry_run=dry_run)
+    return Removal(cloud.api(), session, protection, set()).run(ids, deadline, dry_run=dry_run)
 
 
 def operations(cloud: FakeCloud) -> list[str]:

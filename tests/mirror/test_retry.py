@@ -23,7 +23,8 @@ class Desk:
 
     def __init__(self, cloud: FakeCloud, **rules: Any) -> None:
         self.cloud, self.jobs, self.pauses = cloud, list[Job](), list[float]()
-        self.workers = Workers(WorkerConfig(RecordingObserver(), cloud.clock.clock, Rules(**rules)))
+        self.clock = cloud.clock.clock
+        self.workers = Workers(WorkerConfig(RecordingObserver(), self.clock, Rules(**rules)))
 
     def add(self, job: Job) -> Callable[[], None]:
         self.jobs.append(job)
@@ -37,7 +38,7 @@ class Desk:
             [submission],
             arrived=before,
             deadline=clock.deadline(seconds),
-            clock=clock.clock,
+            clock=self.clock,
             jitter=lambda: 1.0,
         )
         self.pauses.append(round(clock.monotonic_now - before, 3))
@@ -81,6 +82,31 @@ def test_an_interface_that_joins_a_session_before_it_goes_leaves_that_one_too(cl
     assert (len(cloud.asked("list_sessions")), len(cloud.asked("find_interface"))) == (2, 2)
 
 
+def test_what_left_with_its_session_is_looked_for_in_a_newer_listing_if_it_existed_since(cloud: FakeCloud) -> None:
+    """Somebody replaces the session by another one while it is asked for, and then deletes the interface."""
+
+    def replaced() -> None:
+        cloud.sessions.pop("s")
+        cloud.add("new", ["c"])
+
+    cloud.latency = 0.01
+    cloud.then("remove_sources", replaced)
+    desk = Desk(cloud)
+    cloud.then("find_interface", lambda: None, lambda: None, lambda: cloud.delete("c"))
+    report = desk.deliver("c", "a")
+    assert (report.status, cloud.sources()) == (200, {"new": ()})
+
+
+def test_each_waits_for_its_own_error_and_not_for_that_of_another(cloud: FakeCloud) -> None:
+    cloud.failing("find_interface", "b", ApiThrottled("later", retry_after=7.0))
+    cloud.then("find_interface", lambda: None, lambda: None, lambda: cloud.delete("c"))
+    desk = Desk(cloud)
+    report = desk.deliver("c", "b", seconds=10.0)
+    assert [job.ids for job in desk.jobs] == [["c", "b"], ["c"], ["b"]]
+    assert [each.interface_ids for each in report.detachments] == [("c",)]
+    assert desk.pauses == [7.0]
+
+
 def test_who_has_to_wait_for_longer_holds_up_no_other(cloud: FakeCloud) -> None:
     cloud.failing("find_interface", "b", ApiThrottled("later", retry_after=60.0))
     cloud.then("find_interface", lambda: None, lambda: None, lambda: cloud.delete("c"))
@@ -95,6 +121,35 @@ def test_what_was_removed_by_a_call_whose_answer_was_lost_counts_as_detached(clo
     report = Desk(cloud).deliver("a")
     assert [(each.status, each.interface_ids) for each in report.detachments] == [("detached", ("a",))]
     assert report.status == 200
+
+
+@pytest.mark.parametrize("again", [ApiThrottled("slow down", retry_after=1.0), ApiUnavailable("away")])
+def test_a_lost_answer_counts_as_its_own_however_often_it_fails_after_that(
+    cloud: FakeCloud, again: UnmirrorError
+) -> None:
+    cloud.then("remove_sources", OutcomeUnknown("lost"), again)
+    cloud.then("show_session", ApiUnavailable("away"))
+    report = Desk(cloud).deliver("a")
+    assert [(each.status, each.interface_ids) for each in report.detachments] == [("detached", ("a",))]
+
+
+@pytest.mark.parametrize("who", ["another event lists anew", "another event of the same"])
+def test_a_removal_whose_answer_was_lost_is_told_once_whoever_finds_out(cloud: FakeCloud, who: str) -> None:
+    cloud.then("remove_sources", ApiUnavailable("504: it was done all the same"))
+    desk, others = Desk(cloud), list[Report]()
+
+    def meanwhile(seconds: float) -> None:
+        cloud.unwatch("s", "a")
+        if not others:
+            others.append(Report("other", "e"))  # so that it is not called again
+            others.append(desk.deliver("z" if who == "another event lists anew" else "a"))
+        cloud.clock.pass_(seconds)
+
+    desk.clock = cloud.clock.clock._replace(sleep=meanwhile)
+    reports = [desk.deliver("a"), *others]
+    told = [each.status for report in reports for each in report.detachments if not each.coalesced]
+    assert told == ["detached"]
+    assert reports[0].status == 200
 
 
 def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well(cloud: FakeCloud) -> None:
@@ -112,7 +167,7 @@ def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well
     ("error", "pauses"),
     [
         (ApiUnavailable("away"), 0.4 + 0.8 + 1.6),
-        (ApiThrottled("slow down", retry_after=3.0), 21.0),
+        (ApiThrottled("slow down", retry_after=3.0), 9.0),
         (ApiThrottled("later", retry_after=60.0), 0.0),
         (ApiRefused("no permission"), 0.0),
     ],

@@ -11,7 +11,7 @@ from handler.mirror.detach import Batch
 from handler.mirror.jobs import Job, Rules, Stage, Swept
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
-from handler.mirror.snapshot import Presences, Snapshot
+from handler.mirror.snapshot import Memory, Snapshot
 from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Sweep
 from handler.model import Presence, UnreadableSession
 from tests.support.calls import SerialCalls
@@ -31,10 +31,10 @@ class Bench:
 
         def remove(snapshot: Snapshot, gone: Mapping[str, Presence]) -> Mapping[str, Part]:
             job = Job(kind="interfaces", ids=list(gone), arrived=0.0, deadline=deadline)
-            presences = Presences()
+            memory = Memory()
             for id_, presence in gone.items():
-                presences.put(id_, presence, 0.0)
-            Batch([job], snapshot, self.cloud.api(), SerialCalls(deadline), self.rules, presences).work_off()
+                memory.put(id_, presence, 0.0)
+            Batch([job], snapshot, self.cloud.api(), SerialCalls(deadline), self.rules, memory).work_off()
             return job.parts
 
         return Sweep(
