@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
-from handler.errors import RETRY_AFTER_SECONDS, UnmirrorError
+from handler.errors import RETRY_AFTER_SECONDS, StillExists, UnmirrorError
 from handler.model import (
     By,
     Cause,
@@ -80,11 +80,11 @@ class Report:
     @cached_property
     def error(self) -> UnmirrorError | None:
         """The worst of what went wrong, by its status; None when all went well."""
-        if self._is_stopped:
-            return None  # sending again would meet the same limit
         errors = [self.failure, *(each.error for each in self.detachments), *(each.error for each in self.kept)]
         errors += [part.error for part in self.parts]
         found = [each for each in errors if each is not None]
+        if self._is_stopped:  # sending again would meet the same limit, but what still exists may be gone by then
+            found = [each for each in found if isinstance(each, StillExists)]
         return max(found, key=lambda each: (each.status, each.retry_after or RETRY_AFTER_SECONDS), default=None)
 
     @property

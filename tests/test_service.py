@@ -143,6 +143,18 @@ class TestServers:
         tenant.cloud.finish_deletion(server)
         assert deliver(service, server_deleted(server)).outcome == "detached"
 
+    def test_a_sweep_that_stops_says_nothing_of_an_interface_that_lives(
+        self, new_service: Callable[..., Service], tenant: Tenant, server: str, emulator: Emulator
+    ) -> None:
+        for name in ("web-1", "web-2"):
+            tenant.cloud.delete_port(tenant.interfaces[name])
+        hidden = tenant.cloud.ports_of(server)
+        emulator.behaviour = Behaviour(hidden_from_lists=frozenset(hidden))
+        tenant.cloud.delete_server(server, ports="pending")
+        report = deliver(new_service(UNMIRROR_SWEEP_LIMIT="1"), server_deleted(server))
+        assert (report.outcome, report.status, report.retry) == ("stopped", 503, True)
+        assert emulator.changes() == []
+
     def test_an_interface_that_lives_on_unbound_is_no_longer_the_servers(
         self, service: Service, tenant: Tenant, server: str
     ) -> None:

@@ -41,6 +41,7 @@ class Removal:
         self._api, self._protection, self._requested = api, protection, requested
         self.session = session
         """As the last answer showed it."""
+        self._is_left_behind = False
         self.before = session.sources
         """The sources that the last listing or answer before the removal showed."""
         self.after: tuple[str, ...] | None = None
@@ -74,8 +75,9 @@ class Removal:
 
     def so_far(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError) -> Self:
         """Return a copy in which what is not settled has that status: the removal itself may be under way."""
-        twin = copy(self)
-        twin.statuses, twin.errors, twin.request_ids = dict(self.statuses), dict(self.errors), list(self.request_ids)
+        statuses = dict(self.statuses)  # first: what they rest on is then as new at least
+        twin, self._is_left_behind = copy(self), True
+        twin.statuses, twin.errors, twin.request_ids = statuses, dict(self.errors), list(self.request_ids)
         twin.settle([id_ for id_ in interface_ids if id_ not in twin.statuses], status, error)
         return twin
 
@@ -84,10 +86,9 @@ class Removal:
         if error is not None:
             self._note(error.request_id)
         for id_ in interface_ids:
-            self.statuses[id_] = status
-            self.errors.pop(id_, None)
-            if error is not None:
+            if error is not None:  # before the status, which may be copied at any moment
                 self.errors[id_] = error
+            self.statuses[id_] = status
 
     def _note(self, request_id: str) -> None:
         if request_id and request_id not in self.request_ids:
@@ -160,10 +161,14 @@ class Removal:
         return [id_ for id_ in interface_ids if id_ in self.after]
 
     def _prove_own(self, id_: str) -> bool:
-        """Note that the interface has left the session; return whether we had asked for that."""
-        was_requested = (self.session.id, id_) in self._requested
-        self._requested.discard((self.session.id, id_))
-        return was_requested
+        """Note that the interface has left the session; return whether we had asked for that, to one alone."""
+        if self._is_left_behind:  # nobody hears of it from here
+            return True
+        try:
+            self._requested.remove((self.session.id, id_))
+        except KeyError:
+            return False
+        return True
 
     def proved_by_absence(self, id_: str) -> Self | None:
         """Return, where a failed request of ours is known to have been done, a copy that says so; else None."""

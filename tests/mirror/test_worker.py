@@ -257,6 +257,19 @@ class TestHungCalls:
         found = {id_: each.status for each in report.detachments for id_ in each.interface_ids}
         assert found == {"a": "detached", "b": "failed", "c": "failed"}
 
+    def test_what_a_removal_that_was_left_behind_does_is_told_by_who_finds_it_done(
+        self, desk: Desk, gate: NewGate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("handler.mirror.detach.REMOVAL_SECONDS", 0.3)
+        hung = gate()
+        desk.cloud.then("remove_sources", hung)
+        first = desk.report(desk.job("a"))
+        hung.opened.set()
+        while desk.cloud.in_flight:
+            pass
+        second = desk.report(desk.job("a", event_time=LONG_AGO))
+        assert [each.status for each in (*first.detachments, *second.detachments)] == ["failed", "detached"]
+
     def test_with_too_many_hung_calls_nothing_more_begins(self, desk: Desk, gate: NewGate) -> None:
         ids = [f"x{n}" for n in range(MAX_LEFT_BEHIND)]
         desk.cloud.add("many", ids, gone=ids)
