@@ -226,8 +226,10 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     done = [each for each in earlier.removals if each.statuses[id_] in ("detached", "already_absent")]
     if later.gone or any(each.reason == "not_mirrored" for each in later.kept):
         listing = {each.session.id for each in later.removals}
-        proved = [each.proved_by_absence(id_) for each in earlier.removals if each.session.id not in listing]
-        done += filter(None, proved)
+        own = [each.proved_by_absence(id_) for each in earlier.removals if each.session.id not in listing]
+        if proved := [each for each in own if each is not None]:
+            done += proved
+            later = later._replace(kept=tuple(each for each in later.kept if each.reason != "not_mirrored"))
     return later._replace(removals=(*done, *later.removals), gone=later.gone or earlier.gone)
 
 
