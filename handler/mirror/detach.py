@@ -4,17 +4,18 @@ Sequential code over calls that run side by side: this thread starts calls, take
 another, and is the only one that decides, answers jobs and writes the snapshot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
 from handler.deadline import Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, UnmirrorError
+from handler.lru import LruCache
 from handler.mirror.jobs import Job, Rules
 from handler.mirror.plan import Plan
 from handler.mirror.port import Calls, Ended, MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, still_exists
-from handler.mirror.snapshot import Memory, Snapshot
+from handler.mirror.snapshot import Snapshot
 from handler.model import Gone, Kept, MirrorSession, Presence
 
 # For all calls of one removal: to read the session's protection, to remove, and to prove it.
@@ -24,7 +25,20 @@ SERVERS_SECONDS = 10.0
 # What is said of an id that was not decided in time.
 LATE = "no answer in time; it may be done all the same, sent again it will be found so"
 
+# Interfaces that a worker knows to be gone: about 10 MiB.
+MAX_GONE = 50_000
+
 _OUTLIVED = ApiUnavailable("the interface outlived the snapshot: the sessions are listed once more")
+
+
+class Memory:
+    """What a worker remembers, batch after batch."""
+
+    def __init__(self) -> None:
+        self.gone: LruCache[str, Presence] = LruCache(MAX_GONE)
+        """Interfaces that are confirmed gone."""
+        self.requested: set[tuple[str, str]] = set()
+        """The removals, by session and interface, that the API was asked for and has neither refused nor proved."""
 
 
 def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Deadline) -> Presence:
@@ -40,7 +54,7 @@ def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Dead
 
 def answer_unmirrored(job: Job, snapshot: Snapshot) -> bool:
     """Answer a job none of whose interfaces is a source or a target; return False, and do nothing, for any other."""
-    if job.kind != "interfaces" or any(snapshot.holding(id_) or snapshot.targeting(id_) for id_ in job.ids):
+    if job.kind != "interfaces" or any(map(snapshot.naming, job.ids)):
         return False
     job.parts = {id_: Part((Kept(id_, "not_mirrored"),)) for id_ in job.ids}
     return True
@@ -105,7 +119,7 @@ class Batch:
         for id_ in self._jobs_of:  # in the order of arrival, so that the first sessions are decided first
             if id_ in unmirrored:
                 continue
-            known = self._memory.gone(id_)
+            known = self._memory.gone.get(id_)
             if known is not None:
                 self._decide(id_, known)
             else:
@@ -125,9 +139,11 @@ class Batch:
     def _decide(self, id_: str, answer: Presence | UnmirrorError) -> None:
         """Note what the API says of an interface, and start each removal that has waited only for that."""
         self._decided[id_] = answer
-        if isinstance(answer, Presence):
-            self._memory.put(id_, answer, self._calls.deadline.clock())
-            if self._memory.outlived(id_, self._snapshot):
+        if isinstance(answer, Presence) and answer.exists:
+            self._snapshot.existed[id_] = self._calls.deadline.clock()
+        elif isinstance(answer, Presence):
+            self._memory.gone.put(id_, answer)
+            if self._snapshot.is_outlived_by(id_, gone=True):
                 self._decided[id_] = _OUTLIVED
         for session_id in sorted(self._sessions_of.get(id_, ())):
             if all(each in self._decided for each in self._plan.removals[session_id]):
@@ -174,13 +190,14 @@ class Batch:
 
     def _answer_servers(self, server_ids: Sequence[str], ended: Ended) -> None:
         """Answer for servers: an interface that the list shows of one, and that is mirrored, still exists."""
+        listed: Mapping[str, frozenset[str]] = ended.result or {}
+        now = self._calls.deadline.clock()
+        self._snapshot.existed |= {id_: now for alive in listed.values() for id_ in alive}
         for job in self._jobs:
             for server_id in job.ids if job.kind == "servers" else ():
                 if server_id in server_ids:
-                    alive = () if ended.error else ended.result.get(server_id, ())
-                    for id_ in alive:
-                        self._memory.put(id_, Presence(exists=True), self._calls.deadline.clock())
-                    kept = tuple(self._still_exists(id_) for id_ in sorted(alive) if self._is_mirrored(id_))
+                    alive = sorted(filter(self._snapshot.naming, listed.get(server_id, ())))
+                    kept = tuple(map(self._still_exists, alive))
                     self._settle(job, server_id, Part(kept, failure=ended.error))
 
     # --- answers -------------------------------------------------------------------------------------
@@ -206,7 +223,7 @@ class Batch:
         )
 
     def _still_exists(self, id_: str, request_id: str = "") -> Kept:
-        return still_exists(id_, self._snapshot.holding(id_) or self._snapshot.targeting(id_), request_id)
+        return still_exists(id_, self._snapshot.naming(id_), request_id)
 
     def _answer_the_rest(self) -> None:
         """Answer what the batch's time was not enough for."""
@@ -239,6 +256,3 @@ class Batch:
     def _is_gone(self, id_: str) -> bool:
         answer = self._decided.get(id_)
         return isinstance(answer, Presence) and not answer.exists
-
-    def _is_mirrored(self, id_: str) -> bool:
-        return bool(self._snapshot.holding(id_) or self._snapshot.targeting(id_))

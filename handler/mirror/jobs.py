@@ -98,7 +98,7 @@ class Swept(NamedTuple):
     failure: UnmirrorError | None = None
     """Why it is not complete."""
     unreadable: tuple[UnreadableSession, ...] = ()
-    unlisted: Mapping[str, tuple[Kept, ...]] = MappingProxyType({})
+    unlisted: Mapping[str, Sequence[Kept]] = MappingProxyType({})
     """By server the interfaces of it that no list shows and that exist all the same."""
 
 

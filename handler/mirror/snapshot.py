@@ -1,18 +1,13 @@
-"""What a worker knows: all sessions of a project as of one moment, and which interfaces are gone or have existed."""
+"""All sessions of a project as of one moment, by source and by target, and whether they may answer for a job."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from handler.deadline import Clock
-from handler.lru import LruCache
-from handler.model import Listing, MirrorSession, Presence, SnapshotEvidence
+from handler.model import Listing, MirrorSession, SnapshotEvidence
 
 # Between an event's time and the snapshots that answer for it: traces and answers are dated by different machines.
 MARGIN = timedelta(seconds=2)
-
-
-# Interfaces that a worker knows to be gone, and as many that it has seen: about 10 MiB each.
-MAX_REMEMBERED = 50_000
 
 
 class Snapshot:
@@ -20,6 +15,8 @@ class Snapshot:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
+        self.existed: dict[str, float] = {}
+        """Interfaces that the API has shown since, and the monotonic seconds at which it did."""
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
         self._by_target: dict[str, tuple[str, ...] | list[str]] = {}
@@ -72,57 +69,41 @@ class Snapshot:
         """Return the sessions that mirror to this target."""
         return self._known(self._by_target.get(target_id, ()))
 
+    def naming(self, interface_id: str) -> list[MirrorSession]:
+        """Return the sessions that list the interface as a source, else those that mirror to it."""
+        return self.holding(interface_id) or self.targeting(interface_id)
+
+    def is_outlived_by(self, interface_id: str, *, gone: bool) -> bool:
+        """Tell whether an interface that has existed since may have joined a session that is not known here.
+
+        While a session names it and it is not known to be gone, it is asked for, and no snapshot has to answer.
+        """
+        return interface_id in self.existed and (gone or not self.naming(interface_id))
+
     def remove(self, session_id: str, interface_ids: Collection[str] | None) -> None:
         """Take out what an answer of the API showed absent from a session; None: the session itself is gone.
 
         Nothing else is taken from the answer. It may be older than the snapshot, but what is gone stays gone.
         """
         session = self._sessions.get(session_id)
-        if session is None or not (interface_ids is None or {*interface_ids} & {*session.sources}):
+        if session is None:
+            return
+        left = tuple(each for each in session.sources if each not in (interface_ids or ()))
+        if interface_ids is not None and left == session.sources:
             return
         self._removed.append((session_id, interface_ids))
         if interface_ids is None:
             del self._sessions[session_id]
         else:
-            left = tuple(each for each in session.sources if each not in interface_ids)
             self._sessions[session_id] = session._replace(sources=left)
 
     def take_over(self, earlier: "Snapshot") -> None:
-        """Take out what has been taken out of an earlier snapshot: this one may have been begun before that."""
+        """Take over what has been learned with an earlier snapshot since this one was begun."""
+        began = self.listing.began.monotonic
+        self.existed |= {id_: at for id_, at in earlier.existed.items() if at > began}
         for session_id, interface_ids in earlier._removed:
             self.remove(session_id, interface_ids)
 
     def _known(self, session_ids: Iterable[str]) -> list[MirrorSession]:
         found = map(self._sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes
         return [each for each in found if each is not None]
-
-
-class Memory:
-    """What a worker remembers of interfaces, batch after batch. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._gone: LruCache[str, Presence] = LruCache(MAX_REMEMBERED)
-        self._existed: LruCache[str, float] = LruCache(MAX_REMEMBERED)
-        self.requested: set[tuple[str, str]] = set()
-        """The removals, by session and interface, that the API was asked for and has neither refused nor proved."""
-
-    def put(self, id_: str, presence: Presence, now: float) -> None:
-        """Note what the API has said of the interface; `now` in monotonic seconds."""
-        if presence.exists:
-            self._existed.put(id_, now)
-        else:
-            self._gone.put(id_, presence)
-
-    def gone(self, id_: str) -> Presence | None:
-        """Return what said that the interface is gone; None where nothing has said so."""
-        return self._gone.get(id_)
-
-    def outlived(self, id_: str, snapshot: Snapshot) -> bool:
-        """Tell whether an interface existed after the snapshot was begun, so that it may have joined a session since.
-
-        While it is in a session and not known to be gone, it is asked for, and no snapshot has to answer.
-        """
-        existed = self._existed.get(id_)
-        if existed is None or existed <= snapshot.listing.began.monotonic:
-            return False
-        return self.gone(id_) is not None or not (snapshot.holding(id_) or snapshot.targeting(id_))

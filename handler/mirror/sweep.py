@@ -151,10 +151,10 @@ class Sweep:
         figures = self._figures(snapshot, stop, parts)
         is_told = failure or figures.is_stopped(dry_run=self._rules.dry_run)
         undecided = [] if is_told else sorted(self._undecided())
-        unlisted: dict[str, tuple[Kept, ...]] = {}
+        unlisted: dict[str, list[Kept]] = {}
         for id_, presence in self._alive.items():
-            kept = still_exists(id_, snapshot.holding(id_) or snapshot.targeting(id_), presence.request_id)
-            unlisted[presence.device_id] = (*unlisted.get(presence.device_id, ()), kept)
+            kept = still_exists(id_, snapshot.naming(id_), presence.request_id)
+            unlisted.setdefault(presence.device_id, []).append(kept)
         return Swept(
             figures,
             snapshot.evidence(self._arrived, self._clock),

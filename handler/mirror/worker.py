@@ -16,12 +16,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
-from handler.mirror.detach import Batch, answer_unmirrored
+from handler.mirror.detach import Batch, Memory, answer_unmirrored
 from handler.mirror.jobs import Job, Rules, SweepTask, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
-from handler.mirror.snapshot import Memory, Snapshot
+from handler.mirror.snapshot import Snapshot
 from handler.model import ApiCall, Presence
 
 # Calls at a time for each worker. 32 calls of 100 ms are 320 a second, about what one process of two cores decides.
@@ -341,7 +341,7 @@ def copied(error: UnmirrorError) -> UnmirrorError:
 
 
 class Worker:
-    """The changes of one project by one identity: its snapshot, its gone cache, its queue of jobs and of sweeps."""
+    """The changes of one project by one identity: its snapshot, its memory, its queue of jobs and of sweeps."""
 
     def __init__(self, project_id: str, connect: Connect, config: WorkerConfig) -> None:
         self.project_id = project_id
@@ -400,7 +400,8 @@ class Worker:
         return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        if any(self._memory.outlived(id_, snapshot) for id_ in job.ids if id_ not in job.parts):
+        seen = [id_ for id_ in job.ids if id_ in snapshot.existed and id_ not in job.parts]
+        if any(snapshot.is_outlived_by(id_, gone=self._memory.gone.get(id_) is not None) for id_ in seen):
             return False
         return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
 
@@ -422,7 +423,7 @@ class Worker:
             self._set_evidence(job, snapshot)
             for id_ in job.ids:
                 if id_ in job.gone:
-                    self._memory.put(id_, job.gone[id_], job.arrived)
+                    self._memory.gone.put(id_, job.gone[id_])
         calls, api = self._calls(jobs)
         Batch(jobs, snapshot, api, calls, self._config.rules, self._memory).work_off()
         self.jobs.put_back([job for job in jobs if not job.complete])

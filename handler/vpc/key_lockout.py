@@ -56,14 +56,14 @@ class KeyLockout:
             if self.wait(key, deadline):
                 return None
             probe = self._clock.instant()
-            self._states.put(key, (self._states.get(key) or _State())._replace(probe=probe))
+            self._states.put(key, self._state(key)._replace(probe=probe))
             return probe
 
     def wait(self, key: AccessKey, deadline: Deadline) -> bool:
         """Wait while another call probes the key; return whether many calls may use it. Raises as `enter` does."""
         with self._changed:
             while True:
-                state = self._states.get(key) or _State()
+                state = self._state(key)
                 age, refusal = self._clock.age(state.at) if state.at else inf, state.refusal
                 if refusal is None and age < TRUST_SECONDS:
                     return True
@@ -78,7 +78,7 @@ class KeyLockout:
     def on_accepted(self, key: AccessKey) -> None:
         """Note that the API has answered a call with the key."""
         with self._changed:
-            state = self._states.get(key) or _State()
+            state = self._state(key)
             if state.refusal is None or state.probe:  # else it answers a call from before the refusal
                 now = self._clock.instant()
                 self._set(key, _State(now, trusted_since=now if state.refusal else state.trusted_since or now))
@@ -89,7 +89,7 @@ class KeyLockout:
         By `server_time`, the API's clock, it is seen whether ours is the probable cause.
         """
         with self._changed:
-            state = self._states.get(key) or _State()
+            state = self._state(key)
             if state.trusted_since is not None and state.trusted_since.monotonic > sent.monotonic:
                 return
             now = self._clock.instant()
@@ -98,9 +98,12 @@ class KeyLockout:
     def on_undecided(self, key: AccessKey, probe: Instant) -> None:
         """Note that the probe told nothing of the key: the next may try it. Does nothing after a verdict."""
         with self._changed:
-            state = self._states.get(key) or _State()
+            state = self._state(key)
             if state.probe is probe:
                 self._set(key, state._replace(probe=None))
+
+    def _state(self, key: AccessKey) -> _State:
+        return self._states.get(key) or _State()
 
     def _set(self, key: AccessKey, state: _State) -> None:
         self._states.put(key, state)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
-from handler.mirror.detach import Batch
+from handler.mirror.detach import Batch, Memory
 from handler.mirror.jobs import Job, Rules
 from handler.mirror.plan import Protection
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
-from handler.mirror.snapshot import Memory, Snapshot
+from handler.mirror.snapshot import Snapshot
 from handler.model import Detachment, Gone, LostTarget, Presence
 from handler.report import Report
 from tests.support.calls import SerialCalls
@@ -233,7 +233,7 @@ class TestTime:
         bench = Bench(cloud)
         cloud.latency = 4.0
         cloud.then("find_interface", lambda: cloud.clock.pass_(30))
-        bench.memory.put("a", Presence(exists=False), 0.0)
+        bench.memory.gone.put("a", Presence(exists=False))
         report = bench.detach("b", "a")
         found = {(each.session_id, each.status) for each in report.detachments}
         assert found == {("two", "not_tried"), ("one", "not_tried")}

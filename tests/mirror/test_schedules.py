@@ -244,7 +244,7 @@ class World:
         yield self.deadline.Deadline.within(seconds, self.clock.monotonic, self.cancellation)
         took = self.clock.monotonic() - began
         ends = seconds if self.stopped_at is None else self.stopped_at + 5.0 - began
-        assert took <= max(ends, 0.0) + 8.0, "it outlasts its deadline by more than the steps of other threads"
+        assert took <= max(ends, 0.0) + 4.0, "it outlasts its deadline by more than the steps of other threads"
         assert self.cancellation.cancelled or took < LONG / 2, "a delivery waits for nothing"
 
     def connect(self, cloud: FakeCloud, *, narrow: bool) -> Any:

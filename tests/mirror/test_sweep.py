@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interrupted
-from handler.mirror.detach import Batch
+from handler.mirror.detach import Batch, Memory
 from handler.mirror.jobs import Job, Rules, Stage, Swept
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
-from handler.mirror.snapshot import Memory, Snapshot
+from handler.mirror.snapshot import Snapshot
 from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Sweep
 from handler.model import Presence, UnreadableSession
 from tests.support.calls import SerialCalls
@@ -33,7 +33,7 @@ class Bench:
             job = Job(kind="interfaces", ids=list(gone), arrived=0.0, deadline=deadline)
             memory = Memory()
             for id_, presence in gone.items():
-                memory.put(id_, presence, 0.0)
+                memory.gone.put(id_, presence)
             Batch([job], snapshot, self.cloud.api(), SerialCalls(deadline), self.rules, memory).work_off()
             return job.parts
 
