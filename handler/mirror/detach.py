@@ -28,8 +28,6 @@ LATE = "no answer in time; it may be done all the same, sent again it will be fo
 # Interfaces that a worker knows to be gone: about 10 MiB.
 MAX_GONE = 50_000
 
-_OUTLIVED = ApiUnavailable("the interface outlived the snapshot: the sessions are listed once more")
-
 
 class Memory:
     """What a worker remembers, batch after batch."""
@@ -72,17 +70,14 @@ class Batch:
         rules: Rules,
         memory: Memory,
     ) -> None:
-        """Take what the batch works with. A job is not answered for an interface that has outlived the snapshot."""
         self._jobs, self._snapshot, self._api, self._calls = jobs, snapshot, api, calls
         self._rules, self._memory = rules, memory
         self._jobs_of: dict[str, list[Job]] = {}
         for job in jobs:
-            for id_ in (each for each in job.ids if job.kind == "interfaces" and each not in job.parts):
+            for id_ in job.ids if job.kind == "interfaces" else ():
                 self._jobs_of.setdefault(id_, []).append(job)
         self._plan = Plan.of(snapshot, self._jobs_of, rules.protection)
         self._decided: dict[str, Presence | UnmirrorError] = {}
-        self._begun: dict[str, Removal] = {}
-        """By session id."""
         self._removals: dict[str, dict[str, Removal]] = {}
         """By interface id and session id."""
         self._sessions_of: dict[str, set[str]] = {}
@@ -139,12 +134,8 @@ class Batch:
     def _decide(self, id_: str, answer: Presence | UnmirrorError) -> None:
         """Note what the API says of an interface, and start each removal that has waited only for that."""
         self._decided[id_] = answer
-        if isinstance(answer, Presence) and answer.exists:
-            self._snapshot.existed[id_] = self._calls.deadline.clock()
-        elif isinstance(answer, Presence):
+        if isinstance(answer, Presence) and not answer.exists:
             self._memory.gone.put(id_, answer)
-            if self._snapshot.is_outlived_by(id_, gone=True):
-                self._decided[id_] = _OUTLIVED
         for session_id in sorted(self._sessions_of.get(id_, ())):
             if all(each in self._decided for each in self._plan.removals[session_id]):
                 self._start_removal(session_id)
@@ -157,27 +148,27 @@ class Batch:
             self._end_removal(session_id, None)
         elif self._calls.is_running(("remove", session_id)):
             error = ApiUnavailable("an earlier removal from the session has not come back yet")
-            self._give_up(session_id, "failed", error)
+            self._give_up(session_id, "not_tried", error)
         else:
-            removal = self._begun[session_id] = self._removal_from(session)
-            work = partial(removal.run, gone, dry_run=self._rules.dry_run)
+            work = partial(self._removal_from(session).run, gone, dry_run=self._rules.dry_run)
             self._calls.start(("remove", session_id), work, REMOVAL_SECONDS)
 
     def _removal_from(self, session: MirrorSession) -> Removal:
         return Removal(self._api, session, self._rules.protection, self._memory.requested)
 
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
-        """End a removal of which nobody knows what became of the rest, or that was not tried."""
-        session, removal = self._snapshot.session(session_id), self._begun.get(session_id)
-        if removal is None and session is not None:
+        """End a removal of which nobody knows what became of it, or that was not tried."""
+        session, removal = self._snapshot.session(session_id), None
+        if session is not None:
             removal = self._removal_from(session)
-        if removal is not None:
             gone = [id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)]
-            removal = removal.so_far(gone, status, error)
+            removal.asked.update(gone if status == "failed" else ())
+            removal.settle(gone, status, error)
         self._end_removal(session_id, removal)
 
     def _end_removal(self, session_id: str, removal: Removal | None) -> None:
         if removal is not None:
+            removal.remember()
             self._snapshot.remove(session_id, None if removal.session_gone else removal.absent)
         for id_ in self._plan.removals[session_id]:
             if removal is not None and id_ in removal.statuses:
@@ -191,8 +182,6 @@ class Batch:
     def _answer_servers(self, server_ids: Sequence[str], ended: Ended) -> None:
         """Answer for servers: an interface that the list shows of one, and that is mirrored, still exists."""
         listed: Mapping[str, frozenset[str]] = ended.result or {}
-        now = self._calls.deadline.clock()
-        self._snapshot.existed |= {id_: now for alive in listed.values() for id_ in alive}
         for job in self._jobs:
             for server_id in job.ids if job.kind == "servers" else ():
                 if server_id in server_ids:
@@ -204,7 +193,7 @@ class Batch:
 
     def _answer_if_decided(self, id_: str) -> None:
         answer = self._decided.get(id_)
-        if answer not in (None, _OUTLIVED) and (not self._is_gone(id_) or not self._sessions_of.get(id_)):
+        if answer is not None and (not self._is_gone(id_) or not self._sessions_of.get(id_)):
             self._answer(id_, self._part(id_, answer))
 
     def _part(self, id_: str, answer: Presence | UnmirrorError) -> Part:
@@ -237,7 +226,7 @@ class Batch:
                     self._give_up(session_id, "not_tried", untried)
         for job in self._jobs:
             for id_ in job.ids:
-                if id_ not in job.parts and self._decided.get(id_) is not _OUTLIVED:
+                if id_ not in job.parts:
                     part = (
                         Part(failure=late) if job.kind == "servers" else self._part(id_, self._decided.get(id_, late))
                     )

@@ -36,12 +36,13 @@ class Removal:
         """Take the session as the last listing showed it.
 
         `requested`: by session and interface the removals that the API was asked for, and has neither refused nor
-        proved; by all who work in the project. Who proves one takes it out, so that it is told as detached once.
+        proved. They are the worker's, and only read while the removal runs.
         """
         self._api, self._protection, self._requested = api, protection, requested
         self.session = session
         """As the last answer showed it."""
-        self._is_left_behind = False
+        self.asked: set[str] = set()
+        """Interfaces of which the API was asked that they leave, and has not refused it."""
         self.before = session.sources
         """The sources that the last listing or answer before the removal showed."""
         self.after: tuple[str, ...] | None = None
@@ -73,22 +74,14 @@ class Removal:
             self._remove(todo, deadline)
         return self
 
-    def so_far(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError) -> Self:
-        """Return a copy in which what is not settled has that status: the removal itself may be under way."""
-        statuses = dict(self.statuses)  # first: what they rest on is then as new at least
-        twin, self._is_left_behind = copy(self), True
-        twin.statuses, twin.errors, twin.request_ids = statuses, dict(self.errors), list(self.request_ids)
-        twin.settle([id_ for id_ in interface_ids if id_ not in twin.statuses], status, error)
-        return twin
-
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
         """Note what became of these interfaces."""
         if error is not None:
             self._note(error.request_id)
         for id_ in interface_ids:
-            if error is not None:  # before the status, which may be copied at any moment
-                self.errors[id_] = error
             self.statuses[id_] = status
+            if error is not None:
+                self.errors[id_] = error
 
     def _note(self, request_id: str) -> None:
         if request_id and request_id not in self.request_ids:
@@ -96,8 +89,8 @@ class Removal:
 
     def _remove(self, interface_ids: list[str], deadline: Deadline, *, repeat: bool = True) -> None:
         """Ask once; where the answer is no proof, read the session. `repeat`: a lost request may be sent again."""
-        asked_for_the_first_time = {(self.session.id, id_) for id_ in interface_ids} - self._requested
-        self._requested |= asked_for_the_first_time
+        before = self.asked.copy()
+        self.asked.update(interface_ids)
         try:
             deadline.require("a removal")
             reply = self._api.remove_sources(self.session, interface_ids, deadline.sooner(CALL_SECONDS))
@@ -106,7 +99,7 @@ class Removal:
             self._prove(interface_ids, doubt, deadline, repeat=repeat and isinstance(doubt, OutcomeUnknown))
         except UnmirrorError as error:
             if isinstance(error, ApiRefused | ApiThrottled | DeadlineExceeded):  # any other may have done it
-                self._requested -= asked_for_the_first_time
+                self.asked = before
             if isinstance(error, RemovalRejected):
                 self._note(error.request_id)
                 self._prove(interface_ids, error, deadline, repeat=len(interface_ids) > 1)
@@ -157,22 +150,23 @@ class Removal:
         for id_ in interface_ids:
             if id_ not in self.after:
                 self.absent.add(id_)
-                self.settle([id_], "detached" if self._prove_own(id_) else "already_absent")
+                own = id_ in self.asked or (self.session.id, id_) in self._requested
+                self.settle([id_], "detached" if own else "already_absent")
         return [id_ for id_ in interface_ids if id_ in self.after]
 
-    def _prove_own(self, id_: str) -> bool:
-        """Note that the interface has left the session; return whether we had asked for that, to one alone."""
-        if self._is_left_behind:  # nobody hears of it from here
-            return True
-        try:
-            self._requested.remove((self.session.id, id_))
-        except KeyError:
-            return False
-        return True
+    def remember(self) -> None:
+        """Note in `requested` what is proved by now, and what may have been done. For the worker's thread."""
+        for id_, status in self.statuses.items():
+            if status == "detached":
+                self._requested.discard((self.session.id, id_))
+            elif status == "failed" and id_ in self.asked:
+                self._requested.add((self.session.id, id_))
 
     def proved_by_absence(self, id_: str) -> Self | None:
         """Return, where a failed request of ours is known to have been done, a copy that says so; else None."""
-        if self.statuses.get(id_) != "failed" or not self._prove_own(id_):
+        try:
+            self._requested.remove((self.session.id, id_))  # atomic: one alone is to tell it
+        except KeyError:
             return None
         twin = copy(self)
         twin.statuses, twin.errors = {id_: "detached"}, {}
@@ -226,10 +220,11 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     done = [each for each in earlier.removals if each.statuses[id_] in ("detached", "already_absent")]
     if later.gone or any(each.reason == "not_mirrored" for each in later.kept):
         listing = {each.session.id for each in later.removals}
-        own = [each.proved_by_absence(id_) for each in earlier.removals if each.session.id not in listing]
-        if proved := [each for each in own if each is not None]:
-            done += proved
-            later = later._replace(kept=tuple(each for each in later.kept if each.reason != "not_mirrored"))
+        failed = [each for each in earlier.removals if each.session.id not in listing and each not in done]
+        own = [each.proved_by_absence(id_) for each in failed]
+        done += [each for each in own if each is not None]
+    if done:
+        later = later._replace(kept=tuple(each for each in later.kept if each.reason != "not_mirrored"))
     return later._replace(removals=(*done, *later.removals), gone=later.gone or earlier.gone)
 
 

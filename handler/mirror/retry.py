@@ -54,23 +54,44 @@ def work_off(
     `arrived` is when the delivery arrived, monotonic seconds; `jitter` gives numbers from 0 to 1. The delivery's
     thread makes no call: it waits, and pauses between its attempts.
     """
-    attempts = {(each, id_): 0 for each in submissions for id_ in each.ids}
-    due = dict.fromkeys(attempts, -inf)
+    waiting = [_Waiting(each, id_, arrived) for each in submissions for id_ in each.ids]
     now = clock.monotonic()
-    while due:
-        todo = [key for key, at in due.items() if at <= now]
+    while waiting:
+        todo = [each for each in waiting if each.due <= now]
         for start in range(0, len(todo), MAX_QUEUED):
             _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
         now, share = clock.monotonic(), jitter()
-        for submission, id_ in todo:
-            pause = _pause(attempts[submission, id_], submission.parts[id_].errors(id_), share)
-            attempts[submission, id_] += 1
-            due[submission, id_] = now + pause
-        due = {key: at for key, at in due.items() if at - now < deadline.remaining()}
-        if due:
-            soonest = min(due.values())
+        for each in todo:
+            each.take_stock(now, share)
+        waiting = [each for each in waiting if each.due - now < deadline.remaining()]
+        if waiting:
+            soonest = min(each.due for each in waiting)
             clock.sleep(max(0.0, soonest - now))
             now = max(soonest, clock.monotonic())
+
+
+class _Waiting:
+    """An id on its way through a worker, attempt by attempt."""
+
+    def __init__(self, submission: Submission, id_: str, arrived: float) -> None:
+        self.submission, self.id, self.arrived = submission, id_, arrived
+        self.due = -inf
+        """When it is to be handed in, monotonic seconds; `inf` where that is not to be."""
+        self._attempts, self._existed = 0, False
+
+    def take_stock(self, now: float, share: float) -> None:
+        """Set when it is due again, by what it was answered; `share`: of the longest backoff, from 0 to 1."""
+        part = self.submission.parts[self.id]
+        errors = part.errors(self.id)
+        self.due = now + _pause(self._attempts, errors, share)
+        self._attempts += 1
+        if any(isinstance(each, StillExists) for each in errors):
+            self._existed = True
+        elif self._existed and not errors and (part.gone or part.kept):  # of servers a sweep finds what is left
+            # It may have joined another session before it went: only what is listed from now on shows that.
+            undecided = Kept(self.id, "undecided", error=DeadlineExceeded(LATE))
+            self.submission.parts[self.id] = part._replace(kept=(*part.kept, undecided))
+            self.arrived, self.due, self._existed = now, now, False
 
 
 def decided(job: Job) -> dict[str, Part]:
@@ -87,14 +108,16 @@ def decided(job: Job) -> dict[str, Part]:
     return parts
 
 
-def _attempt(todo: Iterable[tuple[Submission, str]], arrived: float, deadline: Deadline, trace: object) -> None:
-    """Hand in the ids, one job for each submission, and wait for all of them."""
-    groups: dict[Submission, list[str]] = {}
-    for submission, id_ in todo:
-        groups.setdefault(submission, []).append(id_)
-    jobs = [
-        (each, each.job(ids=some, arrived=arrived, deadline=deadline, trace=trace)) for each, some in groups.items()
-    ]
+def _attempt(todo: Iterable[_Waiting], arrived: float, deadline: Deadline, trace: object) -> None:
+    """Hand in the ids, and wait for all of them: one job for each submission and moment of arrival."""
+    groups: dict[tuple[Submission, float], list[str]] = {}
+    for each in todo:
+        groups.setdefault((each.submission, each.arrived), []).append(each.id)
+    jobs = []
+    for (submission, at), ids in groups.items():
+        untrue = {} if at == arrived else {"event_time": None}  # the interface has existed since
+        job = submission.job(ids=ids, arrived=at, deadline=deadline, trace=trace, **untrue)
+        jobs.append((submission, job))
     waits = [submission.add(job) for submission, job in jobs]
     for wait in waits:
         wait()
@@ -108,7 +131,7 @@ def _pause(attempt: int, errors: Sequence[UnmirrorError], share: float) -> float
     `share`: of the longest backoff, from 0 to 1.
     """
     passing = [error for error in errors if error.transient or isinstance(error, StillExists)]
-    if not passing or attempt + 1 == MAX_ATTEMPTS:
+    if not passing or attempt + 1 >= MAX_ATTEMPTS:
         return inf
     if any(isinstance(error, ApiThrottled) for error in passing):
         share = (1 + share) / 2  # gateways count in windows of a second: by the last attempt this one is over

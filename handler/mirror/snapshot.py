@@ -15,11 +15,9 @@ class Snapshot:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self.existed: dict[str, float] = {}
-        """Interfaces that the API has shown since, and the monotonic seconds at which it did."""
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
-        self._by_target: dict[str, tuple[str, ...] | list[str]] = {}
+        self._by_target: dict[str, list[str]] = {}
         self._removed: list[tuple[str, Collection[str] | None]] = []
         for session in listing.sessions:
             self._sessions[session.id] = session
@@ -29,11 +27,7 @@ class Snapshot:
                     others = self._by_source.get(source)
                     self._by_source[source] = alone if others is None else others + alone
             if session.target_id:
-                targeting = self._by_target.setdefault(session.target_id, alone)
-                if isinstance(targeting, list):  # thousands of sessions may have one target
-                    targeting.append(session.id)
-                elif targeting is not alone:
-                    self._by_target[session.target_id] = [*targeting, session.id]
+                self._by_target.setdefault(session.target_id, []).append(session.id)
 
     def may_answer(self, arrived: float, event_time: datetime | None, clock: Clock, max_age: float) -> bool:
         """Tell whether the snapshot may answer for a deletion whose delivery arrived at that monotonic second.
@@ -73,13 +67,6 @@ class Snapshot:
         """Return the sessions that list the interface as a source, else those that mirror to it."""
         return self.holding(interface_id) or self.targeting(interface_id)
 
-    def is_outlived_by(self, interface_id: str, *, gone: bool) -> bool:
-        """Tell whether an interface that has existed since may have joined a session that is not known here.
-
-        While a session names it and it is not known to be gone, it is asked for, and no snapshot has to answer.
-        """
-        return interface_id in self.existed and (gone or not self.naming(interface_id))
-
     def remove(self, session_id: str, interface_ids: Collection[str] | None) -> None:
         """Take out what an answer of the API showed absent from a session; None: the session itself is gone.
 
@@ -98,9 +85,7 @@ class Snapshot:
             self._sessions[session_id] = session._replace(sources=left)
 
     def take_over(self, earlier: "Snapshot") -> None:
-        """Take over what has been learned with an earlier snapshot since this one was begun."""
-        began = self.listing.began.monotonic
-        self.existed |= {id_: at for id_, at in earlier.existed.items() if at > began}
+        """Take out what has left the sessions of an earlier snapshot, perhaps since this one was begun."""
         for session_id, interface_ids in earlier._removed:
             self.remove(session_id, interface_ids)
 

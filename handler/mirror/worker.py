@@ -240,14 +240,13 @@ class Queue(Generic[J]):
         on_unhandled: Callable[[BaseException], UnmirrorError],
         grace: float,
     ) -> None:
-        """Take what works off those that wait; what it does not `take` out waits for the next batch.
+        """Take what works off those that wait; what it leaves unanswered waits for the next batch.
 
         `grace`: the seconds that a task is awaited after a cancellation.
         """
         self._threads, self._work, self._on_unhandled, self._grace = threads, work, on_unhandled, grace
         self._lock = threading.Lock()
-        self._waiting: list[J] = []
-        self._in_work: list[J] = []
+        self._tasks: list[J] = []
         self.idle = True
         """Whether nothing waits and nothing is worked off."""
 
@@ -260,61 +259,48 @@ class Queue(Generic[J]):
                 if self.idle:
                     self._threads.run(self, self._run, lambda _: None)
                 self.idle = False
-                self._waiting.append(task)
+                self._tasks.append(task)
             except Overloaded as error:  # what the delivery has done so far is to be told all the same
                 task.failure = error
         return partial(_wait, task, event, self._grace)
 
     def waiting(self) -> list[J]:
-        """Return what waits now and has time left, the oldest first."""
+        """Return what is not complete and has time left, the oldest first."""
         with self._lock:
-            self._drop_late()
-            return list(self._waiting)
-
-    def take(self, tasks: Sequence[J]) -> None:
-        """Take tasks out of the queue."""
-        taken = {id(each) for each in tasks}
-        with self._lock:
-            self._waiting = [each for each in self._waiting if id(each) not in taken]
-            self._in_work += tasks
-
-    def put_back(self, tasks: Sequence[J]) -> None:
-        """Put tasks in again, before all others."""
-        with self._lock:
-            self._waiting[:0] = tasks
-
-    def fail(self, tasks: Sequence[J], error: UnmirrorError) -> None:
-        """Take tasks out and answer each that is not complete with an error of its own."""
-        self.take(tasks)
-        for task in [each for each in tasks if not each.complete]:
-            task.failure = copied(error)
-            task.completed()
+            return self._left()
 
     def _run(self) -> None:
-        while (waiting := self._next()) is not None:
+        while waiting := self._next():
             try:
                 self._work(waiting)
             except Exception as error:  # noqa: BLE001 - the thread must live on for those that come later
-                known = error if isinstance(error, UnmirrorError) else self._on_unhandled(error)
-                self.fail([*waiting, *self._in_work], known)
-            self._in_work.clear()
+                fail(waiting, error if isinstance(error, UnmirrorError) else self._on_unhandled(error))
 
-    def _next(self) -> list[J] | None:
-        """Return those that wait; None, and idle, when none is left."""
+    def _next(self) -> list[J]:
         with self._lock:
-            self._drop_late()
-            self.idle = not self._waiting
-            return list(self._waiting) or None
+            left = self._left()
+            self.idle = not left
+            return left
 
-    def _drop_late(self) -> None:
-        """Answer those whose time is up: a batch that nobody waits for would make the others wait."""
-        for task in [each for each in self._waiting if each.deadline.remaining() <= 0]:
-            self._waiting.remove(task)
+    def _left(self) -> list[J]:
+        """Drop what is answered, and answer those whose time is up: a batch for nobody would make the others wait."""
+        for task in [each for each in self._tasks if not each.complete]:
             try:
                 task.deadline.require("a batch of the project's worker")
             except DeadlineExceeded as late:
                 task.failure = late
                 task.completed()
+        self._tasks = [each for each in self._tasks if not each.complete]
+        return list(self._tasks)
+
+
+def fail(tasks: Iterable[Task], error: UnmirrorError) -> None:
+    """Answer each that is not complete with an error of its own: a traceback belongs to one thread."""
+    for task in tasks:
+        if not task.complete:
+            task.failure = copy(error)
+            task.failure.__cause__ = error
+            task.completed()
 
 
 def _wait(task: Task, event: threading.Event, grace: float) -> None:
@@ -328,13 +314,6 @@ def _wait(task: Task, event: threading.Event, grace: float) -> None:
                 return
             event.wait(min(ends - now, LOOK_SECONDS))
             event.clear()
-
-
-def copied(error: UnmirrorError) -> UnmirrorError:
-    """Return a copy to raise elsewhere: a traceback belongs to one thread."""
-    twin = copy(error)
-    twin.__cause__ = error
-    return twin
 
 
 # --- workers -------------------------------------------------------------------------------------------
@@ -383,7 +362,6 @@ class Worker:
         for job in self.jobs.waiting():
             job.passed_over = job not in ready
         ready = [each for each in ready if not each.complete]
-        self.jobs.take(ready)
         if ready and self._snapshot is not None:
             self._run_batch(ready, self._snapshot)
 
@@ -400,9 +378,6 @@ class Worker:
         return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        seen = [id_ for id_ in job.ids if id_ in snapshot.existed and id_ not in job.parts]
-        if any(snapshot.is_outlived_by(id_, gone=self._memory.gone.get(id_) is not None) for id_ in seen):
-            return False
         return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
 
     def _list(self, waiting: list[Job], ready: list[Job]) -> list[Job]:
@@ -413,7 +388,7 @@ class Worker:
         except UnmirrorError as error:
             if calls.abandoned:
                 self._config.observer.on_abandoned(self.project_id)
-            self.jobs.fail([each for each in waiting if each not in ready], error)
+            fail([each for each in waiting if each not in ready], error)
             return ready
         ready = self._ready(self.jobs.waiting())
         return ready + [each for each in waiting if each not in ready]  # it began after they had arrived
@@ -426,7 +401,6 @@ class Worker:
                     self._memory.gone.put(id_, job.gone[id_])
         calls, api = self._calls(jobs)
         Batch(jobs, snapshot, api, calls, self._config.rules, self._memory).work_off()
-        self.jobs.put_back([job for job in jobs if not job.complete])
         if calls.abandoned:
             self._config.observer.on_abandoned(self.project_id)
 
@@ -464,7 +438,6 @@ class Worker:
             waiting = self.sweeps.waiting()
         if not waiting:
             return
-        self.sweeps.take(waiting)
         if any(each.by == "server" for each in waiting):
             self._last_server_sweep = config.clock.instant()
         deadline = earlier(max((each.deadline for each in waiting), key=lambda each: each.at))
@@ -481,7 +454,7 @@ class Worker:
         try:
             swept = sweep.run()
         except UnmirrorError as error:
-            self.sweeps.fail(waiting, error)
+            fail(waiting, error)
             return
         for task in waiting:
             task.swept = swept

@@ -176,7 +176,7 @@ _DETACHMENTS = {
     "already_absent": "{} deleted interface(s) had left the session before",
     "planned": "dry run: {} deleted interface(s) would leave the session",
     "failed": "{} deleted interface(s) could not leave the session",
-    "not_tried": "{} deleted interface(s) stay in the session: there was no time left for the removal",
+    "not_tried": "{} deleted interface(s) stay in the session: the removal was not tried",
 }
 
 

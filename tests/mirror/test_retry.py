@@ -69,7 +69,7 @@ def test_an_interface_that_goes_meanwhile_is_detached(cloud: FakeCloud) -> None:
 
 
 def test_an_interface_that_joins_a_session_before_it_goes_leaves_that_one_too(cloud: FakeCloud) -> None:
-    """The snapshot was taken before; that the API has shown the interface since then tells that it cannot answer."""
+    """The snapshot was taken before it joined: so the delivery looks once more, when it is gone."""
 
     def go() -> None:
         cloud.delete("c")
@@ -102,7 +102,7 @@ def test_each_waits_for_its_own_error_and_not_for_that_of_another(cloud: FakeClo
     cloud.then("find_interface", lambda: None, lambda: None, lambda: cloud.delete("c"))
     desk = Desk(cloud)
     report = desk.deliver("c", "b", seconds=10.0)
-    assert [job.ids for job in desk.jobs] == [["c", "b"], ["c"], ["b"]]
+    assert [job.ids for job in desk.jobs] == [["c", "b"], ["c"], ["c"], ["b"]]
     assert [each.interface_ids for each in report.detachments] == [("c",)]
     assert desk.pauses == [7.0]
 

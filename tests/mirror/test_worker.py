@@ -230,7 +230,7 @@ class TestHungCalls:
         hung = gate()
         desk.cloud.then("remove_sources", hung)
         assert desk.report(desk.job("a", seconds=1.0)).status == 503
-        assert [each.status for each in desk.report(desk.job("b")).detachments] == ["failed"]
+        assert [each.status for each in desk.report(desk.job("b")).detachments] == ["not_tried"]
         hung.opened.set()
         for _ in range(1000):
             if (report := desk.report(desk.job("b"))).outcome == "detached":
@@ -248,27 +248,19 @@ class TestHungCalls:
         assert (report.outcome, [each.reason for each in report.kept]) == ("partial", ["undecided"])
         assert desk.observer.abandoned == [], "the batch went on without it"
 
-    def test_a_removal_that_time_ends_keeps_what_it_has_proved(
-        self, desk: Desk, gate: NewGate, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("handler.mirror.detach.REMOVAL_SECONDS", 0.5)
-        desk.cloud.then("remove_sources", RemovalRejected("not together"), lambda: None, gate())
-        report = desk.report(desk.job("a", "b", "c"))
-        found = {id_: each.status for each in report.detachments for id_ in each.interface_ids}
-        assert found == {"a": "detached", "b": "failed", "c": "failed"}
-
     def test_what_a_removal_that_was_left_behind_does_is_told_by_who_finds_it_done(
         self, desk: Desk, gate: NewGate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("handler.mirror.detach.REMOVAL_SECONDS", 0.3)
         hung = gate()
-        desk.cloud.then("remove_sources", hung)
-        first = desk.report(desk.job("a"))
+        desk.cloud.then("remove_sources", RemovalRejected("not together"), lambda: None, hung)
+        first = desk.report(desk.job("a", "b"))
         hung.opened.set()
         while desk.cloud.in_flight:
             pass
-        second = desk.report(desk.job("a", event_time=LONG_AGO))
-        assert [each.status for each in (*first.detachments, *second.detachments)] == ["failed", "detached"]
+        second = desk.report(desk.job("a", "b", event_time=LONG_AGO))
+        told = [(each.interface_ids, each.status) for each in (*first.detachments, *second.detachments)]
+        assert told == [(("a", "b"), "failed"), (("a", "b"), "detached")]
 
     def test_with_too_many_hung_calls_nothing_more_begins(self, desk: Desk, gate: NewGate) -> None:
         ids = [f"x{n}" for n in range(MAX_LEFT_BEHIND)]
@@ -378,7 +370,7 @@ class TestWhoseWorker:
         desk.job("z", identity="another")
         report = desk.report(desk.job("b"))
         assert report.status == 503
-        assert [each.status for each in report.detachments] == ["failed"]
+        assert [each.status for each in report.detachments] == ["not_tried"]
 
 
 class TestSweeps:
