@@ -10,7 +10,7 @@ from handler.errors import UnmirrorError
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
 from handler.mirror.snapshot import Snapshot
-from handler.model import Kept, Presence, SnapshotEvidence, SweepFigures, UnreadableSession
+from handler.model import Kept, SnapshotEvidence, SweepFigures, UnreadableSession
 
 OUT_OF_TIME = (
     "out of time; for all of it run `unmirror sweep --deadline 900`, or give the function a longer time-out and "
@@ -63,14 +63,13 @@ class Job(Task):
         trace: object = None,
         event_time: datetime | None = None,
         snapshot: Snapshot | None = None,
-        gone: Mapping[str, Presence] = MappingProxyType({}),
     ) -> None:
         """Take distinct ids in lower case: of interfaces, of servers, or of one load balancer.
 
-        A sweep brings its own snapshot, which the worker keeps if it is newer than its own, and what is gone.
+        A sweep brings its own snapshot, which the worker keeps if it is newer than its own.
         """
         super().__init__(arrived, deadline, trace)
-        self.kind, self.ids, self.event_time, self.snapshot, self.gone = kind, ids, event_time, snapshot, gone
+        self.kind, self.ids, self.event_time, self.snapshot = kind, ids, event_time, snapshot
         self.parts: dict[str, Part] = {}
         self.unfinished: dict[str, Part] = {}
         """What has been removed of ids that other sessions still list."""

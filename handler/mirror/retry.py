@@ -8,7 +8,7 @@ from handler.errors import ApiThrottled, DeadlineExceeded, StillExists, Unmirror
 from handler.mirror.detach import LATE
 from handler.mirror.jobs import Job
 from handler.mirror.removal import Part, merged
-from handler.model import Gone, Kept, SnapshotEvidence, UnreadableSession
+from handler.model import Kept, SnapshotEvidence, UnreadableSession
 
 # Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
 # many takes about a second at 100 ms a call, which is what another delivery may have to wait for it.
@@ -99,8 +99,7 @@ def decided(job: Job) -> dict[str, Part]:
     late = DeadlineExceeded(LATE)
     parts, unfinished = dict(job.parts), dict(job.unfinished)
     for id_ in [each for each in job.ids if each not in parts]:
-        known = job.gone.get(id_)
-        part = unfinished.get(id_) or Part(gone=Gone(id_, known.request_id) if known else None)
+        part = unfinished.get(id_) or Part()
         if job.failure is not None or job.kind != "interfaces":
             parts[id_] = part._replace(failure=job.failure or late)
         else:

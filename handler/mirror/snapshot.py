@@ -18,7 +18,6 @@ class Snapshot:
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
         self._by_target: dict[str, list[str]] = {}
-        self._removed: list[tuple[str, Collection[str] | None]] = []
         for session in listing.sessions:
             self._sessions[session.id] = session
             alone = (session.id,)  # one tuple for all sources: most interfaces are in one session only
@@ -75,19 +74,11 @@ class Snapshot:
         session = self._sessions.get(session_id)
         if session is None:
             return
-        left = tuple(each for each in session.sources if each not in (interface_ids or ()))
-        if interface_ids is not None and left == session.sources:
-            return
-        self._removed.append((session_id, interface_ids))
         if interface_ids is None:
             del self._sessions[session_id]
         else:
+            left = tuple(each for each in session.sources if each not in interface_ids)
             self._sessions[session_id] = session._replace(sources=left)
-
-    def take_over(self, earlier: "Snapshot") -> None:
-        """Take out what has left the sessions of an earlier snapshot, perhaps since this one was begun."""
-        for session_id, interface_ids in earlier._removed:
-            self.remove(session_id, interface_ids)
 
     def _known(self, session_ids: Iterable[str]) -> list[MirrorSession]:
         found = map(self._sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes

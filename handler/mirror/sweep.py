@@ -16,7 +16,7 @@ from handler.mirror.jobs import OUT_OF_TIME, Progress, Rules, Swept
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
 from handler.mirror.removal import Part, kept, name, still_exists
 from handler.mirror.snapshot import Snapshot
-from handler.model import Kept, Presence, SweepFigures
+from handler.model import Gone, Kept, Presence, SweepFigures
 
 # Ids in one look-up: 4 KiB of the URI's 32 KiB; no limit on their number is documented.
 BATCH = 100
@@ -89,7 +89,10 @@ class Sweep:
             undecided = len(self._undecided() & self._leaving)  # as good as gone, for the limit
             if self._gone and (self._rules.dry_run or not self._is_over(undecided)):
                 self._progress("remove", 0, len(self._gone))
-                parts = self._hand_over(snapshot, self._gone)
+                parts = {
+                    id_: part._replace(gone=Gone(id_, self._gone[id_].request_id))  # one that time ended, too
+                    for id_, part in self._hand_over(snapshot, self._gone).items()
+                }
         return self._result(snapshot, stop, parts)
 
     def _look_up(self, interfaces: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ GRACE_SECONDS = 5.0
 SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
-# Between the end of a sweep or a check and its deliveries' own.
+# Between the end of a sweep, a check or the calls of a stop, and the end of who waits to report them.
 REPORTING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
@@ -238,13 +238,9 @@ class Queue(Generic[J]):
         threads: CallThreads,
         work: Callable[[list[J]], None],
         on_unhandled: Callable[[BaseException], UnmirrorError],
-        grace: float,
     ) -> None:
-        """Take what works off those that wait; what it leaves unanswered waits for the next batch.
-
-        `grace`: the seconds that a task is awaited after a cancellation.
-        """
-        self._threads, self._work, self._on_unhandled, self._grace = threads, work, on_unhandled, grace
+        """Take what works off those that wait; what it leaves unanswered waits for the next batch."""
+        self._threads, self._work, self._on_unhandled = threads, work, on_unhandled
         self._lock = threading.Lock()
         self._tasks: list[J] = []
         self.idle = True
@@ -262,7 +258,7 @@ class Queue(Generic[J]):
                 self._tasks.append(task)
             except Overloaded as error:  # what the delivery has done so far is to be told all the same
                 task.failure = error
-        return partial(_wait, task, event, self._grace)
+        return partial(_wait, task, event)
 
     def waiting(self) -> list[J]:
         """Return what is not complete and has time left, the oldest first."""
@@ -303,13 +299,13 @@ def fail(tasks: Iterable[Task], error: UnmirrorError) -> None:
             task.completed()
 
 
-def _wait(task: Task, event: threading.Event, grace: float) -> None:
+def _wait(task: Task, event: threading.Event) -> None:
     deadline, ends = task.deadline, task.deadline.at
     with deadline.cancellation.waking(event):
         while not task.complete:
             now = deadline.clock()
             if deadline.cancellation.cancelled:
-                ends = min(ends, now + grace)
+                ends = min(ends, now + GRACE_SECONDS + REPORTING_SECONDS)
             if now >= ends:
                 return
             event.wait(min(ends - now, LOOK_SECONDS))
@@ -330,10 +326,8 @@ class Worker:
         self._snapshot: Snapshot | None = None
         self._memory = Memory()
         self._last_server_sweep: Instant | None = None
-        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled, GRACE_SECONDS)
-        self.sweeps: Queue[SweepTask] = Queue(
-            self._threads, self._sweep, config.observer.on_unhandled, GRACE_SECONDS + REPORTING_SECONDS
-        )
+        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled)
+        self.sweeps: Queue[SweepTask] = Queue(self._threads, self._sweep, config.observer.on_unhandled)
 
     @property
     def idle(self) -> bool:
@@ -371,8 +365,6 @@ class Worker:
         for job in jobs:
             brought, kept = job.snapshot, self._snapshot
             if brought and (not kept or brought.listing.began.monotonic > kept.listing.began.monotonic):
-                if kept:
-                    brought.take_over(kept)
                 self._snapshot = brought
         snapshot = self._snapshot
         return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
@@ -396,9 +388,6 @@ class Worker:
     def _run_batch(self, jobs: list[Job], snapshot: Snapshot) -> None:
         for job in jobs:
             self._set_evidence(job, snapshot)
-            for id_ in job.ids:
-                if id_ in job.gone:
-                    self._memory.gone.put(id_, job.gone[id_])
         calls, api = self._calls(jobs)
         Batch(jobs, snapshot, api, calls, self._config.rules, self._memory).work_off()
         if calls.abandoned:
@@ -464,7 +453,9 @@ class Worker:
         self, tasks: Sequence[SweepTask], deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]
     ) -> dict[str, Part]:
         """Let the worker remove what a sweep found gone, so many at a time that deliveries are not kept waiting."""
-        found = Submission(self.jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot, gone=gone))
+        for id_, presence in gone.items():
+            self._memory.gone.put(id_, presence)
+        found = Submission(self.jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot))
         work_off(
             [found],
             arrived=snapshot.listing.began.monotonic,

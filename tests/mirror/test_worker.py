@@ -390,16 +390,6 @@ class TestSweeps:
         assert desk.report(desk.job("d", event_time=LONG_AGO)).outcome == "still_exists"
         assert len(desk.cloud.asked("list_sessions")) == 1
 
-    def test_what_events_removed_while_it_looked_does_not_come_back_with_its_listing(self, desk: Desk) -> None:
-        desk.report(desk.job("d"))
-        with desk.held("list_interfaces") as task:
-            assert desk.report(desk.job("a", "b", event_time=LONG_AGO)).outcome == "detached"
-        desk.waits[task]()
-        assert task.swept is not None
-        assert (task.swept.figures.gone, task.swept.figures.detached) == (3, 1)
-        assert [about[1:] for about in desk.cloud.asked("remove_sources")] == [("a", "b"), ("c",)]
-        assert desk.cloud.asked("show_session") == []
-
     def test_a_removal_that_fails_for_a_moment_is_tried_again(self, desk: Desk) -> None:
         desk.workers = Workers(WorkerConfig(desk.observer, desk.clock._replace(sleep=lambda _: None)))
         desk.cloud.then("remove_sources", ApiThrottled("slow down", retry_after=1.0))
