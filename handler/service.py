@@ -20,7 +20,6 @@ from handler.model import (
     ApiCall,
     CheckRequested,
     Event,
-    EventMetadata,
     Ignored,
     InterfacesDeleted,
     ServersDeleted,
@@ -149,31 +148,27 @@ class Service:
         if isinstance(event, Unreadable):
             return [Work(event, failure=event.error)]
         try:
-            if isinstance(event, SweepRequested) and event.metadata.project_id is None:
-                return [Work(event, project_id) for project_id in sorted(self._allowed_projects(event.metadata))]
-            return [Work(event, self._project_of(event.metadata))]
+            return [Work(event, project_id) for project_id in self._projects_of(event)]
         except UnmirrorError as error:
             return [Work(event, failure=error)]
 
-    def _allowed_projects(self, metadata: EventMetadata) -> frozenset[str]:
-        """Return the projects to act in; raise NotConfigured where none is set, Forbidden for another region."""
-        settings = self.settings
+    def _projects_of(self, event: Event) -> list[str]:
+        """Return the projects that an event is about; raise NotConfigured, or Forbidden for one that is not ours."""
+        settings, metadata = self.settings, event.metadata
         if settings.missing:
             raise NotConfigured("cannot act on any event before this is set: " + "; ".join(settings.missing))
         if metadata.region and settings.region and metadata.region != settings.region:
             raise Forbidden("the event is about another region than UNMIRROR_REGION")
-        return settings.projects
-
-    def _project_of(self, metadata: EventMetadata) -> str:
-        """Return the project to act in; raise Forbidden for one that is not ours."""
-        allowed, project_id = self._allowed_projects(metadata), metadata.project_id or self.settings.project_id
+        if isinstance(event, SweepRequested) and metadata.project_id is None:
+            return sorted(settings.projects)
+        project_id = metadata.project_id or settings.project_id
         if project_id is None:
             raise NotConfigured("the event names no project: set HUAWEICLOUD_SDK_PROJECT_ID")
-        if project_id not in allowed:
+        if project_id not in settings.projects:
             raise Forbidden(
                 "the event's project is not among UNMIRROR_PROJECTS, the projects that this function may act in"
             )
-        return project_id
+        return [project_id]
 
     def _detach(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Hand the ids that events name to the workers of their projects."""
