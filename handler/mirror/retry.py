@@ -62,7 +62,7 @@ def work_off(
             _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
         now, share = clock.monotonic(), jitter()
         for each in todo:
-            each.take_stock(now, share)
+            each.schedule(now, share)
         waiting = [each for each in waiting if each.due - now < deadline.remaining()]
         if waiting:
             soonest = min(each.due for each in waiting)
@@ -79,7 +79,7 @@ class _Waiting:
         """When it is to be handed in, monotonic seconds; `inf` where that is not to be."""
         self._attempts, self._existed = 0, False
 
-    def take_stock(self, now: float, share: float) -> None:
+    def schedule(self, now: float, share: float) -> None:
         """Set when it is due again, by what it was answered; `share`: of the longest backoff, from 0 to 1."""
         part = self.submission.parts[self.id]
         errors = part.errors(self.id)
@@ -114,8 +114,8 @@ def _attempt(todo: Iterable[_Waiting], arrived: float, deadline: Deadline, trace
         groups.setdefault((each.submission, each.arrived), []).append(each.id)
     jobs = []
     for (submission, at), ids in groups.items():
-        untrue = {} if at == arrived else {"event_time": None}  # the interface has existed since
-        job = submission.job(ids=ids, arrived=at, deadline=deadline, trace=trace, **untrue)
+        timing = {"arrived": at} if at == arrived else {"arrived": at, "event_time": None}  # it has existed since then
+        job = submission.job(ids=ids, deadline=deadline, trace=trace, **timing)
         jobs.append((submission, job))
     waits = [submission.add(job) for submission, job in jobs]
     for wait in waits:
