@@ -19,9 +19,10 @@ from handler.errors import ApiRefused, ApiUnavailable
 from handler.model import ApiCall, Listing, MirrorSession, Operation, Presence, SessionReply, UnreadableSession
 from handler.vpc import bodies
 from handler.vpc.credentials import AccessKey, CredentialChain
+from handler.vpc.key_lockout import KeyLockout
 from handler.vpc.rate_limiter import RateLimiter
 from handler.vpc.replies import NotPublished, Reply
-from handler.vpc.request import PAGE_SECONDS, USER_AGENT, Caller, Request, RequestSender
+from handler.vpc.request import PAGE_SECONDS, USER_AGENT, Request, RequestSender
 from handler.vpc.transport import Transport
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class VpcClient:
         """Take the base URL, without a path; `environ` names proxies and certificates; `jitter` is from 0 to 1."""
         self.credentials = credentials
         self._clock, self._transport = clock, Transport(endpoint, environ, clock)
-        self._sender = RequestSender(credentials, self._transport, clock, jitter)
+        self._sender = partial(RequestSender, credentials, self._transport, KeyLockout(clock), clock, jitter)
         self._rate_limiters: dict[str, RateLimiter] = {}
         """By project; only those that the function may act in are asked for."""
         self._ports_api = PortsApi()
@@ -93,7 +94,7 @@ class VpcClient:
         limiter = self._rate_limiters.get(project_id)
         if limiter is None:
             limiter = self._rate_limiters.setdefault(_checked(project_id), RateLimiter(self._clock))
-        return VpcApi(Caller(project_id, key, limiter, on_call, attempts), self._sender, self._ports_api)
+        return VpcApi(self._sender(project_id, key, limiter, on_call, attempts), self._ports_api)
 
     def probe(self, deadline: Deadline) -> Reply:
         """Ask the endpoint for nothing, unsigned, and return what it answers: any answer has the cloud's clock."""
@@ -113,9 +114,9 @@ class VpcClient:
 class VpcApi:
     """The API for one project and one key. The port tells what each method returns and raises."""
 
-    def __init__(self, caller: Caller, sender: RequestSender, ports_api: PortsApi) -> None:
-        self.project_id = caller.project_id
-        self._caller, self._sender, self._ports_api = caller, sender, ports_api
+    def __init__(self, sender: RequestSender, ports_api: PortsApi) -> None:
+        self.project_id = sender.project_id
+        self._sender, self._ports_api = sender, ports_api
         self._sessions = f"/v3/{self.project_id}/vpc/traffic-mirror-sessions"
 
     def list_sessions(self, deadline: Deadline) -> Listing:
@@ -136,7 +137,7 @@ class VpcApi:
     def show_session(self, session: MirrorSession, deadline: Deadline) -> SessionReply:
         """Return the session as it is now, or that it is gone."""
         path, read = f"{self._sessions}/{_checked(session.id)}", partial(bodies.read_session, session_id=session.id)
-        return self._sender.send(Request(self._caller, "show_session", path, read), deadline)
+        return self._sender.send(Request("show_session", path, read), deadline)
 
     def remove_sources(self, session: MirrorSession, interface_ids: Sequence[str], deadline: Deadline) -> SessionReply:
         """Ask that the interfaces leave the session."""
@@ -144,14 +145,14 @@ class VpcApi:
         body = json.dumps({"traffic_mirror_session": {"traffic_mirror_sources": sources}}).encode()
         path = f"{self._sessions}/{_checked(session.id)}/remove-sources"
         read = partial(bodies.read_session, session_id=session.id, of_removal=True)
-        return self._sender.send(Request(self._caller, "remove_sources", path, read, method="PUT", body=body), deadline)
+        return self._sender.send(Request("remove_sources", path, read, method="PUT", body=body), deadline)
 
     def find_interface(self, interface_id: str, deadline: Deadline) -> Presence:
         """Ask for that one id; `exists` is False only after the VPC API's own 404."""
         read = partial(bodies.read_presence, interface_id=_checked(interface_id))
 
         def ask(version: PortsVersion) -> Presence:
-            request = Request(self._caller, "find_interface", f"{version.path}/{interface_id}", read)
+            request = Request("find_interface", f"{version.path}/{interface_id}", read)
             return self._sender.send(request, deadline)
 
         return self._of_published("find_interface", ask)
@@ -221,7 +222,7 @@ class VpcApi:
             seen.add(marker)
             this: Operation = "next_sessions" if marker and operation == "list_sessions" else operation
             asked = [*query, ("marker", marker)] if marker else query
-            request = Request(self._caller, this, path, lambda reply: read(reply, seen), asked, seconds=PAGE_SECONDS)
+            request = Request(this, path, lambda reply: read(reply, seen), asked, seconds=PAGE_SECONDS)
             page = self._sender.send(request, deadline)
             yield page
             marker = page.next_marker

@@ -20,21 +20,9 @@ USER_AGENT = f"unmirror/{__version__}"
 CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
 
 
-class Caller(NamedTuple):
-    """For whom requests are sent."""
-
-    project_id: str
-    key: AccessKey | None
-    """None: the chain's own."""
-    rate_limiter: RateLimiter
-    on_call: Callable[[ApiCall], None]
-    attempts: int
-
-
 class Request(NamedTuple, Generic[T]):
     """What is asked of the API, and how an answer that is "done", "gone" or "marker_vanished" is read."""
 
-    caller: Caller
     operation: Operation
     path: str
     read: Callable[[Reply], T]
@@ -45,100 +33,102 @@ class Request(NamedTuple, Generic[T]):
     """The time that one try may take."""
 
 
-class RequestSender:
-    """Sends the requests of all callers. Safe for threads."""
+class RequestSender(NamedTuple):
+    """Sends the requests for one project and one key. Safe for threads."""
 
-    def __init__(
-        self, credentials: CredentialChain, transport: Transport, clock: Clock, jitter: Callable[[], float]
-    ) -> None:
-        self.clock = clock
-        self._credentials, self._transport, self._jitter = credentials, transport, jitter
-        self._key_lockout = KeyLockout(clock)
+    credentials: CredentialChain
+    transport: Transport
+    key_lockout: KeyLockout
+    clock: Clock
+    jitter: Callable[[], float]
+    """From 0 to 1."""
+    project_id: str
+    key: AccessKey | None
+    """None: the chain's own."""
+    rate_limiter: RateLimiter
+    on_call: Callable[[ApiCall], None]
+    attempts: int
 
     def send(self, request: Request[T], deadline: Deadline) -> T:
         """Return what the answer says; raise for one that has to be none of the three.
 
         A failure that may pass is tried again, `attempts` times in all, but not a change whose outcome is unknown: the
-        caller reads the session.
+        caller reads the session. A read that an idle connection lost is repeated on a new one.
         """
-        attempt = 1
+        attempt, reuse = 1, True
         while True:
             try:
-                return self._send_with_key(request, deadline)
+                return self._send_with_key(request, deadline, reuse)
+            except StaleConnection:
+                if not deadline.remaining():
+                    raise
+                reuse = False
+                continue
             except ApiUnavailable as error:
                 lost_change = isinstance(error, OutcomeUnknown | BadReply) and request.method != "GET"
-                may_pass = attempt < request.caller.attempts and error.transient and not lost_change
-                pause = max(error.retry_after or 0.0, self._jitter() * longest_backoff(attempt - 1))
+                may_pass = attempt < self.attempts and error.transient and not lost_change
+                pause = max(error.retry_after or 0.0, self.jitter() * longest_backoff(attempt - 1))
                 if not may_pass or pause >= deadline.remaining():
                     raise
             self.clock.sleep(pause)
             attempt += 1
 
-    def _send_with_key(self, request: Request[T], deadline: Deadline) -> T:
-        """Send with the caller's key; with the chain's own, once more with another if the API refuses the first."""
-        key = request.caller.key or self._credentials.current(deadline)
+    def _send_with_key(self, request: Request[T], deadline: Deadline, reuse: bool) -> T:
+        """Send with the given key; with the chain's own, once more with another if the API refuses the first."""
+        key = self.key or self.credentials.current(deadline)
         try:
-            return self._send_on_connection(request, key, deadline)
+            return self._send_once(request, key, deadline, reuse)
         except KeyCoolingDown:
-            another = None if request.caller.key else self._credentials.refresh(key, deadline)
+            another = None if self.key else self.credentials.refresh(key, deadline)
             if another is None:
                 raise
-        return self._send_on_connection(request, another, deadline)
+        return self._send_once(request, another, deadline, reuse)
 
-    def _send_on_connection(self, request: Request[T], key: AccessKey, deadline: Deadline) -> T:
-        """Send; where a connection that had been idle lost the answer to a read, once more on a new one."""
-        try:
-            return self._send_once(request, key, deadline)
-        except StaleConnection:
-            if not deadline.remaining():
-                raise
-        return self._send_once(request, key, deadline, reuse=False)
-
-    def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, *, reuse: bool = True) -> T:
-        limiter, began, reply = request.caller.rate_limiter, None, None
+    def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, reuse: bool) -> T:
+        limiter, began, reply = self.rate_limiter, None, None
         while True:
-            self._key_lockout.wait(key, deadline)  # before a turn is taken, for who waited would go out of turn
+            self.key_lockout.wait(key, deadline)  # before a turn is taken, for who waited would go out of turn
             limiter.acquire(deadline)  # before the lockout is entered, where waiting would keep others out
-            probe = self._key_lockout.enter(key, deadline)
+            probe = self.key_lockout.enter(key, deadline)
             if not limiter.is_closed:
                 break
             if probe is not None:  # the API asked to wait while this call waited for another's verdict
-                self._key_lockout.on_undecided(key, probe)
+                self.key_lockout.on_undecided(key, probe)
         try:
             deadline.require("a call of the VPC API")
             query = canonical_query(request.query)
             target = f"{request.path}?{query}" if query else request.path
             headers = self._signed_headers(request, query, key)
             began, left = self.clock.monotonic(), deadline.sooner(request.seconds)
-            with self._transport.exchange(request.method, target, headers, request.body, left, reuse=reuse) as reply:
+            with self.transport.exchange(request.method, target, headers, request.body, left, reuse=reuse) as reply:
                 error = error_for(request.operation, reply, self.clock.now())
                 match error:
                     case None:
                         limiter.on_success()
-                        self._key_lockout.on_accepted(key)
+                        self.key_lockout.on_accepted(key)
                         return request.read(reply)
                     case BadReply():
                         raise error  # here, so that its connection is closed
                     case KeyCoolingDown():
-                        self._key_lockout.on_refused(key, error, reply.date, reply.sent)
+                        self.key_lockout.on_refused(key, error, reply.date, reply.sent)
                     case ApiRefused():
-                        self._key_lockout.on_accepted(key)
+                        self.key_lockout.on_accepted(key)
                     case ApiThrottled():
                         limiter.on_throttled(began, error.retry_after or 0.0)
             raise error
         finally:
             if probe is not None:
-                self._key_lockout.on_undecided(key, probe)
+                self.key_lockout.on_undecided(key, probe)
             if began is not None:
                 status, request_id = (reply.status, reply.request_id) if reply else (0, "")
                 took = self.clock.monotonic() - began
-                request.caller.on_call(ApiCall(request.operation, status, request_id, took, self.clock.now()))
+                self.on_call(ApiCall(request.operation, status, request_id, took, self.clock.now()))
 
     def _signed_headers(self, request: Request[T], query: str, key: AccessKey) -> dict[str, str]:
         headers = {
-            "Host": self._transport.host,
+            "Host": self.transport.host,
             "Content-Type": "application/json",
-            "X-Project-Id": request.caller.project_id,
+            "X-Project-Id": self.project_id,
         }
         if key.security_token:
             headers["X-Security-Token"] = key.security_token
