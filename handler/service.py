@@ -235,7 +235,8 @@ class Service:
         def connect(on_call: Callable[[ApiCall], None], attempts: int) -> MirrorApi:
             return client.api(project_id, key, on_call=on_call, attempts=attempts)
 
-        return self._workers.add(project_id, client.identity(key), connect, task)
+        # the chain's own key keeps its worker when it is renewed
+        return self._workers.add(project_id, key or "own", connect, task)
 
 
 def _by_project(works: Iterable[Work], wanted: Callable[[Work], bool]) -> dict[str, list[Work]]:

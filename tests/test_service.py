@@ -54,9 +54,6 @@ class FakeClient:
 
     clouds: dict[str, FakeCloud]
 
-    def identity(self, key: object) -> str:
-        return "own"
-
     def api(self, project_id: str, key: object, *, on_call: Any, attempts: int) -> FakeApi:
         return FakeApi(self.clouds[project_id], on_call, project_id)
 

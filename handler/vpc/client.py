@@ -7,7 +7,7 @@ https://support.huaweicloud.com/intl/en-us/api-vpc/ListTrafficMirrorSessions.htm
 
 import json
 import random
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -100,11 +100,6 @@ class VpcClient:
         """Ask the endpoint for nothing, unsigned, and return what it answers: any answer has the cloud's clock."""
         with self._transport.exchange("GET", "/", {"User-Agent": USER_AGENT}, b"", deadline, reuse=False) as reply:
             return reply
-
-    @staticmethod
-    def identity(key: AccessKey | None) -> Hashable:
-        """Return whose knowledge an answer is: the key as the API sees it; "own" for the chain's, however renewed."""
-        return key or "own"
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -17,7 +17,7 @@ from handler.errors import ApiRefused, ApiUnavailable, BadReply, UnmirrorError
 from handler.model import UnreadableSession
 from handler.vpc.client import VpcApi
 from tests.support.clock import NOON
-from tests.support.vpc_clients import KEY, PROJECT, NewRegion, VpcRegion, session
+from tests.support.vpc_clients import PROJECT, NewRegion, VpcRegion, session
 from tests.support.wire import said, wire
 
 GONE = "00000000-0000-4000-8000-000000000001"
@@ -333,9 +333,3 @@ def test_each_odd_answer_says_what_it_is_and_what_to_do(
 ) -> None:
     with wire([said(f"{status} x", body)]) as served, pytest.raises(error, match=text):
         region.list(region.client(served.url))
-
-
-def test_whose_knowledge_an_answer_is_follows_from_the_key_as_the_api_sees_it(region: VpcRegion) -> None:
-    client = region.client()
-    assert client.identity(None) == "own"
-    assert client.identity(KEY) == KEY
