@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -90,7 +89,7 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
     try:
         service.client.credentials.current(deadline)
         if options["profile"]:  # whose members stand in the place of the variables
-            service.client.credentials.source = f"section {options['profile']} of {_profile_path()}"
+            service.client.credentials.source = f"section {options['profile']} of {profile_file(os.environ)}"
     except UnmirrorError:  # the command itself will say what was tried
         pass
     source = service.client.credentials.source or "nowhere"
@@ -145,22 +144,18 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return take_number
 
 
-def _profile_path() -> Path:
-    return profile_file(os.environ, Path.home())
-
-
 def _variables(profile: str) -> dict[str, str]:
     """Return the variables that a section of the official SDK's profile file stands for; raise NotConfigured.
 
     They leave no part of another key in its place; a section with a project stands for that project alone.
     """
-    path = _profile_path()
+    path = profile_file(os.environ)
     try:
         sections = profiles(path)
     except CredentialsNotFound as error:
         raise NotConfigured(f"the profile file {path}: {error}") from error
-    if not sections.has_section(profile):
-        raise NotConfigured(f"{path} has no section {profile!r}; it has {', '.join(sections.sections()) or 'none'}")
+    if profile not in sections:
+        raise NotConfigured(f"{path} has no section {profile!r}; it has {', '.join(sections) or 'none'}")
     section = sections[profile]
     key = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
     if AccessKey.of(*key) is None:

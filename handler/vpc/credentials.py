@@ -12,13 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from handler.deadline import Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, NotConfigured
-
-if TYPE_CHECKING:
-    from configparser import ConfigParser
 
 KEY_NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
 _PROFILE_NAME = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
@@ -115,13 +112,10 @@ class CredentialChain:
         """When the providers last had no other key than the one we have."""
 
     @classmethod
-    def from_env(
-        cls, environ: Mapping[str, str], *, clock: Clock, http: Http | None = None, home: Path | None = None
-    ) -> Self:
+    def from_env(cls, environ: Mapping[str, str], *, clock: Clock, http: Http | None = None) -> Self:
         """Return the chain for an environment; reads nothing yet."""
         http = http or ask_link_local
-        home = home or Path(environ.get("HOME") or environ.get("USERPROFILE") or "/")
-        profile = profile_file(environ, home)
+        profile = profile_file(environ)
         providers: dict[str, CredentialProvider] = {
             f"the variables {KEY_NAMES[0]} and {KEY_NAMES[1]}": partial(_from_variables, environ),
             f"the profile file {profile}": partial(_from_profile, profile),
@@ -192,13 +186,14 @@ def _from_variables(environ: Mapping[str, str], _: float) -> AccessKey:
     return _found(AccessKey.of(*map(environ.get, KEY_NAMES)), "not set")
 
 
-def profile_file(environ: Mapping[str, str], home: Path) -> Path:
+def profile_file(environ: Mapping[str, str]) -> Path:
     """Return where the official SDK's profile file is."""
-    return Path(environ.get(_PROFILE_NAME) or home / ".huaweicloud" / "credentials")
+    home = environ.get("HOME") or environ.get("USERPROFILE") or "/"
+    return Path(environ.get(_PROFILE_NAME) or Path(home, ".huaweicloud", "credentials"))
 
 
-def profiles(file: Path) -> "ConfigParser":
-    """Return a profile file: a section each. Raises CredentialsNotFound where there is none that can be read."""
+def profiles(file: Path) -> Mapping[str, Mapping[str, str]]:
+    """Return the sections of a profile file. Raises CredentialsNotFound where there is none that can be read."""
     import configparser  # most functions have their keys from elsewhere
 
     profile = configparser.ConfigParser(interpolation=None)
@@ -208,12 +203,11 @@ def profiles(file: Path) -> "ConfigParser":
         raise CredentialsNotFound("it cannot be read") from None
     if not found:
         raise CredentialsNotFound("there is none")
-    return profile
+    return {name: profile[name] for name in profile.sections()}
 
 
 def _from_profile(file: Path, _: float) -> AccessKey:
-    profile = profiles(file)
-    basic: Mapping[str, str] = profile["basic"] if profile.has_section("basic") else {}
+    basic = profiles(file).get("basic", {})
     return _found(AccessKey.of(*map(basic.get, PROFILE_MEMBERS)), "it has no ak and sk in its section [basic]")
 
 

@@ -52,7 +52,8 @@ def chain(tmp_path: Path) -> Callable[..., CredentialChain]:
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(profile if isinstance(profile, bytes) else profile.encode())
         clock = (time or FakeClock()).clock
-        return CredentialChain.from_env(environ or {}, clock=clock, http=services or Services(), home=tmp_path)
+        environ = {"HOME": str(tmp_path), **(environ or {})}
+        return CredentialChain.from_env(environ, clock=clock, http=services or Services())
 
     return make
 

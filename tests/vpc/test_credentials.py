@@ -219,8 +219,8 @@ def test_a_service_is_asked_without_the_proxy_of_the_world(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with wire([said("200 OK", temporary("pod")[1])]) as served:
-        environ = {**pod, "HC_CONTAINER_CREDENTIALS_FULL_URI": f"{served.url}/credentials"}
-        credentials = CredentialChain.from_env(environ, clock=FakeClock().clock, home=tmp_path)
+        environ = {**pod, "HOME": str(tmp_path), "HC_CONTAINER_CREDENTIALS_FULL_URI": f"{served.url}/credentials"}
+        credentials = CredentialChain.from_env(environ, clock=FakeClock().clock)
         assert credentials.current(deadline()).id == "pod-ak"
         assert served.heads[0].startswith(b"POST /credentials ")
         assert b"authorization: pod-authorization\r\n" in served.heads[0].lower()
