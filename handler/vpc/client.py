@@ -9,7 +9,6 @@ import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Literal, NamedTuple, TypeVar
@@ -91,9 +90,7 @@ class VpcClient:
         `on_call` hears of each call that has ended, answered or not. `attempts` are those of one call where its
         failure may pass, with backoff within its deadline; with one nothing sleeps but the rate limiter.
         """
-        limiter = self._rate_limiters.get(project_id)
-        if limiter is None:
-            limiter = self._rate_limiters.setdefault(_checked(project_id), RateLimiter(self._clock))
+        limiter = self._rate_limiters.setdefault(_checked(project_id), RateLimiter(self._clock))
         return VpcApi(self._sender(project_id, key, limiter, on_call, attempts), self._ports_api)
 
     def probe(self, deadline: Deadline) -> Reply:
@@ -119,14 +116,12 @@ class VpcApi:
         for _ in range(MAX_RESTARTS):
             began = self._sender.clock.instant()
             with suppress(bodies.MarkerVanished):  # what was read may have a gap
-                sessions: dict[str, MirrorSession] = {}
-                unreadable, request_ids, times = list[UnreadableSession](), list[str](), list[datetime]()
-                for page in self._pages("list_sessions", self._sessions, bodies.read_sessions, deadline):
-                    sessions |= {each.id: each for each in page.items if isinstance(each, MirrorSession)}
-                    unreadable += [each for each in page.items if isinstance(each, UnreadableSession)]
-                    request_ids.append(page.request_id)
-                    times.append(page.earliest)
-                return Listing(tuple(sessions.values()), times[0], began, tuple(request_ids), tuple(unreadable))
+                pages = list(self._pages("list_sessions", self._sessions, bodies.read_sessions, deadline))
+                items = [item for page in pages for item in page.items]
+                sessions = {each.id: each for each in items if isinstance(each, MirrorSession)}
+                unreadable = tuple(each for each in items if isinstance(each, UnreadableSession))
+                request_ids = tuple(page.request_id for page in pages)
+                return Listing(tuple(sessions.values()), pages[0].earliest, began, request_ids, unreadable)
         raise ApiUnavailable("sessions are deleted faster than they can be listed")
 
     def show_session(self, session: MirrorSession, deadline: Deadline) -> SessionReply:
