@@ -47,16 +47,6 @@ PORTS_VERSIONS = (
 )
 
 
-class PortsApi:
-    """What is known of the region's ports API, by all who ask it."""
-
-    def __init__(self) -> None:
-        self.versions: dict[Operation, int] = {}
-        """The place in PORTS_VERSIONS of the newest that the region publishes."""
-        self.lists_several_servers = True
-        """Whether no list of several servers was answered by a 404."""
-
-
 class VpcClient:
     """The VPC API of one region: one for a process, shared by its threads."""
 
@@ -75,7 +65,8 @@ class VpcClient:
         self._sender = partial(RequestSender, credentials, self._transport, KeyLockout(clock), clock, jitter)
         self._rate_limiters: dict[str, RateLimiter] = {}
         """By project; only those that the function may act in are asked for."""
-        self._ports_api = PortsApi()
+        self._published: dict[Operation, tuple[PortsVersion, ...]] = {}
+        """The versions of the ports API as far as is known: by operation, from the newest that the region has."""
 
     def api(
         self,
@@ -91,7 +82,7 @@ class VpcClient:
         failure may pass, with backoff within its deadline; with one nothing sleeps but the rate limiter.
         """
         limiter = self._rate_limiters.setdefault(_checked(project_id), RateLimiter(self._clock))
-        return VpcApi(self._sender(project_id, key, limiter, on_call, attempts), self._ports_api)
+        return VpcApi(self._sender(project_id, key, limiter, on_call, attempts), self._published)
 
     def probe(self, deadline: Deadline) -> Reply:
         """Ask the endpoint for nothing, unsigned, and return what it answers: any answer has the cloud's clock."""
@@ -106,9 +97,9 @@ class VpcClient:
 class VpcApi:
     """The API for one project and one key. The port tells what each method returns and raises."""
 
-    def __init__(self, sender: RequestSender, ports_api: PortsApi) -> None:
+    def __init__(self, sender: RequestSender, published: dict[Operation, tuple[PortsVersion, ...]]) -> None:
         self.project_id = sender.project_id
-        self._sender, self._ports_api = sender, ports_api
+        self._sender, self._published = sender, published
         self._sessions = f"/v3/{self.project_id}/vpc/traffic-mirror-sessions"
 
     def list_sessions(self, deadline: Deadline) -> Listing:
@@ -142,8 +133,8 @@ class VpcApi:
         read = partial(bodies.read_presence, interface_id=_checked(interface_id))
 
         def ask(version: PortsVersion) -> Presence:
-            request = Request("find_interface", f"{version.path}/{interface_id}", read)
-            return self._sender.send(request, deadline)
+            path = f"{version.path.format(project=self.project_id)}/{interface_id}"
+            return self._sender.send(Request("find_interface", path, read), deadline)
 
         return self._of_published("find_interface", ask)
 
@@ -155,8 +146,7 @@ class VpcApi:
     @property
     def servers_a_call(self) -> int:
         """How many servers one list of their interfaces takes, as far as is known."""
-        version = PORTS_VERSIONS[self._ports_api.versions.get("list_interfaces", 0)]
-        return version.device_id if self._ports_api.lists_several_servers else 1
+        return self._published.get("list_interfaces", PORTS_VERSIONS)[0].device_id
 
     def list_server_interfaces(self, server_ids: Collection[str], deadline: Deadline) -> Mapping[str, frozenset[str]]:
         """Return the interfaces that the list shows of each server; one call for 50, by V1 and V2.0 for each."""
@@ -169,7 +159,8 @@ class VpcApi:
         """Tell whether the list shows any interface of the project at all."""
 
         def ask(version: PortsVersion) -> bool:
-            pages = self._pages("list_interfaces", version.path, bodies.read_ports, deadline, [("limit", "1")])
+            path = version.path.format(project=self.project_id)
+            pages = self._pages("list_interfaces", path, bodies.read_ports, deadline, [("limit", "1")])
             return bool(next(pages).items)
 
         return self._of_published("list_interfaces", ask)
@@ -180,18 +171,18 @@ class VpcApi:
         """Return the interfaces that the list shows for the values of a filter; of ids the first page holds all."""
 
         def ask(version: PortsVersion) -> list[bodies.Port]:
-            ordered, size = sorted(values), getattr(version, name)
+            path, ordered, size = version.path.format(project=self.project_id), sorted(values), getattr(version, name)
             some = [ordered[start : start + size] for start in range(0, len(ordered), size)]
             ports: list[bodies.Port] = []
             while some:
                 asked = some.pop(0)
                 query = [*((name, value) for value in asked), PAGE_LIMIT]
                 read = partial(bodies.read_ports, server_ids=asked) if name == "device_id" else bodies.read_ports
-                pages = self._pages("list_interfaces", version.path, read, deadline, query)
+                pages = self._pages("list_interfaces", path, read, deadline, query)
                 try:
                     ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
                 except bodies.ServersNotFound:
-                    self._ports_api.lists_several_servers = False
+                    self._published["list_interfaces"] = (version._replace(device_id=1),)
                     some += [[each] for each in asked]
             return ports
 
@@ -219,12 +210,13 @@ class VpcApi:
 
     def _of_published(self, operation: Operation, ask: Callable[[PortsVersion], T]) -> T:
         """Ask the newest version of the ports API that the region publishes, and remember which that is."""
-        for at in range(self._ports_api.versions.get(operation, 0), len(PORTS_VERSIONS)):
-            version = PORTS_VERSIONS[at]
-            self._ports_api.versions[operation] = at  # before the answer: one that comes too late told it all the same
+        versions = self._published.get(operation, PORTS_VERSIONS)
+        for at, version in enumerate(versions):
+            if at:  # before the answer: one that comes too late told it all the same
+                self._published[operation] = versions[at:]
             with suppress(NotPublished):
-                return ask(version._replace(path=version.path.format(project=self.project_id)))
-        self._ports_api.versions.pop(operation, None)  # it is misconfigured, perhaps not for long
+                return ask(version)
+        self._published.pop(operation, None)  # it is misconfigured, perhaps not for long
         raise ApiRefused("the region publishes no version of the ports API: check UNMIRROR_REGION or the endpoint")
 
 
