@@ -1,15 +1,17 @@
 """What the cloud knows of ids: whether interfaces exist, and what an id is that is none."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from handler.cli.output import Progress
+from handler.cli.reports import warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.port import MirrorApi, call, concurrent_map
-from handler.mirror.worker import CallThreads, ThreadedCalls
-from handler.model import MirrorSession
+from handler.mirror.port import MirrorApi, concurrent_map
+from handler.mirror.worker import CallThreads, ThreadedCalls, call_within
+from handler.model import Listing, MirrorSession
+from handler.settings import Settings
 
 # At a time; a batch of the function makes up to 32, and may be under way beside this.
 MAX_CALLS = 8
@@ -18,8 +20,24 @@ CALL_SECONDS = 60.0
 
 Existence: TypeAlias = Literal["exists", "absent", "undecided"]
 
-# What an id is. `gone` is said of a source alone: an id that was never an interface's is absent just the same.
-State: TypeAlias = Literal["exists", "gone", "session", "target", "unknown", "undecided"]
+
+class Identity(NamedTuple):
+    """What an id is, in the members of `schemas/cli/sessions.json`."""
+
+    id: str
+    state: Literal["exists", "gone", "session", "target", "unknown", "undecided"]
+    """`gone` is said of a source alone: an id that was never an interface's is absent just the same."""
+    mirrored_by: list[str]
+    """Ids of sessions."""
+    target_of: list[str]
+
+
+def list_sessions(api: MirrorApi, settings: Settings, deadline: Deadline) -> Listing:
+    """Return all sessions of a project; where there is none, ask on stderr whether it is the right project."""
+    listing = call_within(deadline, "the list of sessions", api.list_sessions)
+    if not (listing.sessions or listing.unreadable):
+        warn_of_no_session(settings, api.project_id)
+    return listing
 
 
 def look_up(
@@ -29,11 +47,12 @@ def look_up(
 
     Raises the list's error, and DeadlineExceeded; an interface that alone cannot be asked for is undecided.
     """
-    calls = ThreadedCalls(CallThreads(), deadline, MAX_CALLS)
-    work = partial(api.list_interfaces, interface_ids)
-    listed = call(calls, "the list of interfaces", work, CALL_SECONDS) if interface_ids else frozenset()
+    if not interface_ids:
+        return {}
+    listed = call_within(deadline, "the list of interfaces", partial(api.list_interfaces, interface_ids))
     found: dict[str, Existence] = dict.fromkeys(listed, "exists")
-    missing = sorted(each for each in interface_ids if each not in listed)
+    missing = sorted({*interface_ids} - listed)
+    calls = ThreadedCalls(CallThreads(), deadline, MAX_CALLS)
     for done, (id_, answer) in enumerate(concurrent_map(calls, api.find_interface, missing, CALL_SECONDS), 1):
         found[id_] = "undecided" if isinstance(answer, UnmirrorError) else "exists" if answer.exists else "absent"
         progress("verifying those that no list shows", done, len(missing))
@@ -42,42 +61,26 @@ def look_up(
     return found
 
 
-def state_of(id_: str, answers: Collection[Existence], sessions: Collection[MirrorSession]) -> State:
-    """Return what an id is, by what each project's API says of it as an interface, and by the projects' sessions."""
-    if any(id_ == session.id.lower() for session in sessions):
-        return "session"
-    if "exists" in answers:
-        return "exists"
-    if "undecided" in answers:
-        return "undecided"
-    if any(session.type == "eni" and id_ in session.sources for session in sessions):
-        return "gone"
-    return "target" if any(id_ == session.target_id for session in sessions) else "unknown"
+def identify(id_: str, answers: Collection[Existence], sessions: Collection[MirrorSession]) -> tuple[Identity, str]:
+    """Return what an id is, and the same in words that name the sessions.
 
-
-def explain_state(id_: str, state: State, sessions: Collection[MirrorSession]) -> str:
-    """Return what an id is, in words, with the sessions that it is about."""
-    targeting = _names(session for session in sessions if session.target_id == id_)
-    mirroring = _names(session for session in sessions if id_ in session.sources)
-    match state:
-        case "session":
-            names = _names(session for session in sessions if session.id.lower() == id_)
-            return f"no interface is known by this id; it is the id of session {names}"
-        case "target":
-            return f"no interface is known by this id any more; it is the target of session {targeting}"
-        case "gone":
-            return f"the interface is gone; it is a source of session {mirroring}"
-        case "exists" if mirroring:
-            return f"the interface exists, so it stays in session {mirroring}"
-        case "exists" if targeting:
-            return f"the interface exists; it is no source, but the target of session {targeting}"
-        case "exists":
-            return "the interface exists, and no session lists it"
-        case "undecided":
-            return "the API did not say whether this interface exists"
-        case _:
-            return "no interface, session or target is known by this id"
-
-
-def _names(sessions: Iterable[MirrorSession]) -> str:
-    return ", ".join(sorted(f"{session.name} ({session.id})" for session in sessions))
+    By what each project's API says of it as an interface, and by the sessions of all projects.
+    """
+    called = [each for each in sessions if each.id.lower() == id_]
+    mirrored_by = [each for each in sessions if id_ in each.sources]
+    target_of = [each for each in sessions if each.target_id == id_]
+    exists, was_source = "exists" in answers, any(each.type == "eni" for each in mirrored_by)
+    states: tuple[tuple[object, Any, str, Sequence[MirrorSession]], ...] = (  # the first that holds
+        (called, "session", "no interface is known by this id; it is the id of session", called),
+        (exists and mirrored_by, "exists", "the interface exists, so it stays in session", mirrored_by),
+        (exists and target_of, "exists", "the interface exists; it is no source, but the target of session", target_of),
+        (exists, "exists", "the interface exists, and no session lists it", ()),
+        ("undecided" in answers, "undecided", "the API did not say whether this interface exists", ()),
+        (was_source, "gone", "the interface is gone; it is a source of session", mirrored_by),
+        (target_of, "target", "no interface is known by this id any more; it is the target of session", target_of),
+        (True, "unknown", "no interface, session or target is known by this id", ()),
+    )
+    state, words, about = next(rest for holds, *rest in states if holds)
+    names = ", ".join(sorted(f"{each.name} ({each.id})" for each in about))
+    identity = Identity(id_, state, [each.id for each in mirrored_by], [each.id for each in target_of])
+    return identity, f"{words} {names}".rstrip()

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import click
 
-from handler.cli.lookup import explain_state, look_up, state_of
+from handler.cli.lookup import identify, list_sessions, look_up
 from handler.cli.options import CONNECTION, Exit, deliver, example, project_apis, resource_id, with_options
 from handler.cli.output import Output, print_error
-from handler.cli.reports import print_report, warn_of_no_session
+from handler.cli.reports import print_report
 from handler.deadline import Deadline
 from handler.errors import StillExists, UnmirrorError
 from handler.events.parser import MAX_IDS
 from handler.events.readers import INTERFACE_DELETED
-from handler.mirror.worker import call_within
 from handler.model import MirrorSession
 from handler.report import Report
 from handler.service import Service
@@ -84,20 +83,15 @@ def _identify(output: Output, service: Service, ids: Sequence[str], deadline: De
     sessions: list[MirrorSession] = []
     answers = []
     for api in project_apis(service):
-        found = call_within(deadline, "the list of sessions", api.list_sessions).sessions
+        of_project = list_sessions(api, service.settings, deadline).sessions
         answers.append(look_up(api, ids, deadline))
-        sessions += found
-        if not found:
-            warn_of_no_session(service.settings, api.project_id)
-    mirrored = {id_ for session in sessions for id_ in session.sources}
-    targets = {session.target_id for session in sessions}
+        sessions += of_project
     wrong = False
     for each in ids:
-        state = state_of(each, [answer[each] for answer in answers], sessions)
-        text = explain_state(each, state, sessions)
-        if state == "exists" and each not in mirrored | targets:
-            output.line("not mirrored", each, text)
-            continue
-        wrong = True
-        print_error(f"{each}: {text}", hint=_EXISTS_HINT if each in mirrored else _UNKNOWN_HINT)
+        identity, words = identify(each, [answer[each] for answer in answers], sessions)
+        if identity.state == "exists" and not (identity.mirrored_by or identity.target_of):
+            output.line("not mirrored", each, words)
+        else:
+            wrong = True
+            print_error(f"{each}: {words}", hint=_EXISTS_HINT if identity.mirrored_by else _UNKNOWN_HINT)
     return wrong

@@ -6,14 +6,12 @@ from typing import Any
 
 import click
 
-from handler.cli.lookup import Existence, explain_state, look_up, state_of
+from handler.cli.lookup import Existence, Identity, identify, list_sessions, look_up
 from handler.cli.options import CONNECTION, Exit, example, project_apis, resource_id, with_options
 from handler.cli.output import Output, Row, count, print_error, progress_line
-from handler.cli.reports import warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
 from handler.mirror.plan import Protection
-from handler.mirror.worker import call_within
 from handler.model import MirrorSession
 from handler.report import problem
 from handler.service import Service
@@ -48,7 +46,7 @@ def sessions(
         for api in project_apis(service):
             try:
                 progress(f"listing the sessions of {api.project_id}", 0, 0)
-                listing = call_within(deadline, "the list of sessions", api.list_sessions)
+                listing = list_sessions(api, settings, deadline)
                 of_project = sorted(listing.sessions, key=lambda each: (each.name, each.id))
                 chosen = [
                     each
@@ -61,26 +59,17 @@ def sessions(
                 found += [_as_json(api.project_id, each, known, protected=protection.covers(each)) for each in chosen]
                 listed += of_project
                 answers += [known[interface]] if interface else []
-                if not (of_project or listing.unreadable):
-                    warn_of_no_session(settings, api.project_id)
                 for each in listing.unreadable:
                     print_error(f"session {each.session_id or 'without an id'} cannot be read: {each.reason}")
             except UnmirrorError as error:
                 print_error(error, f"project {api.project_id}: ")
                 failed.append({"project_id": api.project_id, "error": problem(error)})
                 answers.append("undecided")
-    asked = None
-    if interface:
-        asked = {
-            "id": interface,
-            "state": state_of(interface, answers, listed),
-            "mirrored_by": [session.id for session in listed if interface in session.sources],
-            "target_of": [session.id for session in listed if interface == session.target_id],
-        }
-    output.json({"interface": asked, "sessions": found, "failed": failed})
+    asked, words = identify(interface, answers, listed) if interface else (None, "")
+    output.json({"interface": asked and asked._asdict(), "sessions": found, "failed": failed})
     _print_sessions(output, found, complete=not failed)
     if asked:
-        _print_interface(output, asked, listed)
+        _print_identity(output, asked, words, {session.id: session.name for session in listed})
     return Exit.FAILED if failed else Exit.DONE
 
 
@@ -113,29 +102,28 @@ def _as_json(
 
 def _print_sessions(output: Output, found: Collection[Mapping[str, Any]], *, complete: bool) -> None:
     """Print the sessions, and how many there are, unless none could be listed."""
-    gone: set[str] = set()
-    places = protected = undecided = 0
     for each in found:
-        session, sources = (each["id"], each["name"]), each["sources"]
-        marks = ["protected"] * each["protected"] + ["disabled"] * (not each["enabled"])
+        session, marks = (each["id"], each["name"]), ["protected"] * each["protected"]
+        marks += ["disabled"] * (not each["enabled"])
         output.rows(
             [
                 Row("room", "", ", ".join([f"{each['room']} more", *marks]), *session),
                 Row("target", each["target"]["id"], _note(each["target"]), *session),
-                *(Row("source", source["id"], _note(source), *session) for source in sources),
+                *(Row("source", source["id"], _note(source), *session) for source in each["sources"]),
             ]
         )
         output.text()
-        of_session = {source["id"] for source in sources if source["state"] == "gone"}
-        gone, places = gone | of_session, places + len(of_session)
-        protected += len(of_session) * each["protected"]
-        undecided += sum(source["state"] == "undecided" for source in sources)
-    if output.terminal and (found or complete):
-        words = f"{count(len(found), 'session')}; {count(len(gone), 'source')} gone"
-        words += f", in {count(places, 'place')}" if gone else ""
-        words += f", {protected:,} of them protected" if protected else ""
-        output.text(f"{words}; {count(undecided, 'source')} undecided" if undecided else words)
-    if output.terminal and places > protected:
+    if not output.terminal or not (found or complete):
+        return
+    places = [(source, each["protected"]) for each in found for source in each["sources"]]
+    gone = [(source["id"], protected) for source, protected in places if source["state"] == "gone"]
+    protected = sum(protected for _, protected in gone)
+    undecided = sum(source["state"] == "undecided" for source, _ in places)
+    words = f"{count(len(found), 'session')}; {count(len(dict(gone)), 'source')} gone"
+    words += f", in {count(len(gone), 'place')}" if gone else ""
+    words += f", {protected:,} of them protected" if protected else ""
+    output.text(f"{words}; {count(undecided, 'source')} undecided" if undecided else words)
+    if len(gone) > protected:
         output.text("`unmirror sweep --dry-run` shows what a sweep would detach")
 
 
@@ -145,15 +133,14 @@ def _note(interface: Mapping[str, str]) -> str:
     return interface["state"] if interface["state"] in ("gone", "lost", "undecided") else ""
 
 
-def _print_interface(output: Output, asked: Mapping[str, Any], listed: Collection[MirrorSession]) -> None:
+def _print_identity(output: Output, asked: Identity, words: str, names: Mapping[str, str]) -> None:
     """Print what the id is, and all sessions that it has to do with, whatever else was asked for."""
-    names = {session.id: session.name for session in listed}
     output.text()
-    if asked["state"] in ("exists", "gone"):
-        output.line("interface", asked["id"], asked["state"])
+    if asked.state in ("exists", "gone"):
+        output.line("interface", asked.id, asked.state)
     else:
-        output.line(asked["state"], asked["id"])
-        output.line("", explain_state(asked["id"], asked["state"], listed))
-    for label, ids in (("mirrored by", asked["mirrored_by"]), ("target of", asked["target_of"])):
-        for each in ids:
-            output.line(label, each, names[each])
+        output.line(asked.state, asked.id)
+        output.line("", words)
+    for label, ids in (("mirrored by", asked.mirrored_by), ("target of", asked.target_of)):
+        for id_ in ids:
+            output.line(label, id_, names[id_])
