@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -86,12 +86,10 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
     if settings.missing:
         raise NotConfigured(f"set {'; '.join(settings.missing)}")
     deadline = Deadline.within(options["deadline"] or seconds, service.clock.monotonic, cancellation)
-    try:
+    with suppress(UnmirrorError):  # the command itself will say what was tried
         service.client.credentials.current(deadline)
         if options["profile"]:  # whose members stand in the place of the variables
-            service.client.credentials.source = f"section {options['profile']} of {profile_file(os.environ)}"
-    except UnmirrorError:  # the command itself will say what was tried
-        pass
+            service.client.credentials.source = options["profile"].source
     source = service.client.credentials.source or "nowhere"
     where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
     click.echo(printable(f"unmirror: {describe(settings, sorted(settings.projects))}; {where}"), err=True)
@@ -108,7 +106,7 @@ def _environ(options: Mapping[str, Any]) -> dict[str, str]:
         "UNMIRROR_DRY_RUN": "1" if options.get("dry_run") else None,
         "UNMIRROR_SWEEP_LIMIT": options.get("limit"),
     }
-    profile = _variables(options["profile"]) if options["profile"] else {}
+    profile = options["profile"].variables if options["profile"] else {}
     return {**os.environ, **profile, **{name: text for name, text in given.items() if text is not None}}
 
 
@@ -144,34 +142,33 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return take_number
 
 
-def _variables(profile: str) -> dict[str, str]:
-    """Return the variables that a section of the official SDK's profile file stands for; raise NotConfigured.
+class Profile(NamedTuple):
+    """A section of the official SDK's profile file."""
 
-    They leave no part of another key in its place; a section with a project stands for that project alone.
-    """
+    source: str
+    """Names it, in words."""
+    variables: Mapping[str, str]
+    """What it stands for. No part of another key is left in its place; its project, if any, is the only one."""
+
+
+def _read_profile(_: click.Context, __: click.Parameter, name: str | None) -> Profile | None:
+    if not name:
+        return None
     path = profile_file(os.environ)
     try:
         sections = profiles(path)
-    except CredentialsNotFound as error:
-        raise NotConfigured(f"the profile file {path}: {error}") from error
-    if profile not in sections:
-        raise NotConfigured(f"{path} has no section {profile!r}; it has {', '.join(sections) or 'none'}")
-    section = sections[profile]
-    key = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
-    if AccessKey.of(*key) is None:
-        raise NotConfigured(f"section {profile!r} of {path} has no ak and sk")
-    found = dict(zip(KEY_NAMES, key, strict=True))
-    project = section.get("project_id", "").strip()
-    return {**found, "HUAWEICLOUD_SDK_PROJECT_ID": project, "UNMIRROR_PROJECTS": project} if project else found
-
-
-def _check_profile(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
-    try:
-        if name:
-            _variables(name)
-    except NotConfigured as error:
-        raise click.BadParameter(str(error)) from error
-    return name
+        section = sections.get(name, {})
+        parts = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
+        key = AccessKey.of(*parts)
+    except (CredentialsNotFound, NotConfigured) as error:
+        raise click.BadParameter(f"the profile file {path}: {error}") from error
+    if key is None:
+        known = ", ".join(sections) or "none"
+        raise click.BadParameter(f"no ak and sk in section {name!r} of {path}; it has {known}")
+    variables = dict(zip(KEY_NAMES, parts, strict=True))
+    if project := section.get("project_id", "").strip():
+        variables |= {"HUAWEICLOUD_SDK_PROJECT_ID": project, "UNMIRROR_PROJECTS": project}
+    return Profile(f"section {name} of {path}", variables)
 
 
 def _setting(flag: str, metavar: str, name: str, text: str) -> Callable[[Command], Command]:
@@ -197,7 +194,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "project": _setting("--project", "ID", "HUAWEICLOUD_SDK_PROJECT_ID", "Only this one, not UNMIRROR_PROJECTS."),
     "region": _setting("--region", "NAME", "UNMIRROR_REGION", "Instead of UNMIRROR_REGION."),
     "endpoint": _setting("--endpoint", "URL", "UNMIRROR_VPC_ENDPOINT", "Instead of UNMIRROR_VPC_ENDPOINT."),
-    "profile": click.option("--profile", metavar="NAME", callback=_check_profile, help=_PROFILE_HELP),
+    "profile": click.option("--profile", metavar="NAME", callback=_read_profile, help=_PROFILE_HELP),
     "deadline": click.option("--deadline", metavar="SECONDS", type=number(0.001, A_DAY), help=_DEADLINE_HELP),
     "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
 }
