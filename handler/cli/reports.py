@@ -1,15 +1,13 @@
 """A report for people: what came of it, session by session."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from handler.cli.output import Output, Row, count, print_error
+from handler.model import SweepFigures
+from handler.report import Report
 from handler.settings import Settings
 
 # Rows of a report on a terminal, about three screens; JSON and pipes have all.
 MAX_ROWS = 100
-_DETACHMENTS = {"planned": "would detach", "already_absent": "was absent"}
-_KEPT = {"still_exists": "exists"}
+_LABELS = {"planned": "would detach", "already_absent": "was absent", "still_exists": "exists"}
 
 
 def words(name: str) -> str:
@@ -17,62 +15,56 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def print_report(output: Output, report: Mapping[str, Any]) -> None:
-    """Print a report, as its JSON has it: what became of it, the rows, and what it cost.
+def print_report(output: Output, report: Report) -> None:
+    """Print a report of one project: what became of it, the rows, and what it cost.
 
     Where nothing but an error came of it there is nothing to print: errors go to stderr.
     """
-    rows = report_rows(report)
-    if report["error"] and not rows and not report["sweep"]:
+    rows = _rows(report)
+    if report.error and not rows and not report.sweep:
         return
-    output.line(words(report["outcome"]), report["reason"])
-    if report["project_id"]:
-        output.line("project", report["project_id"])
-    if report["sweep"]:
-        _print_figures(output, report["sweep"])
-    output.line("took", f"{report['seconds']:,.1f} s; {count(report['api_calls'], 'API call')}")
+    output.line(words(report.outcome), report.reason)
+    if report.project_id:
+        output.line("project", report.project_id)
+    if report.sweep:
+        _print_figures(output, report.sweep)
+    output.line("took", f"{report.seconds:,.1f} s; {count(report.api_calls, 'API call')}")
     output.rows(rows, MAX_ROWS)
 
 
-def _print_figures(output: Output, figures: Mapping[str, Any]) -> None:
-    sources = f"{count(figures['sources'], 'source')}, {figures['gone']:,} gone"
-    output.line("seen", f"{count(figures['sessions'], 'session')} with {sources}")
-    emptied = ", ".join(figures["emptied"])
+def _print_figures(output: Output, figures: SweepFigures) -> None:
+    sources = f"{count(figures.sources, 'source')}, {figures.gone:,} gone"
+    output.line("seen", f"{count(figures.sessions, 'session')} with {sources}")
     for label, number, noun, more in (
-        ("freed", figures["places_freed"], "place", ""),
-        ("would free", figures["would_free"], "place", ""),
-        ("undecided", figures["undecided"], "source", ": the next sweep tries again"),
-        ("unlisted", figures["unlisted"], "source", " that exists, and that the list does not show to this key"),
-        ("emptied", len(figures["emptied"]), "session", f" left without sources: {emptied}"),
+        ("freed", figures.places_freed, "place", ""),
+        ("would free", figures.would_free, "place", ""),
+        ("undecided", figures.undecided, "source", ": the next sweep tries again"),
+        ("unlisted", figures.unlisted, "source", " that exists, and that the list does not show to this key"),
+        ("emptied", len(figures.emptied), "session", f" left without sources: {', '.join(figures.emptied)}"),
     ):
         if number:
             output.line(label, f"{count(number, noun)}{more}")
 
 
-def report_rows(report: Mapping[str, Any]) -> list[Row]:
+def _label(name: str) -> str:
+    return _LABELS.get(name, words(name))
+
+
+def _rows(report: Report) -> list[Row]:
     """Return what happened to each interface, in the order of its sessions' names."""
     rows = [
-        Row(
-            _DETACHMENTS.get(each["status"], words(each["status"])),
-            id_,
-            (each["error"] or {}).get("detail", ""),
-            *_session(each),
-        )
-        for each in report["detachments"]
-        for id_ in each["interface_ids"]
+        Row(_label(each.status), id_, str(each.error or ""), each.session_id, each.session_name)
+        for each in report.detachments
+        for id_ in each.interface_ids
     ]
     rows += [
-        Row(_KEPT.get(each["reason"], words(each["reason"])), each["interface_id"], "", *_session(session))
-        for each in report["kept"]
-        for session in each["sessions"] or [{"session_id": "", "session_name": ""}]
+        Row(_label(each.reason), each.interface_id, "", *session)
+        for each in report.kept
+        for session in each.sessions or [("", "")]
     ]
-    rows += [Row("lost target", each["target_id"], "", *_session(each)) for each in report["lost_targets"]]
-    rows += [Row("unreadable", "", each["reason"], each["session_id"]) for each in report["unreadable_sessions"]]
+    rows += [Row("lost target", each.target_id, "", each.session_id, each.session_name) for each in report.lost_targets]
+    rows += [Row("unreadable", "", each.reason, each.session_id) for each in report.unreadable_sessions]
     return sorted(rows, key=lambda row: (row.session_name, row.session_id, row.label, row.id))
-
-
-def _session(each: Mapping[str, Any]) -> tuple[str, str]:
-    return each["session_id"], each["session_name"]
 
 
 def warn_of_no_session(settings: Settings, project_id: str) -> None:

@@ -41,7 +41,7 @@ def sweep(output: Output, service: Service, deadline: Deadline) -> int:
     parts = report.parts or (report,)
     output.json(report.as_json)
     for part in parts:
-        print_report(output, part.as_json)
+        print_report(output, part)
     for part in parts:
         about = f"project {part.project_id}: " if report.parts else ""
         if part.error:
