@@ -3,34 +3,27 @@
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO
+from collections.abc import Sequence
+from typing import IO, NamedTuple
 
 import click
 
 from handler.errors import BadEvent
-from handler.events.strict_json import decode_parts
+from handler.events.strict_json import NotStrict, decode_parts
 
 # Bytes that the function takes as one delivery; a batch of CloudEvents may have 1 MiB, where it is sent as such.
 MAX_BODY = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """One event of a file, in whatever envelope it came, or why it cannot be read."""
-
-    place: str
-    """`line 3`, `item 3` of an array, or both."""
-    value: object = None
-    error: BadEvent | None = None
+class NotJson(NotStrict):
+    """Stands for a line or a file that is not JSON at all; to be read as an event, it breaks its rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventFile:
+class EventFile(NamedTuple):
     """What a file holds, in its order."""
 
-    payloads: tuple[Payload, ...]
+    payloads: Sequence[tuple[str, object]]
+    """Events in whatever envelope they came, each after its place: `line 3`, `item 3` of an array, or both."""
     too_large: bool = False
     """Whether it is one JSON text that the function would refuse for its size."""
 
@@ -42,38 +35,32 @@ def read_file(_: click.Context, __: click.Parameter, file: IO[bytes]) -> EventFi
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
-            return EventFile((Payload("line 1", error=BadEvent("the file is no whole gzip file")),))
-    try:
-        return EventFile(tuple(_items(decode_parts(content), "")), len(content) > MAX_BODY)
-    except BadEvent as error:
-        lines = tuple(_lines(content))
-        if any(line.error is None for line in lines):
-            return EventFile(lines)
-        return EventFile((Payload("line 1", error=_located(content, error)),) if lines else ())
+            return EventFile([("line 1", NotJson("a whole gzip file"))])
+    whole = _decode(content)
+    if not isinstance(whole, NotJson):
+        return EventFile(_items(whole, ""), len(content) > MAX_BODY)
+    lines = [(n, _decode(line, n)) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+    if lines and all(isinstance(line, NotJson) for _, line in lines):
+        return EventFile([("line 1", whole)])
+    return EventFile([item for number, line in lines for item in _items(line, f"line {number}")])
 
 
-def _lines(content: bytes) -> Iterator[Payload]:
-    for number, line in enumerate(content.splitlines(), 1):
-        if line.strip():
-            try:
-                yield from _items(decode_parts(line), f"line {number}")
-            except BadEvent as error:
-                yield Payload(f"line {number}", error=_located(line, error, number))
-
-
-def _items(value: object, line: str) -> Iterator[Payload]:
+def _items(value: object, line: str) -> list[tuple[str, object]]:
     if isinstance(value, list):
-        yield from (Payload(f"{line} item {number}".strip(), item) for number, item in enumerate(value, 1))
-    else:
-        yield Payload(line or "line 1", value)
+        return [(f"{line} item {number}".strip(), item) for number, item in enumerate(value, 1)]
+    return [(line or "line 1", value)]
 
 
-def _located(content: bytes, error: BadEvent, line: int = 1) -> BadEvent:
-    """Return the error with line and column, where the content is no JSON at all."""
+def _decode(content: bytes, line: int = 1) -> object:
+    """Return the value, or NotJson that says in which line and column it is none."""
+    try:
+        return decode_parts(content)
+    except BadEvent as error:
+        rule = error.violations[0].rule
     try:
         json.loads(content)
     except json.JSONDecodeError as fault:
-        return BadEvent(f"not JSON: line {line + fault.lineno - 1}, column {fault.colno}: {fault.msg}")
+        rule = f"JSON; line {line + fault.lineno - 1}, column {fault.colno}: {fault.msg}"
     except (ValueError, RecursionError):
-        return error
-    return error
+        pass
+    return NotJson(rule)

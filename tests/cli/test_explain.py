@@ -58,12 +58,12 @@ def test_of_several_events_each_is_explained(run: Run, form: str) -> None:
     ("given", "words"),
     [
         ('{"cts": {"trace_name": "deletePort"}}', "required: trace_id"),
-        ('{\n  "cts": {,\n', "not JSON: line 2, column 11: Expecting property name"),
-        ('{"cts": 1}\n{"cts": }\n', "line 2: not JSON: line 2, column 9: Expecting value"),
+        ('{\n  "cts": {,\n', "must be JSON; line 2, column 11: Expecting property name"),
+        ('{"cts": 1}\n{"cts": }\n', "line 2: what is sent must be JSON; line 2, column 9: Expecting value"),
         ('{"a": 1, "a": 2}', "duplicate names"),
         ("7", "type: object"),
         (b"\xff", "UTF-8"),
-        (b"\x1f\x8bhalf", "no whole gzip file"),
+        (b"\x1f\x8bhalf", "must be a whole gzip file"),
     ],
 )
 def test_what_cannot_be_read_is_a_1_with_the_rule_or_the_place(run: Run, given: str | bytes, words: str) -> None:

@@ -7,7 +7,7 @@ import click
 
 from handler.cli.options import Exit, example, with_options
 from handler.cli.output import Output, print_error
-from handler.cli.payloads import EventFile, Payload, read_file
+from handler.cli.payloads import EventFile, read_file
 from handler.cli.reports import words
 from handler.events.explain import explain as explain_payload
 
@@ -24,7 +24,7 @@ def explain(output: Output, file: EventFile) -> int:
     """
     if not file.payloads:
         print_error("the file holds no event")
-    explained = [(payload.place, _explain(payload)) for payload in file.payloads]
+    explained = [(place, explain_payload(payload)) for place, payload in file.payloads]
     faults = [(place, fault) for place, each in explained for fault in _faults(each)]
     if len(explained) == 1:
         output.json(explained[0][1])
@@ -42,13 +42,6 @@ def explain(output: Output, file: EventFile) -> int:
         text = "the function would refuse this as one delivery: it is over 256 KiB"
         print_error(text, hint="send it in parts, or work it off here: `unmirror replay FILE`")
     return Exit.FAILED if faults or file.too_large else Exit.DONE
-
-
-def _explain(payload: Payload) -> dict[str, Any]:
-    if payload.error is None:
-        return explain_payload(payload.value)
-    empty: dict[str, Any] = {name: [] for name in ("envelopes", "unwrapped", "events", "violations", "nearest")}
-    return {**empty, "readable": False, "envelope": None, "schema": None, "faulty": None, "fault": str(payload.error)}
 
 
 def _faults(explained: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import click
 
 from handler.cli.options import CONNECTION, Exit, example, with_options
 from handler.cli.output import Output, Progress, count, hint_for, print_error, progress_line
-from handler.cli.payloads import EventFile, Payload, read_file
+from handler.cli.payloads import EventFile, read_file
 from handler.cli.reports import words
 from handler.deadline import Deadline
 from handler.errors import BadEvent, Forbidden, Interrupted, UnmirrorError
@@ -62,30 +62,29 @@ def replay(output: Output, service: Service, deadline: Deadline, file: EventFile
 
 
 def _replay(
-    service: Service, payloads: Sequence[Payload], deadline: Deadline, progress: Progress
+    service: Service, payloads: Sequence[tuple[str, object]], deadline: Deadline, progress: Progress
 ) -> Iterator[tuple[str, Report]]:
     """Yield the place and the report of each event; after too many failures in a row no other begins."""
     failures, lock = 0, threading.Lock()
 
-    def deliver(payload: Payload) -> Report:
+    def deliver(item: tuple[str, object]) -> tuple[str, Report]:
         nonlocal failures
+        place, payload = item
         try:
             if failures >= MAX_FAILURES:
                 raise Interrupted(f"skipped: {MAX_FAILURES} before it failed in a row")
-            if payload.error:
-                raise payload.error
-            report = service.deliver(payload.value, deadline=deadline)
+            report = service.deliver(payload, deadline=deadline)
         except UnmirrorError as error:
-            report = Report(payload.place, "unknown", failure=error)
+            report = Report(place, "unknown", failure=error)
         with lock:
             if failures < MAX_FAILURES:
                 failures = failures + 1 if _outcome(report) == "failed" else 0
-        return report
+        return place, report
 
     with ThreadPoolExecutor(DELIVERIES_AT_A_TIME) as pool:
-        for done, report in enumerate(pool.map(deliver, payloads), 1):
+        for done, result in enumerate(pool.map(deliver, payloads), 1):
             progress("working off events", done, len(payloads))
-            yield payloads[done - 1].place, report
+            yield result
 
 
 def _outcome(report: Report) -> str:
