@@ -67,10 +67,7 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
-    commands=[
-        click.Command(name, short_help=COMMANDS.get(name, "Show the help of a command."))
-        for name in (*COMMANDS, "help")
-    ],
+    commands=[click.Command(name, short_help=text) for name, text in COMMANDS.items()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog=example(
         "unmirror demo              see it work, without a cloud",
