@@ -26,18 +26,16 @@ def explain(output: Output, file: EventFile) -> int:
         print_error("the file holds no event")
     explained = [(place, explain_payload(payload)) for place, payload in file.payloads]
     faults = [(place, fault) for place, each in explained for fault in _faults(each)]
-    if len(explained) == 1:
-        output.json(explained[0][1])
-        _print_explanation(output, explained[0][1])
-    else:
-        items = [{"place": place, "explanation": each} for place, each in explained]
-        output.json({"readable": not faults, "items": items})
-        for place, each in explained:
+    several = len(explained) != 1
+    items = [{"place": place, "explanation": each} for place, each in explained]
+    output.json({"readable": not faults, "items": items} if several else explained[0][1])
+    for place, each in explained:
+        if several:
             output.text(place)
-            _print_explanation(output, each)
+        _print_explanation(output, each)
     hint = "the nearest envelopes say what is missing" if any(each["nearest"] for _, each in explained) else ""
     for place, fault in faults:
-        print_error(fault, f"{place}: " if len(explained) > 1 else "", hint=hint or "correct it where it is made")
+        print_error(fault, f"{place}: " if several else "", hint=hint or "correct it where it is made")
     if file.too_large:
         text = "the function would refuse this as one delivery: it is over 256 KiB"
         print_error(text, hint="send it in parts, or work it off here: `unmirror replay FILE`")
