@@ -51,7 +51,7 @@ def with_options(*names: str, service: bool = False, seconds: float = A_DAY) -> 
         @functools.wraps(command)
         def run(**given: Any) -> Any:
             options = {name: given.pop(name) for name in names}
-            output = Output.standard(os.environ, as_json=options["as_json"])
+            output = Output.standard(as_json=options["as_json"])
             if not service:
                 sys.exit(command(output, **given))
             with interruptible() as interruption:

@@ -41,7 +41,7 @@ _COLOURS: Mapping[str, str] = {
 
 
 class Row(NamedTuple):
-    """An interface, or a session itself, and what is to be said of it."""
+    """An interface, a session or an event, and what is to be said of it."""
 
     label: str
     id: str
@@ -60,16 +60,14 @@ class Output:
 
     terminal: bool
     colour: bool
-    width: int
     as_json: bool
     """Whether JSON was asked for, and nothing else is printed."""
 
     @classmethod
-    def standard(cls, environ: Mapping[str, str], *, as_json: bool) -> Self:
+    def standard(cls, *, as_json: bool) -> Self:
         """Return standard output; FORCE_COLOR makes it a terminal (force-color.org), NO_COLOR takes its colours."""
-        terminal = sys.stdout.isatty() or bool(environ.get("FORCE_COLOR"))
-        colour = terminal and not environ.get("NO_COLOR")
-        return cls(terminal, colour, shutil.get_terminal_size().columns, as_json)
+        terminal = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+        return cls(terminal, terminal and not os.environ.get("NO_COLOR"), as_json)
 
     def json(self, value: object) -> None:
         """Print the value where JSON was asked for: letters beyond ASCII are escaped, and so move no cursor."""
@@ -83,7 +81,7 @@ class Output:
             self.text("\t".join((printable(label), *texts)))
             return
         colour = _COLOURS.get(texts[-1]) if len(texts) > 1 else None
-        room = max(self.width - LABEL_WIDTH, 36)  # an id stays whole
+        room = max(shutil.get_terminal_size().columns - LABEL_WIDTH, 36)  # an id stays whole
         lines = textwrap.wrap("  ".join(texts), room, break_long_words=False, break_on_hyphens=False) or [""]
         margin = self.styled(printable(label).ljust(LABEL_WIDTH), _COLOURS.get(label.strip()))
         for line in lines:
@@ -93,11 +91,11 @@ class Output:
     def rows(self, rows: Sequence[Row], limit: int = sys.maxsize) -> None:
         """Print rows; on a terminal at most `limit`, neighbours of one session below its id and name.
 
-        In a pipe each has its five cells: label, id, note, session id, session name.
+        In a pipe each has its cells at their places: label, id, note, session id, session name.
         """
         if not self.terminal:
             for row in rows:
-                self.text("\t".join(map(printable, row)))
+                self.text("\t".join(map(printable, row)).rstrip("\t"))
             return
         for (session_id, session_name), group in groupby(rows[:limit], key=lambda row: row[3:]):
             if session_id:

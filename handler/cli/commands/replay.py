@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 
 from handler.cli.options import CONNECTION, Exit, example, with_options
-from handler.cli.output import Output, Progress, count, hint_for, print_error, progress_line
+from handler.cli.output import Output, Progress, Row, count, hint_for, print_error, progress_line
 from handler.cli.payloads import EventFile, read_file
 from handler.cli.reports import words
 from handler.deadline import Deadline
@@ -93,15 +93,10 @@ def _outcome(report: Report) -> str:
 
 def _print_results(output: Output, results: Sequence[tuple[str, Report]], outcomes: Mapping[str, int]) -> None:
     """Print each result to a pipe; on a terminal how many there are of each, and those that did not end well."""
-    shown, more = results, 0
     if output.terminal:
         output.line("read", count(len(results), "event"))
         for outcome, many in outcomes.items():
             output.line(words(outcome), f"{many:,}")
         output.text()
-        bad = [(place, report) for place, report in results if report.error]
-        shown, more = bad[:MAX_NAMED], len(bad) - MAX_NAMED
-    for place, report in shown:
-        output.line(place, words(_outcome(report)), report.reason)
-    if more > 0:
-        output.line("", f"and {more:,} more: --json has all")
+        results = [each for each in results if each[1].error]
+    output.rows([Row(place, words(_outcome(report)), report.reason) for place, report in results], MAX_NAMED)

@@ -119,7 +119,7 @@ def _print_sessions(output: Output, found: Collection[Mapping[str, Any]], *, com
     gone = [(source["id"], protected) for source, protected in places if source["state"] == "gone"]
     protected = sum(protected for _, protected in gone)
     undecided = sum(source["state"] == "undecided" for source, _ in places)
-    words = f"{count(len(found), 'session')}; {count(len(dict(gone)), 'source')} gone"
+    words = f"{count(len(found), 'session')}; {count(len({id_ for id_, _ in gone}), 'source')} gone"
     words += f", in {count(len(gone), 'place')}" if gone else ""
     words += f", {protected:,} of them protected" if protected else ""
     output.text(f"{words}; {count(undecided, 'source')} undecided" if undecided else words)
