@@ -67,7 +67,6 @@ class Emulator:
         retry_after: int | None = None,
         port: int = 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        keep_calls: bool = True,
     ) -> None:
         """Take what is served, and how.
 
@@ -86,14 +85,15 @@ class Emulator:
         self.retry_after = retry_after
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
+        self.on_call: Callable[[Call], None] | None = self.calls.append
+        """Hears of each request, in the thread that serves; keeps it in `calls`, unless it is replaced."""
         self.hold: Callable[[str], Awaitable[None]] | None = None
         """Awaited with the operation's name before it takes effect: lets a test hold a call."""
         self.counts: dict[str, int] = {}
-        """Answers by operation, also when `keep_calls` is off."""
+        """Answers by operation, whoever hears of calls."""
         self.url = ""
         self.loop = asyncio.new_event_loop()
         """The loop that serves, for what `hold` waits on."""
-        self._keep_calls = keep_calls
         self._now = now
         self._port = port
         self._random = random.Random(0)  # noqa: S311 - latencies that a test can repeat
@@ -170,8 +170,8 @@ class Emulator:
         else:
             answer = Answer(fault.status if fault.kind == "answer" else 0, fault.body)
         self.counts[operation.name] = self.counts.get(operation.name, 0) + 1
-        if self._keep_calls:
-            self.calls.append(
+        if self.on_call is not None:
+            self.on_call(
                 Call(
                     *(operation.name, request.method, path, answer.status, asked_for.access_key),
                     *(time.monotonic(), answer.ids, query),

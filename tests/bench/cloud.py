@@ -74,8 +74,8 @@ def main() -> None:
         latency=region.latency,
         jitter=region.jitter,
         rate_limit=region.rate,
-        keep_calls=False,
     ) as emulator:
+        emulator.on_call = None
         print(json.dumps({"url": emulator.url, "gone": gone, "servers": servers}), flush=True)
         for _ in sys.stdin:
             still = sum(1 for listed in cloud.sources(PROJECT_ID).values() for id_ in listed if id_ in dead)

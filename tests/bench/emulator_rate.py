@@ -66,7 +66,8 @@ def main() -> None:
     cloud = Cloud()
     port = cloud.add_port(PROJECT)
     sessions = [cloud.add_session(PROJECT, sources=[port]) for _ in range(10)]
-    with Emulator(cloud, keys={KEY: SECRET}, behaviour=Behaviour(absent_source="ignore"), keep_calls=False) as emulator:
+    with Emulator(cloud, keys={KEY: SECRET}, behaviour=Behaviour(absent_source="ignore")) as emulator:
+        emulator.on_call = None
         host = urlsplit(emulator.url).netloc
         spawn = multiprocessing.get_context("spawn")
         counted: multiprocessing.Queue[int] = spawn.Queue()

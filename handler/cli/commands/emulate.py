@@ -2,8 +2,8 @@
 
 import signal
 import socket
-import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,10 @@ from handler.cli.options import Exit, example, number, with_options
 from handler.cli.output import Output, print_error
 from handler.emulator import sample
 from handler.emulator.operations import Behaviour
-from handler.emulator.server import Emulator
+from handler.emulator.server import Call, Emulator
 
 # Servers of the tenant: one whose interface is deleted, one whose is not, and one that is to be deleted itself.
 DELETED, LIVING, SERVER = "api-3", "db-1", "web-5"
-# Between two looks at what was asked for: soon enough for somebody who watches.
-LOG_SECONDS = 0.1
 
 _option = partial(click.option, metavar="NUMBER", show_default=True)
 
@@ -52,26 +50,21 @@ def emulate(output: Output, port: int, log: bool, seed: int, unsigned: bool, abs
         return Exit.FAILED
     tenant = sample.seed(seed)
     tenant.cloud.delete_port(tenant.interfaces[DELETED])
-    stop = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: stop.set())
-    with Emulator(
-        tenant.cloud,
-        keys=None if unsigned else {sample.ACCESS_KEY: sample.SECRET_KEY},
-        behaviour=Behaviour(absent_source=absent_source),
-        port=port,
-        keep_calls=log,
-        **limits,
-    ) as emulator:
+        signal.signal(each, signal.default_int_handler)
+    keys = None if unsigned else {sample.ACCESS_KEY: sample.SECRET_KEY}
+    emulator = Emulator(tenant.cloud, keys=keys, behaviour=Behaviour(absent_source=absent_source), port=port, **limits)
+    emulator.on_call = _log if log else None
+    with suppress(KeyboardInterrupt), emulator:
         _print_start(output, emulator.url, tenant)
-        stopped = False
-        while not stopped:
-            stopped = stop.wait(LOG_SECONDS if log else 3600)
-            while emulator.calls:
-                call = emulator.calls.pop(0)
-                text = f"{time.strftime('%H:%M:%S')} {call.status} {call.method} {call.path} {call.operation}"
-                click.echo(text, err=True)
+        while True:
+            time.sleep(3600)
     return Exit.DONE
+
+
+def _log(call: Call) -> None:
+    with suppress(OSError):  # whoever has read enough changes nothing
+        click.echo(f"{time.strftime('%H:%M:%S')} {call.status} {call.method} {call.path} {call.operation}", err=True)
 
 
 def variables(url: str) -> dict[str, str]:
