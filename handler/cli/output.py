@@ -29,6 +29,8 @@ from handler.errors import (
 
 # Columns: the longest labels are `nothing to do` and `would detach`, indented.
 LABEL_WIDTH = 15
+# Rows on a terminal, about three screens; JSON and pipes have all.
+MAX_ROWS = 100
 # Between two updates of the progress line, as tqdm has it: nobody reads faster.
 PROGRESS_SECONDS = 0.1
 
@@ -88,8 +90,8 @@ class Output:
             self.text(f"{margin}{self.styled(line, colour)}".rstrip())
             margin = " " * LABEL_WIDTH
 
-    def rows(self, rows: Sequence[Row], limit: int = sys.maxsize) -> None:
-        """Print rows; on a terminal at most `limit`, neighbours of one session below its id and name.
+    def rows(self, rows: Sequence[Row]) -> None:
+        """Print rows; on a terminal at most MAX_ROWS, neighbours of one session below its id and name.
 
         In a pipe each has its cells at their places: label, id, note, session id, session name.
         """
@@ -97,13 +99,13 @@ class Output:
             for row in rows:
                 self.text("\t".join(map(printable, row)).rstrip("\t"))
             return
-        for (session_id, session_name), group in groupby(rows[:limit], key=lambda row: row[3:]):
+        for (session_id, session_name), group in groupby(rows[:MAX_ROWS], key=lambda row: row[3:]):
             if session_id:
                 self.line("session", session_id, session_name)
             for row in group:
                 self.line(f"  {row.label}" if session_id else row.label, row.id, row.note)
-        if len(rows) > limit:
-            self.line("", f"and {len(rows) - limit:,} more: --json has all")
+        if len(rows) > MAX_ROWS:
+            self.line("", f"and {len(rows) - MAX_ROWS:,} more: --json has all")
 
     def text(self, text: str = "") -> None:
         """Print a text as it is; a pipe gets no empty lines."""

@@ -5,8 +5,6 @@ from handler.model import SweepFigures
 from handler.report import Report
 from handler.settings import Settings
 
-# Rows of a report on a terminal, about three screens; JSON and pipes have all.
-MAX_ROWS = 100
 _LABELS = {"planned": "would detach", "already_absent": "was absent", "still_exists": "exists"}
 
 
@@ -18,10 +16,11 @@ def words(name: str) -> str:
 def print_report(output: Output, report: Report) -> None:
     """Print a report of one project: what became of it, the rows, and what it cost.
 
-    Where nothing but an error came of it there is nothing to print: errors go to stderr.
+    Where nothing but an error came of it there is nothing to print, for errors go to stderr; nor where no session is
+    concerned, for what the ids are is told elsewhere.
     """
     rows = _rows(report)
-    if report.error and not rows and not report.sweep:
+    if not report.sweep and all(row.label == "not mirrored" for row in rows):
         return
     output.line(words(report.outcome), report.reason)
     if report.project_id:
@@ -29,7 +28,7 @@ def print_report(output: Output, report: Report) -> None:
     if report.sweep:
         _print_figures(output, report.sweep)
     output.line("took", f"{report.seconds:,.1f} s; {count(report.api_calls, 'API call')}")
-    output.rows(rows, MAX_ROWS)
+    output.rows(rows)
 
 
 def _print_figures(output: Output, figures: SweepFigures) -> None:

@@ -42,8 +42,7 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
     parts = report.parts or (report,)
     output.json(report.as_json)
     for part in parts:
-        if part.detachments or part.lost_targets or any(each.reason != "not_mirrored" for each in part.kept):
-            print_report(output, part)
+        print_report(output, part)
     failed = _print_errors(parts)
     detached = {id_ for part in parts for each in part.detachments for id_ in each.interface_ids}
     protected = {each.interface_id for part in parts for each in part.kept if each.reason == "protected"}

@@ -20,9 +20,6 @@ from handler.service import Service
 DELIVERIES_AT_A_TIME = 16
 # After so many consecutive failures the rest is skipped: the cause is probably common.
 MAX_FAILURES = 20
-# Events that did not end well on a terminal, about a screen; JSON and pipes have all.
-MAX_NAMED = 20
-
 
 # Of an event that as a whole came to nothing; else the report's.
 _OUTCOMES = {BadEvent: "unreadable", Forbidden: "forbidden", Interrupted: "not_tried"}
@@ -99,4 +96,4 @@ def _print_results(output: Output, results: Sequence[tuple[str, Report]], outcom
             output.line(words(outcome), f"{many:,}")
         output.text()
         results = [each for each in results if each[1].error]
-    output.rows([Row(place, words(_outcome(report)), report.reason) for place, report in results], MAX_NAMED)
+    output.rows([Row(place, words(_outcome(report)), report.reason) for place, report in results])
