@@ -33,6 +33,8 @@ LABEL_WIDTH = 15
 MAX_ROWS = 100
 # Between two updates of the progress line, as tqdm has it: nobody reads faster.
 PROGRESS_SECONDS = 0.1
+# Takes a progress line off the terminal.
+_CLEAR_LINE = "\r\x1b[K"
 
 _COLOURS: Mapping[str, str] = {
     **dict.fromkeys(("ok", "detached", "nothing to do", "200"), "green"),
@@ -156,13 +158,13 @@ def progress_line() -> Iterator[Progress]:
             if shown and (time.monotonic() - last >= PROGRESS_SECONDS or done == total):
                 last = time.monotonic()
                 far = f" {done:,} of {total:,}" if total else ""
-                click.echo(f"\r\x1b[K{printable(words)}{far}", nl=False, err=True)
+                click.echo(f"{_CLEAR_LINE}{printable(words)}{far}", nl=False, err=True)
 
     try:
         yield show
     finally:
         if last:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            click.echo(_CLEAR_LINE, nl=False, err=True)
 
 
 _HINTS: tuple[tuple[type[UnmirrorError], str], ...] = (
@@ -190,4 +192,5 @@ def print_error(error: UnmirrorError | str, about: str = "", hint: str = "") -> 
         lines += [f"request: {error.request_id}"] if error.request_id else []
         hint = hint or hint_for(error)
     lines += [f"next: {hint}"] if hint else []
-    click.echo("\n".join(map(printable, lines)), err=True)
+    progress = _CLEAR_LINE if sys.stderr.isatty() else ""
+    click.echo(progress + "\n".join(map(printable, lines)), err=True)

@@ -115,6 +115,14 @@ def test_an_interface_that_exists_in_no_session_is_nothing_to_do(run: Run, tenan
     assert result.stdout == f"not mirrored\t{spare}\tthe interface exists, and no session lists it\n"
 
 
+def test_a_session_that_cannot_be_read_is_named_where_no_other_lists_the_interface(run: Run, tenant: Tenant) -> None:
+    session = tenant.sessions["mail-dlp"]
+    tenant.cloud.update_session(PROJECT_ID, session, {"traffic_mirror_sources": "none"})
+    result = run("detach", tenant.interfaces["mail-1"])
+    assert "unreadable\t\t" in result.stdout
+    assert session in result.stdout
+
+
 def test_a_project_without_sessions_is_asked_about(run: Run, dead: str) -> None:
     result = run("detach", dead, "--project", "another")
     assert result.exit_code == 1

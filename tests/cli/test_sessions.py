@@ -139,6 +139,16 @@ def test_on_a_terminal_ctrl_c_leaves_a_clean_line(start: Start, settings: dict[s
     assert "Traceback" not in shown
 
 
+def test_on_a_terminal_an_error_takes_the_place_of_the_progress(
+    start: Start, settings: dict[str, str], emulator: Emulator
+) -> None:
+    emulator.faults.append(Fault("list_sessions", status=403, body=REFUSAL))
+    code, shown = on_terminal(start, "sessions", **{**settings, "UNMIRROR_PROJECTS": f"0,{PROJECT_ID}"})
+    assert code == 1
+    assert "listing the sessions of 0" in shown
+    assert "\r\x1b[Kunmirror: project 0: " in shown
+
+
 def test_a_session_that_cannot_be_read_is_named(run: Run, tenant: Tenant) -> None:
     session = tenant.sessions["mail-dlp"]
     tenant.cloud.update_session(PROJECT_ID, session, {"traffic_mirror_sources": "none"})
