@@ -7,7 +7,6 @@ pages beside it.
 import json
 import re
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from sys import intern
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -19,15 +18,13 @@ ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _UUID = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 
 
-class Page(NamedTuple, Generic[T]):
-    """One page of a list."""
+class Page(Generic[T]):
+    """One page of a list. The answer itself is let go: ten pages of 2,000 sessions are 80 MiB as JSON."""
 
-    items: list[T]
-    next_marker: str
-    """What the next page starts after; empty on the last."""
-    request_id: str
-    earliest: datetime
-    """See `Reply.earliest`. The answer itself is let go: ten pages of 2,000 sessions are 80 MiB as JSON."""
+    def __init__(self, items: list[T], next_marker: str, reply: Reply) -> None:
+        """Take what the next page starts after, empty on the last, and the answer."""
+        self.items, self.next_marker = items, next_marker
+        self.request_id, self.earliest = reply.request_id, reply.earliest
 
 
 class Port(NamedTuple):
@@ -52,7 +49,7 @@ def read_sessions(reply: Reply, seen: Collection[str]) -> Page[MirrorSession | U
     sessions = [_session(each) for each in _member(reply, "traffic_mirror_sessions", list)]
     _member(reply, "page_info", dict)
     marker = _next_marker(reply, "", seen, empty=not sessions)
-    return Page(sessions, marker, reply.request_id, reply.earliest)
+    return Page(sessions, marker, reply)
 
 
 def read_session(reply: Reply, session_id: str, *, of_removal: bool = False) -> SessionReply:
@@ -100,13 +97,13 @@ def read_ports(reply: Reply, seen: Collection[str], server_ids: Sequence[str] = 
             _check_subject(reply, server_id)
             if len(seen) > 1:
                 raise bad_reply(reply, "ends a list that it had begun")
-        return Page([], "", reply.request_id, reply.earliest)
+        return Page([], "", reply)
     ports = _member(reply, "ports", list)
     if not all(isinstance(port, dict) and isinstance(port.get("id"), str) for port in ports):
         raise bad_reply(reply, "has an interface without an id")
     items = [Port(port["id"].lower(), str(port.get("device_id") or "").lower()) for port in ports]
     marker = _next_marker(reply, ports[-1]["id"] if ports else "", seen, empty=not ports)
-    return Page(items, marker, reply.request_id, reply.earliest)
+    return Page(items, marker, reply)
 
 
 def _next_marker(reply: Reply, last_id: str, seen: Collection[str], *, empty: bool) -> str:

@@ -20,17 +20,22 @@ USER_AGENT = f"unmirror/{__version__}"
 CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
 
 
-class Request(NamedTuple, Generic[T]):
+class Request(Generic[T]):
     """What is asked of the API, and how an answer that is "done", "gone" or "marker_vanished" is read."""
 
-    operation: Operation
-    path: str
-    read: Callable[[Reply], T]
-    query: Sequence[tuple[str, str]] = ()
-    method: Literal["GET", "PUT"] = "GET"
-    body: bytes = b""
-    seconds: float = CALL_SECONDS
-    """The time that one try may take."""
+    def __init__(
+        self,
+        operation: Operation,
+        path: str,
+        read: Callable[[Reply], T],
+        query: Sequence[tuple[str, str]] = (),
+        method: Literal["GET", "PUT"] = "GET",
+        body: bytes = b"",
+        seconds: float = CALL_SECONDS,
+    ) -> None:
+        """Take the time that one try may have."""
+        self.operation, self.path, self.read, self.query = operation, path, read, query
+        self.method, self.body, self.seconds = method, body, seconds
 
 
 class RequestSender(NamedTuple):
