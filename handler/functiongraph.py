@@ -17,7 +17,6 @@ from handler.settings import NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
 from handler.vpc.credentials import AccessKey
 from handler.web import responses
-from handler.web.responses import rejection
 
 # Of FunctionGraph's time that are left for the log and the answer.
 MARGIN_SECONDS = 2.0
@@ -39,7 +38,7 @@ def initializer(context: Context) -> None:
     try:
         _service(_user_data(context))
     except Exception as error:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
-        raise rejection(error, Instrumentation()) from None
+        raise Instrumentation().on_rejected(error) from None
 
 
 def handler(event: object, context: Context) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:
             logs.log_report(report)
             error, response = report.error, responses.of_report(report)
         except Exception as raised:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
-            error = rejection(raised, observing)
+            error = observing.on_rejected(raised)
             response = responses.of_error(error)
     if from_gateway:
         return responses.for_gateway(response)

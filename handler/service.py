@@ -111,16 +111,16 @@ class Service:
         what was done all the same; 503 with nothing done comes as a report, too, as the sender is to come again.
         """
         arrived = self.clock.instant()
-        with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as observer:
-            current_trace.set(observer.trace)
+        with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as span:
+            current_trace.set(span)
             parsed = events.parse(payload)
-            delivery = Delivery(arrived, deadline, key, observer.trace, progress)
+            delivery = Delivery(arrived, deadline, key, span, progress)
             report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
             report.envelope = parsed.envelope
             is_told = report.status == 503 or report.detachments or report.sweep
             if report.failure is not None and not is_told:
                 raise report.failure
-            observer.on_finished(report)
+            self.instrumentation.on_finished(report)
         return report
 
     # --- steps ---------------------------------------------------------------------------------------

@@ -11,29 +11,28 @@ from handler.observability.trace_context import TraceContext
 from handler.report import Report
 
 
-class Observer:
-    """Observes one delivery; this one does nothing."""
-
-    def __init__(self, trace: TraceContext | None) -> None:
-        """Take the span of the delivery, or of its sender where none is made; log lines and API calls name it."""
-        self.trace = trace
-
-    def on_finished(self, report: Report) -> None:
-        """Take what became of the delivery: the last call, which is not made when the delivery raised."""
-
-
 class Instrumentation:
     """Observes deliveries, API calls and workers; this one only logs accidents. Thread-safe, and raises nothing."""
 
-    def delivery(self, parent: TraceContext | None) -> AbstractContextManager[Observer]:
-        """Return an observer for the time of one delivery; `parent` is the sender's span."""
-        return nullcontext(Observer(parent))
+    def delivery(self, parent: TraceContext | None) -> AbstractContextManager[TraceContext | None]:
+        """Return what observes a delivery in its own thread; `parent` is the sender's span.
+
+        It gives the span of the delivery, or `parent` where none is made, for log lines and API calls to name.
+        """
+        return nullcontext(parent)
+
+    def on_finished(self, report: Report) -> None:
+        """Take what became of the delivery that this thread is in; not called when the delivery raised."""
 
     def on_call(self, call: ApiCall, traces: Sequence[TraceContext]) -> None:
         """Take an API call that has ended, once for all deliveries of its batch; `traces` are theirs."""
 
-    def on_rejected(self, error: UnmirrorError) -> None:
-        """Take a delivery that was not worked on: it was not authenticated, could not be read, was turned away."""
+    def on_rejected(self, error: Exception) -> UnmirrorError:
+        """Take why a delivery was not worked on and log it; return the error to answer it with.
+
+        It was not authenticated, could not be read or was turned away, or what was raised is a defect.
+        """
+        return logs.log_rejection(error)
 
     def on_abandoned(self, project_id: str) -> None:
         """Take a batch of a worker that outlasted all its deliveries and was abandoned; log it."""

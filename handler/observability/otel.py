@@ -13,7 +13,7 @@ from opentelemetry import trace as api_trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import Meter, MeterProvider
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk import metrics as sdk_metrics
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -25,7 +25,7 @@ from opentelemetry.util.re import parse_env_headers
 from handler import __version__
 from handler.errors import UnmirrorError
 from handler.model import ApiCall
-from handler.observability.instrumentation import Instrumentation, Observer
+from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import TraceContext
 from handler.report import Report
 
@@ -37,24 +37,6 @@ FLUSH_SECONDS = 0.5
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 300, 600, 3600, 21600, 86400)
 
 
-class _Instruments:
-    """What is measured. `deploy/observability` names the same."""
-
-    def __init__(self, meter: Meter) -> None:
-        counter, gauge = meter.create_counter, meter.create_gauge
-        histogram = partial(meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=BUCKETS)
-        self.deliveries = counter("unmirror.deliveries", "{delivery}", "Deliveries, refused ones too")
-        self.durations = histogram("unmirror.delivery.duration", description="Of those that were worked on")
-        self.detachments = counter("unmirror.detachments", "{source}", "Sources that left a session, or were to")
-        self.delays = histogram("unmirror.detachment.delay", description="From the deletion to the detachment")
-        self.calls = histogram("unmirror.api.call.duration", description="Calls of the VPC API")
-        self.ages = histogram("unmirror.snapshot.age", description="Of the snapshot when it was decided upon")
-        self.sweeps = counter("unmirror.sweeps", "{sweep}", "Sweeps of a project")
-        self.sources = gauge("unmirror.sweep.sources", "{source}", "Sources at the last sweep")
-        self.sessions = gauge("unmirror.sweep.sessions", "{session}", "Sessions at the last sweep")
-        self.abandoned = counter("unmirror.batches.abandoned", "{batch}", "Batches that outlasted all their deliveries")
-
-
 class OpenTelemetry(Instrumentation):
     """Records deliveries and API calls through providers that somebody else has set up."""
 
@@ -62,17 +44,30 @@ class OpenTelemetry(Instrumentation):
         self, traces: TracerProvider, metrics: MeterProvider, flushes: Sequence[Callable[[int], bool]] = ()
     ) -> None:
         """Take the providers; each delivery ends with the flushes, which are given their milliseconds."""
-        self._tracer = traces.get_tracer("unmirror", __version__)
-        self._instruments = _Instruments(metrics.get_meter("unmirror", __version__))
-        self._flushes = flushes
+        self._tracer, self._flushes = traces.get_tracer("unmirror", __version__), flushes
+        meter = metrics.get_meter("unmirror", __version__)
+        # `deploy/observability` names the same.
+        counter, gauge = meter.create_counter, meter.create_gauge
+        histogram = partial(meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=BUCKETS)
+        self._deliveries = counter("unmirror.deliveries", "{delivery}", "Deliveries, refused ones too")
+        self._durations = histogram("unmirror.delivery.duration", description="Of those that were worked on")
+        self._detachments = counter("unmirror.detachments", "{source}", "Sources that left a session, or were to")
+        self._delays = histogram("unmirror.detachment.delay", description="From the deletion to the detachment")
+        self._calls = histogram("unmirror.api.call.duration", description="Calls of the VPC API")
+        self._ages = histogram("unmirror.snapshot.age", description="Of the snapshot when it was decided upon")
+        self._sweeps = counter("unmirror.sweeps", "{sweep}", "Sweeps of a project")
+        self._sources = gauge("unmirror.sweep.sources", "{source}", "Sources at the last sweep")
+        self._sessions = gauge("unmirror.sweep.sessions", "{session}", "Sessions at the last sweep")
+        self._batches = counter("unmirror.batches.abandoned", "{batch}", "Batches that outlasted all their deliveries")
 
     @contextmanager
-    def delivery(self, parent: TraceContext | None) -> Iterator[Observer]:
-        """Return an observer for the time of one delivery, which is a span."""
+    def delivery(self, parent: TraceContext | None) -> Iterator[TraceContext | None]:
+        """Make the delivery a span, which is the thread's current one."""
         context = _context(_span_context(parent)) if parent else Context()
         span = self._tracer.start_span("unmirror delivery", context, SpanKind.CONSUMER)
         try:
-            yield _Observer(span, _trace_of(span) or parent, self._instruments)
+            with api_trace.use_span(span, record_exception=False, set_status_on_exception=False):
+                yield _trace_of(span) or parent
         except Exception as error:
             _fail(span, error)
             raise
@@ -81,10 +76,48 @@ class OpenTelemetry(Instrumentation):
             for flush in self._flushes:
                 flush(int(FLUSH_SECONDS * 1000))
 
+    def on_finished(self, report: Report) -> None:
+        """Count the delivery and what it did, and describe its span."""
+        span = api_trace.get_current_span()
+        about = {"envelope": report.envelope, "outcome": report.outcome}
+        problem = report.error.slug if report.error else "none"
+        self._deliveries.add(1, {**about, "problem": problem})
+        self._durations.record(report.seconds, about)
+        for leaf in report.leaves():
+            self._on_part(leaf)
+        for name in ("delivery_id", "envelope", "outcome", "project_id", "api_calls"):
+            if (value := getattr(report, name)) is not None:
+                span.set_attribute(f"unmirror.{name}", value)
+        if report.error is not None:
+            _fail(span, report.error)
+
+    def _on_part(self, report: Report) -> None:
+        project = {"project": report.project_id or "unknown"}
+        if report.snapshot is not None:
+            self._ages.record(report.snapshot.age, {"predates_delivery": report.snapshot.predates_delivery})
+        if report.coalesced:  # the delivery that the sweep was begun for counts it
+            return
+        for each in report.detachments:
+            if each.coalesced:  # the delivery that named it first counts it
+                continue
+            by = {**project, "status": each.status, "by": report.by or "event"}
+            self._detachments.add(len(each.interface_ids), by)
+            if each.status == "detached" and report.cause and report.cause.seconds is not None:
+                self._delays.record(report.cause.seconds, project)
+        if (figures := report.sweep) is not None:
+            self._sweeps.add(1, {**project, "outcome": report.outcome})
+            self._sources.set(figures.sources, {**project, "state": "seen"})
+            for state in ("listed", "unlisted", "gone", "detached", "protected", "undecided"):
+                self._sources.set(getattr(figures, state), {**project, "state": state})
+            self._sessions.set(figures.sessions, {**project, "state": "seen"})
+            self._sessions.set(len(figures.emptied), {**project, "state": "emptied"})
+            self._sessions.set(len(report.lost_targets), {**project, "state": "lost_target"})
+            self._sessions.set(len(report.unreadable_sessions), {**project, "state": "unreadable"})
+
     def on_call(self, call: ApiCall, traces: Sequence[TraceContext]) -> None:
         """Record the call; make it a child of the first delivery that is sampled, with links to the others."""
         status = str(call.status or "none")
-        self._instruments.calls.record(call.seconds, {"operation": call.operation, "status": status})
+        self._calls.record(call.seconds, {"operation": call.operation, "status": status})
         deliveries = [_span_context(trace) for trace in traces if trace.sampled]
         if not deliveries:
             return
@@ -101,57 +134,17 @@ class OpenTelemetry(Instrumentation):
             span.set_attribute("error.type", status)
         span.end(ended)
 
-    def on_rejected(self, error: UnmirrorError) -> None:
-        """Count a delivery that was not worked on."""
-        envelope = getattr(error, "envelope", None) or "unknown"
-        self._instruments.deliveries.add(1, {"envelope": envelope, "outcome": error.slug, "problem": error.slug})
+    def on_rejected(self, error: Exception) -> UnmirrorError:
+        """Count a delivery that was not worked on, and log why."""
+        rejected = super().on_rejected(error)
+        envelope = getattr(rejected, "envelope", None) or "unknown"
+        self._deliveries.add(1, {"envelope": envelope, "outcome": rejected.slug, "problem": rejected.slug})
+        return rejected
 
     def on_abandoned(self, project_id: str) -> None:
         """Count a batch that was abandoned, and log it."""
         super().on_abandoned(project_id)
-        self._instruments.abandoned.add(1, {"project": project_id})
-
-
-class _Observer(Observer):
-    def __init__(self, span: Span, trace: TraceContext | None, instruments: _Instruments) -> None:
-        super().__init__(trace)
-        self._span, self._instruments = span, instruments
-
-    def on_finished(self, report: Report) -> None:
-        about = {"envelope": report.envelope, "outcome": report.outcome}
-        problem = report.error.slug if report.error else "none"
-        self._instruments.deliveries.add(1, {**about, "problem": problem})
-        self._instruments.durations.record(report.seconds, about)
-        for leaf in report.leaves():
-            self._on_part(leaf)
-        for name in ("delivery_id", "envelope", "outcome", "project_id", "api_calls"):
-            if (value := getattr(report, name)) is not None:
-                self._span.set_attribute(f"unmirror.{name}", value)
-        if report.error is not None:
-            _fail(self._span, report.error)
-
-    def _on_part(self, report: Report) -> None:
-        measured, project = self._instruments, {"project": report.project_id or "unknown"}
-        if report.snapshot is not None:
-            measured.ages.record(report.snapshot.age, {"predates_delivery": report.snapshot.predates_delivery})
-        if report.coalesced:  # the delivery that the sweep was begun for counts it
-            return
-        for each in report.detachments:
-            if each.coalesced:  # the delivery that named it first counts it
-                continue
-            by = {**project, "status": each.status, "by": report.by or "event"}
-            measured.detachments.add(len(each.interface_ids), by)
-            if each.status == "detached" and report.cause and report.cause.seconds is not None:
-                measured.delays.record(report.cause.seconds, project)
-        if (figures := report.sweep) is not None:
-            measured.sweeps.add(1, {**project, "outcome": report.outcome})
-            measured.sources.set(figures.sources, {**project, "state": "seen"})
-            for state in ("listed", "unlisted", "gone", "detached", "protected", "undecided"):
-                measured.sources.set(getattr(figures, state), {**project, "state": state})
-            measured.sessions.set(figures.sessions, {**project, "state": "seen"})
-            measured.sessions.set(len(figures.emptied), {**project, "state": "emptied"})
-            measured.sessions.set(len(report.lost_targets), {**project, "state": "lost_target"})
-            measured.sessions.set(len(report.unreadable_sessions), {**project, "state": "unreadable"})
+        self._batches.add(1, {"project": project_id})
 
 
 def _fail(span: Span, error: Exception) -> None:

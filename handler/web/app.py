@@ -31,7 +31,7 @@ from handler.service import Service
 from handler.vpc.credentials import AccessKey
 from handler.web import responses
 from handler.web.auth import HOW_TO_OPEN, TRUSTING, Authenticator
-from handler.web.responses import HttpResponse, rejection
+from handler.web.responses import HttpResponse
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -80,7 +80,7 @@ class WebEdge(NamedTuple):
             case "OPTIONS":
                 response = _handshake(request.headers.get("WebHook-Request-Origin", ""))
             case _:
-                error = rejection(MethodNotAllowed(f"send one of {ALLOW}"), self.service.instrumentation)
+                error = self.service.instrumentation.on_rejected(MethodNotAllowed(f"send one of {ALLOW}"))
                 response = responses.of_error(error, {"Allow": ALLOW})
         return _to_flask(response)
 
@@ -119,7 +119,7 @@ class WebEdge(NamedTuple):
                 is_cloudevent = report.envelope == "cloudevent" and not invoked
                 response = responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
             except Exception as error:  # noqa: BLE001 - whatever it is, the sender gets one line and no traceback
-                response = responses.of_error(rejection(error, self.service.instrumentation))
+                response = responses.of_error(self.service.instrumentation.on_rejected(error))
         return responses.for_invoke(response, from_gateway=from_gateway) if invoked else response
 
     def _readiness(self) -> HttpResponse:
@@ -139,7 +139,7 @@ class WebEdge(NamedTuple):
             if len(request.environ.get("RAW_URI") or request.full_path) > MAX_URI:
                 raise UriTooLong(f"path and query are over {MAX_URI} bytes")
         except UnmirrorError as error:
-            response = responses.of_error(rejection(error, self.service.instrumentation))
+            response = responses.of_error(self.service.instrumentation.on_rejected(error))
             if request.path == "/invoke":
                 response = responses.for_invoke(response, from_gateway=False)
             return _to_flask(response)

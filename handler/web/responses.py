@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from handler.errors import RETRY_AFTER_SECONDS, UnmirrorError
-from handler.observability import logs
-from handler.observability.instrumentation import Instrumentation
 from handler.report import NO_OP, Report, problem, rfc3339
 
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
@@ -32,13 +30,6 @@ class HttpResponse(NamedTuple):
     def body(self) -> bytes:
         """The value as one line of JSON."""
         return b"" if self.value is None else f"{_encode(self.value)}\n".encode("ascii")
-
-
-def rejection(error: Exception, instrumentation: Instrumentation) -> UnmirrorError:
-    """Return the error to answer a delivery with that was not worked on, logged and counted. See `log_rejection`."""
-    rejected = logs.log_rejection(error)
-    instrumentation.on_rejected(rejected)
-    return rejected
 
 
 def of_report(report: Report, cloudevent_time: datetime | None = None) -> HttpResponse:

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from handler.errors import BadEvent
+from handler.errors import ApiUnavailable, UnmirrorError
 from handler.model import ApiCall
 from handler.observability import logs, settings
 from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import TraceContext
 from tests.support.lines import check_line
 from tests.support.reports import report
+from tests.support.telemetry import Recorder
 
 COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 NEITHER = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
@@ -64,9 +65,21 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_without_any_a_delivery_keeps_its_senders_trace() -> None:
     nothing, sender = Instrumentation(), TraceContext("1" * 32, "2" * 16, sampled=True)
-    with nothing.delivery(sender) as observer:
-        assert observer.trace == sender
+    with nothing.delivery(sender) as span:
+        assert span == sender
         nothing.on_call(ApiCall("list_sessions", 200, "", 0.1, datetime.now(UTC)), [sender])
-        observer.on_finished(report())
-    nothing.on_rejected(BadEvent("no"))
+        nothing.on_finished(report())
     nothing.on_abandoned("p-1")
+
+
+def test_a_known_error_is_answered_as_it_is_and_a_defect_as_one_that_tells_nothing() -> None:
+    recorder, known = Recorder(), ApiUnavailable("away")
+    for told in (Instrumentation(), recorder.otel):
+        assert told.on_rejected(known) is known
+        defect = told.on_rejected(RuntimeError("marked"))
+        assert type(defect) is UnmirrorError
+        assert "marked" not in str(defect)
+    assert recorder.points("unmirror.deliveries") == {
+        ("unknown", "api-unavailable", "api-unavailable"): 1,
+        ("unknown", "internal-error", "internal-error"): 1,
+    }

@@ -113,25 +113,25 @@ def test_abandoned_batches_are_counted(recorder: Recorder) -> None:
 
 
 def test_a_delivery_is_a_span_and_a_child_of_its_senders(recorder: Recorder) -> None:
-    with recorder.otel.delivery(SENDER) as observer:
-        observer.on_finished(proven())
+    with recorder.otel.delivery(SENDER) as ours:
+        recorder.otel.on_finished(proven())
     (span,) = recorder.spans(SpanKind.CONSUMER)
     assert span.parent is not None
     assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (SENDER.trace_id, SENDER.span_id)
-    assert observer.trace == TraceContext(SENDER.trace_id, f"{span.context.span_id:016x}", sampled=True)
+    assert ours == TraceContext(SENDER.trace_id, f"{span.context.span_id:016x}", sampled=True)
     told = {"delivery_id": "event-1", "envelope": "cts", "outcome": "detached", "project_id": "p-1", "api_calls": 3}
     assert span.attributes == {f"unmirror.{name}": value for name, value in told.items()}
 
 
 def test_a_call_is_a_child_of_the_first_delivery_and_linked_to_the_others(recorder: Recorder) -> None:
     with recorder.otel.delivery(None) as one, recorder.otel.delivery(None) as two:
-        assert one.trace is not None
-        assert two.trace is not None
-        recorder.otel.on_call(call("find_interface", 404), [SENDER._replace(sampled=False), one.trace, two.trace])
+        assert one is not None
+        assert two is not None
+        recorder.otel.on_call(call("find_interface", 404), [SENDER._replace(sampled=False), one, two])
     (span,) = recorder.spans(SpanKind.CLIENT)
     assert span.parent is not None
-    assert f"{span.parent.span_id:016x}" == one.trace.span_id
-    assert [f"{link.context.span_id:016x}" for link in span.links] == [two.trace.span_id]
+    assert f"{span.parent.span_id:016x}" == one.span_id
+    assert [f"{link.context.span_id:016x}" for link in span.links] == [two.span_id]
     assert (span.name, span.status.status_code) == ("find_interface", StatusCode.UNSET)
     assert span.attributes == {"http.response.status_code": 404, "unmirror.request_id": "request-1"}
     assert (span.start_time, span.end_time) == (_ns(NOON - timedelta(seconds=0.25)), _ns(NOON))
@@ -195,10 +195,10 @@ def collector() -> Iterator[type[Collector]]:
 
 
 def deliver(told: Instrumentation) -> None:
-    with told.delivery(None) as observer:
-        assert observer.trace is not None
-        told.on_call(call(ended_at=datetime.now(UTC)), [observer.trace])
-        observer.on_finished(proven())
+    with told.delivery(None) as ours:
+        assert ours is not None
+        told.on_call(call(ended_at=datetime.now(UTC)), [ours])
+        told.on_finished(proven())
 
 
 @pytest.mark.usefixtures("nothing_at_exit")
@@ -230,9 +230,9 @@ def test_on_functiongraph_each_delivery_ends_with_an_export(collector: type[Coll
 def test_metrics_alone_can_be_asked_for(collector: type[Collector]) -> None:
     asked = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.url}/own", "RUNTIME_PROJECT_ID": "p-1"}
     told = settings.from_env(asked)
-    with told.delivery(SENDER) as observer:
-        assert observer.trace == SENDER
-        observer.on_finished(proven())
+    with told.delivery(SENDER) as span:
+        assert span == SENDER
+        told.on_finished(proven())
     assert {path for path, _, _ in collector.received} == {"/own"}
 
 

@@ -33,8 +33,8 @@ class Recorder:
     def deliver(self, *reports: Report, parent: TraceContext | None = None) -> None:
         """Let each report be that of a delivery."""
         for each in reports:
-            with self.otel.delivery(parent) as observer:
-                observer.on_finished(each)
+            with self.otel.delivery(parent):
+                self.otel.on_finished(each)
 
     def metrics(self) -> dict[str, Recorded]:
         """Return what was recorded, by name."""

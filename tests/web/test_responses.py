@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from unittest.mock import Mock, call
 from urllib.parse import unquote
 
 import pytest
@@ -20,7 +19,6 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.model import Detachment, Kept, LostTarget, UnreadableSession
-from handler.observability.instrumentation import Instrumentation
 from handler.report import Report
 from handler.web import responses
 from tests.support.clock import NOON
@@ -87,12 +85,3 @@ def test_an_id_in_a_header_is_visible_ascii_and_says_the_same(id_: str) -> None:
     value = responses.of_report(Report(id_, "cloudevent", detachments=DONE.detachments), cloudevent_time=NOON)
     assert re.fullmatch(r"[!-~]+", value.headers["ce-id"])
     assert unquote(value.headers["ce-id"]) == (id_ or "none")
-
-
-def test_a_known_error_is_answered_as_it_is_and_a_defect_as_one_that_tells_nothing() -> None:
-    counted, known = Mock(spec=Instrumentation), ApiUnavailable("away")
-    assert responses.rejection(known, counted) is known
-    defect = responses.rejection(RuntimeError("marked"), counted)
-    assert type(defect) is UnmirrorError
-    assert "marked" not in str(defect)
-    assert counted.mock_calls == [call.on_rejected(known), call.on_rejected(defect)]
