@@ -31,14 +31,6 @@ class Envelope(NamedTuple):
         names = value.keys()
         return names >= {*self.has} and value.items() >= self.says.items() and names.isdisjoint(self.lacks)
 
-    def mismatches(self, value: Mapping[str, object]) -> tuple[Violation, ...]:
-        """Return the rules by which the object is not this envelope; none when it has all marks."""
-        return (
-            *(Violation("$", f"required: {name}") for name in self.has if name not in value),
-            *(Violation(f"$.{name}", f"const: {own}") for name, own in self.says.items() if value.get(name) != own),
-            *(Violation("$", f"not: {name}") for name in self.lacks if name in value),
-        )
-
 
 # The envelopes that are JSON objects. No two of them may be marked alike: what has the marks of two is refused.
 ENVELOPES = (
@@ -81,17 +73,19 @@ def recognise(value: object) -> Envelope:
         names = " and ".join(envelope.name for envelope in found)
         raise BadEvent(f"ambiguous: it has the marks of {names}", (Violation("$", f"one envelope, not {names}"),))
     near = nearest(value)
-    names = ", ".join(envelope.name for envelope in near) or "none"
-    misses = sorted(Violation(miss.path, f"{e.name}: {miss.rule}") for e in near for miss in e.mismatches(value))
-    broken = tuple(misses) or (Violation("$", "the marks of a known envelope"),)
-    raise BadEvent(f"no envelope that is known; nearest: {names}", broken)
+    broken = [Violation(miss.path, f"{name}: {miss.rule}") for name, misses in near.items() for miss in misses]
+    raise BadEvent(
+        f"no envelope that is known; nearest: {', '.join(near) or 'none'}",
+        tuple(sorted(broken)) or (Violation("$", "the marks of a known envelope"),),
+    )
 
 
-def nearest(value: Mapping[str, object]) -> tuple[Envelope, ...]:
-    """Return the few envelopes that an unknown object is most like, nearest first; none when it is like none."""
+def nearest(value: Mapping[str, object]) -> dict[str, tuple[Violation, ...]]:
+    """Return the few envelopes that an unknown object is most like, nearest first, with the rules that it breaks."""
     shared = {each.name: len(schemas.schema(each.name)["properties"].keys() & value.keys()) for each in ENVELOPES}
-    ranked = sorted(ENVELOPES, key=lambda each: (-shared[each.name], len(each.mismatches(value))))
-    return tuple(each for each in ranked[:MAX_NEAREST] if shared[each.name] * 2 > max(shared.values()))
+    ranked = sorted(shared, key=lambda name: -shared[name])
+    near = [name for name in ranked[:MAX_NEAREST] if shared[name] * 2 > max(shared.values())]
+    return {name: schemas.validate(name, value) for name in near}
 
 
 def is_gateway_request(value: object) -> bool:

@@ -37,8 +37,8 @@ def explain(payload: object) -> dict[str, Any]:
         "faulty": fault.envelope if fault else None,
         "violations": [violation._asdict() for violation in fault.violations] if fault else [],
         "nearest": [
-            {"envelope": envelope.name, "mismatches": [miss._asdict() for miss in envelope.mismatches(unknown)]}
-            for envelope in nearest(unknown)
+            {"envelope": name, "mismatches": [miss._asdict() for miss in misses]}
+            for name, misses in nearest(unknown).items()
         ],
     }
 

@@ -39,6 +39,14 @@ def test_a_schema_says_what_it_is_and_shows_it(name: str) -> None:
     assert [events.validate(name, value) for value in schema["examples"]] == [()] * len(schema["examples"])
 
 
+@pytest.mark.parametrize("envelope", ENVELOPES, ids=lambda envelope: envelope.name)
+def test_a_schema_asks_for_the_marks_of_its_envelope(envelope: Envelope) -> None:
+    """So that an unknown payload is told which of them it lacks."""
+    schema = schemas.schema(envelope.name)
+    assert set(schema["required"]) >= {*envelope.has, *envelope.says}
+    assert {name: schema["properties"][name]["const"] for name in envelope.says} == envelope.says
+
+
 def rules(node: Any) -> list[dict[str, Any]]:
     """Return all schemas in a schema."""
     if not isinstance(node, dict):
