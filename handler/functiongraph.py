@@ -11,7 +11,7 @@ from handler import events
 from handler.observability import logs
 from handler.observability import settings as observability_settings
 from handler.observability.instrumentation import Instrumentation
-from handler.observability.trace_context import trace_scope
+from handler.observability.trace_context import current_trace
 from handler.service import Service
 from handler.settings import NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
@@ -48,25 +48,25 @@ def handler(event: object, context: Context) -> dict[str, Any]:
     form that the gateway asks for, and nothing is raised.
     """
     logs.configure()
+    current_trace.set(None)
     observing, from_gateway = Instrumentation(), False
-    with trace_scope(None):
-        try:
-            payload = events.decode(event) if isinstance(event, (str, bytes)) else event
-            from_gateway = events.is_gateway_request(payload)
-            service = _service(_user_data(context))
-            observing = service.instrumentation
-            report = service.deliver(
-                payload,
-                deadline=service.deadline(context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN_SECONDS),
-                key=AccessKey.of(
-                    context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
-                ),
-            )
-            logs.log_report(report)
-            error, response = report.error, responses.of_report(report)
-        except Exception as raised:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
-            error = observing.on_rejected(raised)
-            response = responses.of_error(error)
+    try:
+        payload = events.decode(event) if isinstance(event, (str, bytes)) else event
+        from_gateway = events.is_gateway_request(payload)
+        service = _service(_user_data(context))
+        observing = service.instrumentation
+        report = service.deliver(
+            payload,
+            deadline=service.deadline(context.getRemainingTimeInMilliSeconds() / 1000 - MARGIN_SECONDS),
+            key=AccessKey.of(
+                context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
+            ),
+        )
+        logs.log_report(report)
+        error, response = report.error, responses.of_report(report)
+    except Exception as raised:  # noqa: BLE001 - the runtime prints what is raised and all that it is chained to
+        error = observing.on_rejected(raised)
+        response = responses.of_error(error)
     if from_gateway:
         return responses.for_gateway(response)
     if error is not None and error.retry:

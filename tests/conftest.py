@@ -17,6 +17,7 @@ import pytest
 from handler.emulator.sample import ACCESS_KEY, SECRET_KEY, Tenant, seed
 from handler.emulator.server import Emulator
 from handler.emulator.state import Cloud
+from handler.observability.trace_context import current_trace
 from tests.support.function import AT_ONCE, MAIN, Function, NewFunction, settings_for
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "15"))
@@ -63,6 +64,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCTION_SIGNATURE_TYPE", "http")
     for name in [name for name in os.environ if name.startswith(FROM_OUTSIDE)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_trace_of_another_test() -> None:
+    """A thread names the trace of the last delivery that it has served until the next one arrives."""
+    current_trace.set(None)
 
 
 @pytest.fixture

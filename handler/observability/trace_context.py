@@ -1,8 +1,6 @@
 """W3C Trace Context: where a delivery stands in a distributed trace, and the one that log lines name."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Self
 
@@ -37,15 +35,6 @@ class TraceContext(NamedTuple):
         return cls.parse(payload.get("traceparent"))
 
 
-# The trace that log lines name here; the service sets it to the delivery's own span, where one is made.
+# The trace that log lines of this thread name. An edge sets it whenever a delivery arrives, so nothing has to reset it;
+# the service sets it to the delivery's own span, where one is made.
 current_trace: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
-
-
-@contextmanager
-def trace_scope(trace: TraceContext | None) -> Iterator[None]:
-    """Name the trace in all log lines of this thread while the block runs."""
-    token = current_trace.set(trace)
-    try:
-        yield
-    finally:
-        current_trace.reset(token)

@@ -26,7 +26,7 @@ from handler.errors import (
     UriTooLong,
 )
 from handler.observability import logs
-from handler.observability.trace_context import TraceContext, trace_scope
+from handler.observability.trace_context import TraceContext, current_trace
 from handler.service import Service
 from handler.vpc.credentials import AccessKey
 from handler.web import responses
@@ -107,19 +107,19 @@ class WebEdge(NamedTuple):
         deadline = (deadline or self.service.deadline()).sooner(self.authenticator.seconds(body))
         from_gateway = False
         trace = TraceContext.parse(headers.get("traceparent"))
-        with trace_scope(trace):
-            try:
-                signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
-                payload = _parse(headers, body, signed_by_smn=signed_by_smn)
-                from_gateway = invoked and events.is_gateway_request(payload)
-                # FunctionGraph's key of the request; elsewhere anybody can set headers.
-                key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
-                report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)
-                logs.log_report(report)
-                is_cloudevent = report.envelope == "cloudevent" and not invoked
-                response = responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the sender gets one line and no traceback
-                response = responses.of_error(self.service.instrumentation.on_rejected(error))
+        current_trace.set(trace)
+        try:
+            signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
+            payload = _parse(headers, body, signed_by_smn=signed_by_smn)
+            from_gateway = invoked and events.is_gateway_request(payload)
+            # FunctionGraph's key of the request; elsewhere anybody can set headers.
+            key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
+            report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)
+            logs.log_report(report)
+            is_cloudevent = report.envelope == "cloudevent" and not invoked
+            response = responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the sender gets one line and no traceback
+            response = responses.of_error(self.service.instrumentation.on_rejected(error))
         return responses.for_invoke(response, from_gateway=from_gateway) if invoked else response
 
     def _readiness(self) -> HttpResponse:
@@ -133,6 +133,7 @@ class WebEdge(NamedTuple):
         The framework bounds neither body nor URL, and reads the whole body whatever the function does.
         """
         request = flask.request
+        current_trace.set(TraceContext.parse(request.headers.get("traceparent")))
         try:
             request.environ[_DEADLINE] = deadline = self.service.deadline()
             request.stream = io.BytesIO(_read_body(request, deadline))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handler.observability.trace_context import TraceContext, current_trace, trace_scope
+from handler import functiongraph
+from handler.observability.trace_context import TraceContext, current_trace
+from tests.support.function import Function
+from tests.support.functiongraph import Context
+from tests.support.tenant import timer
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE_ID, SPAN_ID = PARENT.split("-")[1:3]
-SENDER, OURS = TraceContext(TRACE_ID, SPAN_ID, sampled=True), TraceContext(TRACE_ID, "1" * 16)
+SENDER = TraceContext(TRACE_ID, SPAN_ID, sampled=True)
 
 
 @pytest.mark.parametrize(("flags", "sampled"), [("00", False), ("01", True), ("02", False), ("ff", True)])
@@ -37,12 +42,21 @@ def test_an_extension_is_read_of_cloudevents_only() -> None:
         assert TraceContext.of_event(other) is None
 
 
-def test_a_scope_names_its_trace_until_it_ends_and_in_its_own_thread_only() -> None:
-    with trace_scope(SENDER), ThreadPoolExecutor() as another:
+def test_each_line_names_the_trace_of_its_own_delivery(function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of one that is refused before it is read, and none where the sender has none."""
+    capsys.readouterr()
+    for headers, expected in (({}, None), ({"traceparent": PARENT}, TRACE_ID), ({}, None)):
+        for body, method in ((timer(), "POST"), (b"not JSON", "POST"), (b" " * 300_000, "POST"), (b"", "PUT")):
+            function.post(body, headers, method=method)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line.get("trace_id") for line in lines] == [expected] * 4
+    current_trace.set(SENDER)
+    functiongraph.handler({}, Context({}))
+    functiongraph._service.cache_clear()
+    assert "trace_id" not in json.loads(capsys.readouterr().out)
+
+
+def test_other_threads_name_no_trace_of_this_one() -> None:
+    current_trace.set(SENDER)
+    with ThreadPoolExecutor() as another:
         assert another.submit(current_trace.get).result() is None
-        with trace_scope(None):
-            assert current_trace.get() is None
-        assert current_trace.get() == SENDER
-        current_trace.set(OURS)
-        assert current_trace.get() == OURS
-    assert current_trace.get() is None
