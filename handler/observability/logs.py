@@ -6,7 +6,6 @@ No payload, no header and no secret: of an event only its id, its time, its oper
 import json
 import logging
 import sys
-import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import chain
@@ -107,10 +106,11 @@ def _level(report: Report) -> int:
         return logging.ERROR
     if any(step.status == "failed" for step in report.check or ()):
         return logging.WARNING
-    return _level_of(report.error)
+    return level_of(report.error)
 
 
-def _level_of(error: UnmirrorError | None) -> int:
+def level_of(error: UnmirrorError | None) -> int:
+    """Return the level of what went wrong, if anything did."""
     if error is None:
         return logging.INFO
     return logging.ERROR if error.status in (500, 502) else logging.WARNING
@@ -168,7 +168,7 @@ def _log_detachment(report: Report, detachment: Detachment, about: Mapping[str, 
         members |= {"operation": cause.operation, "actor": cause.actor, "event_time": rfc3339(cause.time)}
         members["seconds_after_deletion"] = seconds
     message = _DETACHMENTS[detachment.status].format(len(detachment.interface_ids))
-    log_event(_level_of(detachment.error), f"interface.{detachment.status}", message, **members)
+    log_event(level_of(detachment.error), f"interface.{detachment.status}", message, **members)
 
 
 _DETACHMENTS = {
@@ -192,27 +192,3 @@ def _log_sessions(report: Report, about: Mapping[str, Any]) -> None:
         for session_id in report.sweep.emptied:
             message = "the session is enabled and mirrors nothing any more: give it sources, or delete it"
             log_event(logging.WARNING, "session.emptied", message, **about, session_id=session_id)
-
-
-def log_rejection(error: Exception) -> UnmirrorError:
-    """Write why a delivery was not worked on: the places and the rules, none of the values.
-
-    Returns the error to answer with: another one where what was raised is a defect.
-    """
-    if not isinstance(error, UnmirrorError):
-        return log_unhandled(error)
-    if type(error) is not UnmirrorError:  # that is a defect, which has its line
-        envelope = getattr(error, "envelope", None)
-        log_event(_level_of(error), f"delivery.{error.slug}", str(error), envelope=envelope, problem=problem(error))
-    return error
-
-
-def log_unhandled(error: BaseException) -> UnmirrorError:
-    """Write where a defect is: the kind of error and the places that it passed, none of the values.
-
-    Returns the error to answer with.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
-    log_event(logging.CRITICAL, "unhandled_error", f"a defect: {type(error).__name__}", places=places)
-    return UnmirrorError("a defect in unmirror; its log has the place")

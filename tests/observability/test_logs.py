@@ -27,6 +27,7 @@ from handler.errors import (
 )
 from handler.model import CheckStep, Detachment, Kept, LostTarget, UnreadableSession
 from handler.observability import logs
+from handler.observability.instrumentation import Instrumentation
 from handler.report import Outcome, Report
 from tests.support.function import Function
 from tests.support.lines import LEVELS, check_line
@@ -239,10 +240,10 @@ def test_every_line_of_a_delivery_is_as_the_schema_has_it_and_names_its_trace(
 
 
 def test_a_rejection_says_which_rule_and_no_value(lines: Lines) -> None:
-    logs.log_rejection(BadEvent("against its schema", (Violation("$.id", "required: id"),), envelope="cts"))
-    logs.log_rejection(Forbidden("another project"))
-    logs.log_rejection(Overloaded("too many"))
-    logs.log_rejection(REFUSED)
+    Instrumentation().on_rejected(BadEvent("against its schema", (Violation("$.id", "required: id"),), envelope="cts"))
+    Instrumentation().on_rejected(Forbidden("another project"))
+    Instrumentation().on_rejected(Overloaded("too many"))
+    Instrumentation().on_rejected(REFUSED)
     bad, *others = lines()
     assert (bad["event"], bad["level"], bad["envelope"]) == ("delivery.bad-event", "warning", "cts")
     assert bad["problem"]["type"] == "urn:unmirror:problem:bad-event"
@@ -258,8 +259,8 @@ def test_a_bug_has_one_line_with_its_place_and_without_its_text(lines: Lines) ->
     try:
         {}["the payload's secret"]
     except KeyError as bug:
-        error = logs.log_unhandled(bug)
-    logs.log_rejection(error)
+        error = Instrumentation().on_unhandled(bug)
+    Instrumentation().on_rejected(error)
     (line,) = lines()
     assert (line["event"], line["level"]) == ("unhandled_error", "critical")
     assert [place.partition(":")[0] for place in line["places"]] == ["test_logs.py"]
