@@ -159,7 +159,7 @@ class Service:
             raise NotConfigured("cannot act on any event before this is set: " + "; ".join(settings.missing))
         if metadata.region and settings.region and metadata.region != settings.region:
             raise Forbidden("the event is about another region than UNMIRROR_REGION")
-        if isinstance(event, SweepRequested) and metadata.project_id is None:
+        if isinstance(event, SweepRequested | CheckRequested) and metadata.project_id is None:
             return sorted(settings.projects)
         project_id = metadata.project_id or settings.project_id
         if project_id is None:

@@ -303,6 +303,12 @@ class TestSeveralEvents:
         assert [part.outcome for part in report.parts] == ["detached", "failed"]
         assert report.status == 503
 
+    def test_a_check_that_names_no_project_is_of_all(self, new_service: Callable[..., Service]) -> None:
+        report = deliver(new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}"), CHECK)
+        assert [(part.project_id, part.outcome) for part in report.parts] == [
+            (each, "checked") for each in sorted((PROJECT_ID, OTHER))
+        ]
+
     def test_checks_one_after_another_share_their_threads(self, service: Service) -> None:
         before = threading.active_count()
         for _ in range(30):

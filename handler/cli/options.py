@@ -17,7 +17,7 @@ from handler.cli.output import Output, print_error, printable
 from handler.deadline import Cancellation, Deadline
 from handler.errors import NotConfigured, UnmirrorError
 from handler.events.fields import canonical_id
-from handler.report import Report, problem
+from handler.report import problem
 from handler.settings import Settings
 from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, CredentialsNotFound, profile_file, profiles
 
@@ -115,11 +115,9 @@ def project_apis(service: "Service") -> "list[VpcApi]":
     return [service.client.api(each, attempts=ATTEMPTS) for each in sorted(service.settings.projects)]
 
 
-def deliver(service: "Service", event_type: str, deadline: Deadline, **data: object) -> Report:
-    """Deliver an event of our own to each configured project, together; in which one an interface was, no id says."""
-    event = {"type": event_type, "id": f"cli-{uuid.uuid4()}"}
-    projects = sorted(service.settings.projects)
-    return service.deliver([{**event, "data": {**data, "project_id": each}} for each in projects], deadline=deadline)
+def own_event(event_type: str, **data: object) -> dict[str, object]:
+    """Return an event of our own."""
+    return {"type": event_type, "id": f"cli-{uuid.uuid4()}", "data": data}
 
 
 def resource_id(text: str) -> str:

@@ -43,14 +43,16 @@ def _wants(environ: Mapping[str, str], signal: str) -> bool:
     return exporter != "none" if exporter else any(environ.get(name, "").strip() for name in endpoints)
 
 
-_EXPORTER = r"(otlp|none)?"
+_EXPORTER, _PROTOCOL = r"(otlp|none)?", r"(http/protobuf)?"
 _HEADER = r"[ \t]*+([!#-'*+.0-9A-Z^-z|~-]++[ \t]*+=[ !#-+\--:<-\[\]-~]*+[ \t]*+)?+"
 _HEADERS = rf"{_HEADER}(,{_HEADER})*"  # the SDK logs a header that it cannot parse as a whole, and that may be a key
 # What the values are like that are supported.
 _FORMS = {
     "OTEL_TRACES_EXPORTER": _EXPORTER,
     "OTEL_METRICS_EXPORTER": _EXPORTER,
-    "OTEL_EXPORTER_OTLP_PROTOCOL": r"(http/protobuf)?",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": _PROTOCOL,
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": _PROTOCOL,
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": _PROTOCOL,
     "OTEL_EXPORTER_OTLP_HEADERS": _HEADERS,
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS": _HEADERS,
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS": _HEADERS,

@@ -84,24 +84,19 @@ class WebEdge(NamedTuple):
                 response = responses.of_error(error, {"Allow": ALLOW})
         return _to_flask(response)
 
-    def on_cloud_event(self, event: "CloudEvent") -> None:
+    def on_cloud_event(self, _: "CloudEvent") -> None:
         """Handle the request that the framework takes for this event; abort with the status of whatever is no success.
 
         For platforms that insist on this signature: the framework answers `OK` to every success, which a Knative
         broker takes for a failure. Its own parser accepts JSON that two readers could read differently, so that the
         request is read once more.
         """
-        if flask.has_request_context():
-            response = self._handle(*_contents(flask.request))
-        else:  # the framework's ASGI server has none, and so no header that authenticates
-            from cloudevents.conversion import to_structured
-
-            response = self._handle(*to_structured(event))
+        response = self._handle(*_contents(flask.request))
         if response.status >= 400:
             flask.abort(_to_flask(response))
 
     def _handle(
-        self, headers: Mapping[str, str], body: bytes, deadline: Deadline | None = None, *, invoked: bool = False
+        self, headers: Mapping[str, str], body: bytes, deadline: Deadline | None, *, invoked: bool = False
     ) -> HttpResponse:
         """Handle a delivery, within the deadline that it has had since it began. `invoked`: on `/invoke`."""
         deadline = (deadline or self.service.deadline()).sooner(self.authenticator.seconds(body))

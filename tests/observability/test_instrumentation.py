@@ -43,6 +43,7 @@ def test_nothing_is_measured_unless_it_is_asked_for(asked: dict[str, str], log: 
         ("OTEL_METRICS_EXPORTER", "prometheus"),
         ("OTEL_TRACES_EXPORTER", "console"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_HEADERS", SECRET),
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", f"x-key=1,{SECRET}"),
         ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=no\u00e4scii equals"),

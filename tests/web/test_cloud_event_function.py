@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cloudevents.http import CloudEvent
-from werkzeug.exceptions import HTTPException
 
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
-from handler.web.app import WebEdge
-from tests.support.function import Function, NewFunction, settings_for
+from tests.support.function import Function, NewFunction
 from tests.support.tenant import (
     BATCH,
     CLOUDEVENT,
@@ -104,16 +101,3 @@ def test_the_caller_authenticates_as_for_on_event(
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert emulator.calls == []
     assert function.post(body, {**kind, "Authorization": "Bearer marked-token"}).body == b"OK"
-
-
-def test_a_server_without_the_request_s_headers_needs_a_trusted_platform(tenant: Tenant, emulator: Emulator) -> None:
-    """functions-framework's ASGI server calls the function without a request: there is no token to look at."""
-    event = cloud_event(trace(delete(tenant)))
-    parsed = CloudEvent({name: value for name, value in event.items() if name != "data"}, event["data"])
-    closed = settings_for(emulator, UNMIRROR_TRUST="", UNMIRROR_BEARER_TOKENS="marked-token")
-    with pytest.raises(HTTPException) as refused:
-        WebEdge.from_env(closed).on_cloud_event(parsed)
-    assert refused.value.get_response().status_code == 401
-    assert emulator.calls == []
-    WebEdge.from_env(settings_for(emulator)).on_cloud_event(parsed)
-    assert len(emulator.changes()) == 3

@@ -2,7 +2,7 @@
 
 import click
 
-from handler.cli.options import CONNECTION, Exit, deliver, example, with_options
+from handler.cli.options import CONNECTION, Exit, example, own_event, with_options
 from handler.cli.output import Output, print_error
 from handler.deadline import Deadline
 from handler.events.readers import CHECK_DUE
@@ -22,7 +22,7 @@ def check(output: Output, service: Service, deadline: Deadline) -> int:
     that changes nothing, in every configured project. Its deadline is 60
     seconds, where no other is asked for.
     """
-    report = deliver(service, CHECK_DUE, deadline)
+    report = service.deliver(own_event(CHECK_DUE), deadline=deadline)
     parts = report.parts or (report,)
     failed = [step for part in parts for step in part.check or () if step.status == "failed"]
     projects = [

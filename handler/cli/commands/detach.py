@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from handler.cli.lookup import identify, list_sessions, look_up
-from handler.cli.options import CONNECTION, Exit, deliver, example, project_apis, resource_id, with_options
+from handler.cli.options import CONNECTION, Exit, example, own_event, project_apis, resource_id, with_options
 from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report
 from handler.deadline import Deadline
@@ -35,10 +35,13 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
     shows is left alone, and so is a protected session. The settings are
     those of the function.
     """
-    projects = len(service.settings.projects)
-    if len(interface_ids) * projects > MAX_IDS:
-        raise click.UsageError(f"at most {MAX_IDS // projects:,} ids at a time, to look for in {projects} project(s)")
-    report = deliver(service, INTERFACE_DELETED, deadline, interface_ids=list(interface_ids))
+    projects, ids = sorted(service.settings.projects), list(interface_ids)
+    if len(ids) * len(projects) > MAX_IDS:
+        most = MAX_IDS // len(projects)
+        raise click.UsageError(f"at most {most:,} ids at a time, to look for in {len(projects)} project(s)")
+    # In which project an interface was, no id says.
+    events = [own_event(INTERFACE_DELETED, interface_ids=ids, project_id=each) for each in projects]
+    report = service.deliver(events, deadline=deadline)
     parts = report.parts or (report,)
     output.json(report.as_json)
     for part in parts:

@@ -1,13 +1,12 @@
 """`unmirror sweep`: every source of every session of all projects."""
 
-import uuid
-
 import click
 
-from handler.cli.options import CONNECTION, Exit, example, with_options
+from handler.cli.options import CONNECTION, Exit, example, own_event, with_options
 from handler.cli.output import Output, print_error, progress_line
 from handler.cli.reports import print_report, warn_of_no_session
 from handler.deadline import Deadline
+from handler.events.readers import SWEEP_DUE
 from handler.service import Service
 
 _STAGES = {
@@ -35,9 +34,10 @@ def sweep(output: Output, service: Service, deadline: Deadline) -> int:
     that fails does not stop the rest. Ctrl-C ends it cleanly: what is done
     stays done and is reported.
     """
-    event = {"type": "io.unmirror.sweep.due.v1", "id": f"cli-{uuid.uuid4()}", "data": {}}
     with progress_line() as show:
-        report = service.deliver(event, deadline=deadline, progress=lambda stage, *far: show(_STAGES[stage], *far))
+        report = service.deliver(
+            own_event(SWEEP_DUE), deadline=deadline, progress=lambda stage, *far: show(_STAGES[stage], *far)
+        )
     parts = report.parts or (report,)
     output.json(report.as_json)
     for part in parts:
