@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from handler.deadline import Deadline, Instant
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
-from handler.mirror.jobs import OUT_OF_TIME, Progress, SweepTask
+from handler.mirror.jobs import OUT_OF_TIME, Progress, SweepTask, Task
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import Submission
 from handler.model import (
@@ -69,12 +69,15 @@ class Work:
         members: dict[str, Any] = {"failure": self.failure, "check": self.check, "seconds": seconds}
         if isinstance(self.event, Ignored):
             members |= {"ignored": self.event.reason, "pending": self.event.pending}
+        tasks: list[Task] = []
         if self.submission is not None:
             members |= of_parts(self.submission.parts, self)
-            members |= {"unreadable_sessions": self.submission.unreadable, "snapshot": self.submission.evidence}
+            tasks += self.submission.jobs
         if self.sweep is not None:
             members |= _of_sweep(self.sweep, self)
-        tasks = [task for task in (self.submission, self.sweep) if task]
+            tasks.append(self.sweep)
+        members["snapshot"] = next((task.evidence for task in reversed(tasks) if task.evidence), None)
+        members["unreadable_sessions"] = next((task.unreadable for task in reversed(tasks) if task.unreadable), ())
         members["calls"] = (*self.calls, *(calls for task in tasks for calls in task.calls))
         members["cause"] = self._cause(now)
         return Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
@@ -116,8 +119,6 @@ def _of_sweep(task: SweepTask, reporter: Work) -> dict[str, Any]:
     return members | {
         "kept": (*members["kept"], *swept.undecided, *alive),
         "failure": swept.failure or members["failure"],
-        "unreadable_sessions": swept.unreadable,
-        "snapshot": swept.evidence,
         "sweep": swept.figures,
         "coalesced": owner is not reporter,
     }

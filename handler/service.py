@@ -13,11 +13,10 @@ from handler.delivery import Delivery, Work, report_of_parts
 from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloaded, UnmirrorError
 from handler.mirror.jobs import Job, Progress, Rules, SweepTask, Task
 from handler.mirror.plan import Protection
-from handler.mirror.port import MirrorApi, concurrent_map
+from handler.mirror.port import concurrent_map
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.worker import CallThreads, ThreadedCalls, WorkerConfig, Workers, earlier
 from handler.model import (
-    ApiCall,
     CheckRequested,
     Event,
     Ignored,
@@ -230,13 +229,8 @@ class Service:
 
     def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it."""
-        client = self.client
-
-        def connect(on_call: Callable[[ApiCall], None], attempts: int) -> MirrorApi:
-            return client.api(project_id, key, on_call=on_call, attempts=attempts)
-
         # the chain's own key keeps its worker when it is renewed
-        return self._workers.add(project_id, key or "own", connect, task)
+        return self._workers.add(project_id, key or "own", partial(self.client.api, project_id, key), task)
 
 
 def _by_project(works: Iterable[Work], wanted: Callable[[Work], bool]) -> dict[str, list[Work]]:

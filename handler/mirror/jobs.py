@@ -5,7 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from handler.deadline import Deadline
+from handler.deadline import Clock, Deadline
 from handler.errors import UnmirrorError
 from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
@@ -43,11 +43,18 @@ class Task:
         """What kept the task as a whole from being worked on."""
         self.calls: list[list[str]] = []
         """The calls of each listing, batch or sweep that it took part in; others took part, too."""
+        self.evidence: SnapshotEvidence | None = None
+        self.unreadable: tuple[UnreadableSession, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether nothing more will be decided."""
         return self.failure is not None
+
+    def rest_on(self, snapshot: Snapshot, clock: Clock) -> None:
+        """Note the snapshot by which it is decided now."""
+        self.evidence = snapshot.evidence(self.arrived, clock)
+        self.unreadable = snapshot.listing.unreadable
 
 
 class Job(Task):
@@ -73,8 +80,6 @@ class Job(Task):
         self.parts: dict[str, Part] = {}
         self.unfinished: dict[str, Part] = {}
         """What has been removed of ids that other sessions still list."""
-        self.evidence: SnapshotEvidence | None = None
-        self.unreadable: tuple[UnreadableSession, ...] = ()
         self.passed_over = False
         """Whether a batch has gone by that could not answer it."""
 
@@ -88,7 +93,7 @@ class Swept(NamedTuple):
     """What a sweep saw and did."""
 
     figures: SweepFigures
-    evidence: SnapshotEvidence
+    snapshot: Snapshot
     counted_by: dict[str, object]
     """Who counts the `sweep`: the first of the tasks that share it whose report tells it."""
     parts: Mapping[str, Part] = MappingProxyType({})
@@ -96,7 +101,6 @@ class Swept(NamedTuple):
     undecided: tuple[Kept, ...] = ()
     failure: UnmirrorError | None = None
     """Why it is not complete."""
-    unreadable: tuple[UnreadableSession, ...] = ()
     unlisted: Mapping[str, Sequence[Kept]] = MappingProxyType({})
     """By server the interfaces of it that no list shows and that exist all the same."""
 

@@ -70,8 +70,9 @@ class Observer(Protocol):
         """Hear of a bug; return the error to answer the jobs with."""
 
 
-# Returns the API for one project and identity: told what hears of each call, and how often a call is attempted.
-Connect = Callable[[Callable[[ApiCall], None], int], MirrorApi]
+# Returns the API for one project and identity: told `on_call`, which hears of each call, and how often a call is
+# attempted, `attempts`.
+Connect = Callable[..., MirrorApi]
 
 
 class Ended(NamedTuple):

@@ -8,7 +8,7 @@ from handler.errors import ApiThrottled, DeadlineExceeded, StillExists, Unmirror
 from handler.mirror.detach import LATE
 from handler.mirror.jobs import Job
 from handler.mirror.removal import Part, merged
-from handler.model import Kept, SnapshotEvidence, UnreadableSession
+from handler.model import Kept
 
 # Ids of one delivery or sweep that are in a queue at once; the next go in when these are answered. One batch of so
 # many takes about a second at 100 ms a call, which is what another delivery may have to wait for it.
@@ -26,18 +26,8 @@ class Submission:
         """Take what puts a job into the worker's queue and returns what waits for it, and what makes a job of ids."""
         self.add, self.ids, self.job = add, ids, job
         self.parts: dict[str, Part] = {}
-        self.evidence: SnapshotEvidence | None = None
-        self.unreadable: tuple[UnreadableSession, ...] = ()
-        self.calls: list[list[str]] = []
-        """The calls of each batch that it took part in."""
-
-    def take(self, job: Job) -> None:
-        """Merge what the job was answered into the parts."""
-        for id_, part in decided(job).items():
-            self.parts[id_] = merged(id_, self.parts.get(id_), part)
-        self.evidence = job.evidence or self.evidence
-        self.unreadable = job.unreadable or self.unreadable
-        self.calls += job.calls
+        self.jobs: list[Job] = []
+        """All that it was handed in as, whose answers the parts merge."""
 
 
 def work_off(
@@ -112,16 +102,16 @@ def _attempt(todo: Iterable[_Waiting], arrived: float, deadline: Deadline, trace
     groups: dict[tuple[Submission, float], list[str]] = {}
     for each in todo:
         groups.setdefault((each.submission, each.arrived), []).append(each.id)
-    jobs = []
+    waits = []
     for (submission, at), ids in groups.items():
         timing = {"arrived": at} if at == arrived else {"arrived": at, "event_time": None}  # it has existed since then
         job = submission.job(ids=ids, deadline=deadline, trace=trace, **timing)
-        jobs.append((submission, job))
-    waits = [submission.add(job) for submission, job in jobs]
-    for wait in waits:
+        waits.append((submission, job, submission.add(job)))
+    for submission, job, wait in waits:
         wait()
-    for submission, job in jobs:
-        submission.take(job)
+        submission.jobs.append(job)
+        for id_, part in decided(job).items():
+            submission.parts[id_] = merged(id_, submission.parts.get(id_), part)
 
 
 def _pause(attempt: int, errors: Sequence[UnmirrorError], share: float) -> float:

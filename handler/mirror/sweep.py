@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
-from handler.deadline import Clock, Deadline
+from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.detach import verify
 from handler.mirror.jobs import OUT_OF_TIME, Progress, Rules, Swept
@@ -44,15 +44,12 @@ class Sweep:
         remove: Callable[[Snapshot, Mapping[str, Presence]], Mapping[str, Part]],
         *,
         deadline: Deadline,
-        clock: Clock,
         rules: Rules,
-        arrived: float,
         progress: Progress,
     ) -> None:
         """Take what the sweep works with; `remove` hands gone interfaces to the worker and waits for its answer."""
         self._api, self._calls, self._hand_over = api, calls, remove
-        self._deadline, self._clock, self._rules = deadline, clock, rules
-        self._arrived, self._progress = arrived, progress
+        self._deadline, self._rules, self._progress = deadline, rules, progress
         self._suspects: list[str] = []
         self._listed: set[str] = set()
         self._gone: dict[str, Presence] = {}
@@ -160,12 +157,11 @@ class Sweep:
             unlisted.setdefault(presence.device_id, []).append(kept)
         return Swept(
             figures,
-            snapshot.evidence(self._arrived, self._clock),
+            snapshot,
             {},
             parts,
             tuple(self._kept(snapshot, id_) for id_ in undecided[:MAX_NAMED]),
             failure or (self._failure(len(undecided)) if undecided else None),
-            snapshot.listing.unreadable,
             unlisted,
         )
 

@@ -62,87 +62,87 @@ class WorkerConfig(NamedTuple):
 # --- calls ---------------------------------------------------------------------------------------------
 
 
+class Call:
+    """A call that is made in a thread of its own."""
+
+    def __init__(self, key: Hashable, work: Callable[[], Any], done: Callable[[Any], None], ends: float = inf) -> None:
+        """Take what gets the result of the work once the call has come back, and when its time is up."""
+        self.key, self.work, self.done, self.ends = key, work, done, ends
+        self.left_behind = False
+        """Whether nobody waits for it any more."""
+
+
 class CallThreads:
     """Daemon threads in which batches and their calls run; started when needed, kept for a while."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._tasks: deque[tuple[object, Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._line: deque[Call] = deque()
         self._idle = 0
-        self._running: dict[object, Hashable] = {}
-        """The keys of calls that have not come back."""
-        self._left_behind: set[object] = set()
+        self._running: set[Call] = set()
+        """Those that have not come back."""
 
     @property
     def idle(self) -> bool:
         """Whether every call has come back."""
         return not self._running
 
-    def run(self, key: Hashable, work: Callable[[], R], done: Callable[[R], None]) -> object:
-        """Run the work in a thread, and give `done` what it returns once this call of the key has come back.
-
-        Returns what names the call; raises Overloaded where the process can have no more threads.
-        """
+    def run(self, call: Call) -> None:
+        """Make the call in a thread; raise Overloaded where the process can have no more of them."""
         with self._changed:
-            if len(self._left_behind) >= MAX_LEFT_BEHIND:
+            if sum(each.left_behind for each in self._running) >= MAX_LEFT_BEHIND:
                 raise Overloaded("too many calls of the VPC API hang: check the network, and what resolves names")
-            name = object()
-            self._tasks.append((name, work, done))
-            self._running[name] = key
-            if self._idle >= len(self._tasks):
+            self._line.append(call)
+            self._running.add(call)
+            if self._idle >= len(self._line):
                 self._changed.notify()
-                return name
+                return
             try:
                 threading.Thread(target=self._serve, name="unmirror-call", daemon=True).start()
             except RuntimeError as error:
-                self._tasks.pop()
-                del self._running[name]
+                self._line.pop()
+                self._running.remove(call)
                 raise Overloaded("the process can start no more threads") from error
-            return name
-
-    def leave_behind(self, name: object) -> None:
-        """Note that nobody waits for the call any more."""
-        with self._changed:
-            if name in self._running:
-                self._left_behind.add(name)
 
     def is_running(self, key: Hashable) -> bool:
         """Tell whether a call of that key has not come back, awaited or left behind."""
         with self._changed:
-            return key in self._running.values()
+            return any(each.key == key for each in self._running)
 
     def _serve(self) -> None:
-        while (task := self._take()) is not None:
-            name, work, done = task
-            result = work()
+        while (call := self._take()) is not None:
+            result = call.work()
             with self._changed:
-                del self._running[name]
-                self._left_behind.discard(name)
-            done(result)
+                self._running.remove(call)
+            call.done(result)
 
-    def _take(self) -> tuple[object, Callable[[], Any], Callable[[Any], None]] | None:
+    def _take(self) -> Call | None:
         with self._changed:
             self._idle += 1
-            if not self._tasks:
+            if not self._line:
                 self._changed.wait(IDLE_SECONDS)
             self._idle -= 1
-            return self._tasks.popleft() if self._tasks else None
+            return self._line.popleft() if self._line else None
 
 
 class ThreadedCalls:
     """The calls of one batch or sweep, side by side. Used by one thread; meets `port.Calls`."""
 
-    def __init__(self, threads: CallThreads, deadline: Deadline, limit: int) -> None:
+    def __init__(
+        self,
+        threads: CallThreads,
+        deadline: Deadline,
+        limit: int,
+        on_abandoned: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take how many calls run at a time, and what is called when time is up with calls under way."""
         self.deadline = deadline
-        self._threads, self._limit = threads, limit
+        self._threads, self._limit, self._on_abandoned = threads, limit, on_abandoned
         self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
-        self._running: dict[Hashable, tuple[float, object]] = {}
-        """When each call's time is up, and what names it among the threads, by its key."""
+        self._running: dict[Hashable, Call] = {}
         self._ended: deque[Ended] = deque()
         self._wake = threading.Event()
         self._ends = deadline.at
-        self.abandoned = False
-        """Whether time was up with calls under way."""
 
     def start(self, key: Hashable, work: Callable[[Deadline], Any], seconds: float) -> None:
         """Begin the work, or put it in line; it gets a deadline that is at most so many seconds away."""
@@ -167,16 +167,19 @@ class ThreadedCalls:
                     self._ends = min(self._ends, now + GRACE_SECONDS)
                     self._line.clear()
                 if now >= self._ends:
-                    self.abandoned = not self.deadline.cancellation.cancelled
-                    self._leave_behind(*self._running)
+                    for call in self._running.values():
+                        call.left_behind = True
+                    self._running.clear()
+                    if not self.deadline.cancellation.cancelled:
+                        self._on_abandoned()
                     return None
-                key = min(self._running, key=lambda each: self._running[each][0])
-                first = self._running[key][0]
-                if now >= first:
-                    self._leave_behind(key)
+                first = min(self._running.values(), key=lambda each: each.ends)
+                if now >= first.ends:
+                    first.left_behind = True
+                    del self._running[first.key]
                     self._fill()
-                    return Ended(key, error=DeadlineExceeded("the VPC API gave no answer in time"))
-                self._wake.wait(min(self._ends - now, first - now, LOOK_SECONDS))
+                    return Ended(first.key, error=DeadlineExceeded("the VPC API gave no answer in time"))
+                self._wake.wait(min(self._ends - now, first.ends - now, LOOK_SECONDS))
         return None
 
     def is_running(self, key: Hashable) -> bool:
@@ -186,23 +189,20 @@ class ThreadedCalls:
     def _fill(self) -> None:
         while self._line and len(self._running) < self._limit and self.deadline.remaining() > 0:
             key, work, seconds = self._line[0]
-            deadline, name = self.deadline.sooner(seconds), None
+            deadline = self.deadline.sooner(seconds)
+            call = Call(key, partial(_do, key, work, deadline), self._end, deadline.at)
             try:
-                name = self._threads.run(key, partial(_do, key, work, deadline), self._end)
+                self._threads.run(call)
             except Overloaded as error:
                 if self._running:  # a thread will be free
                     return
-                self._ended.append(Ended(key, error=error))
+                self._end(Ended(key, error=error))
             self._line.popleft()
-            self._running[key] = deadline.at, name
+            self._running[key] = call
 
     def _end(self, ended: Ended) -> None:
         self._ended.append(ended)
         self._wake.set()
-
-    def _leave_behind(self, *keys: Hashable) -> None:
-        for key in keys:
-            self._threads.leave_behind(self._running.pop(key)[1])
 
 
 def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> Ended:
@@ -217,6 +217,11 @@ def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> E
 def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
     """Make one call in a thread of its own, and wait for it no longer than the deadline."""
     return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, work, inf)
+
+
+def latest(tasks: Iterable[Task]) -> Deadline:
+    """Return the deadline of the task that has most time."""
+    return max((each.deadline for each in tasks), key=lambda each: each.at)
 
 
 def earlier(deadline: Deadline) -> Deadline:
@@ -253,41 +258,31 @@ class Queue(Generic[J]):
         with self._lock:
             try:
                 if self.idle:
-                    self._threads.run(self, self._run, lambda _: None)
+                    self._threads.run(Call(self, self._run, lambda _: None))
                 self.idle = False
                 self._tasks.append(task)
             except Overloaded as error:  # what the delivery has done so far is to be told all the same
                 task.failure = error
         return partial(_wait, task, event)
 
-    def waiting(self) -> list[J]:
-        """Return what is not complete and has time left, the oldest first."""
-        with self._lock:
-            return self._left()
-
     def _run(self) -> None:
-        while waiting := self._next():
+        while waiting := self._waiting():
             try:
                 self._work(waiting)
             except Exception as error:  # noqa: BLE001 - the thread must live on for those that come later
                 fail(waiting, error if isinstance(error, UnmirrorError) else self._on_unhandled(error))
 
-    def _next(self) -> list[J]:
+    def _waiting(self) -> list[J]:
+        """Return what waits, the oldest first. Those whose time is up are answered: a batch for nobody costs others."""
         with self._lock:
-            left = self._left()
-            self.idle = not left
-            return left
-
-    def _left(self) -> list[J]:
-        """Drop what is answered, and answer those whose time is up: a batch for nobody would make the others wait."""
-        for task in [each for each in self._tasks if not each.complete]:
-            try:
-                task.deadline.require("a batch of the project's worker")
-            except DeadlineExceeded as late:
-                task.failure = late
-                task.completed()
-        self._tasks = [each for each in self._tasks if not each.complete]
-        return list(self._tasks)
+            for task in self._tasks:
+                try:
+                    task.deadline.require("a batch of the project's worker")
+                except DeadlineExceeded as late:
+                    fail([task], late)
+            self._tasks = [each for each in self._tasks if not each.complete]
+            self.idle = not self._tasks
+            return list(self._tasks)
 
 
 def fail(tasks: Iterable[Task], error: UnmirrorError) -> None:
@@ -343,64 +338,47 @@ class Worker:
         # does so in the delivery's own thread, which saves two changes of threads.
         snapshot = self._snapshot
         if snapshot is not None and self._may_answer(task, snapshot) and answer_unmirrored(task, snapshot):
-            self._set_evidence(task, snapshot)
+            task.rest_on(snapshot, self._config.clock)
             return lambda: None
         return self.jobs.add(task)
 
     # --- batches
 
     def _work_off(self, waiting: list[Job]) -> None:
-        ready = self._ready(waiting)
-        if not ready or any(each.passed_over for each in waiting if each not in ready):
-            ready = self._list(waiting, ready)
-        for job in self.jobs.waiting():
-            job.passed_over = job not in ready
-        ready = [each for each in ready if not each.complete]
-        if ready and self._snapshot is not None:
-            self._run_batch(ready, self._snapshot)
+        """Work off the jobs that the kept snapshot may answer.
 
-    def _ready(self, jobs: Iterable[Job]) -> list[Job]:
-        """Return the jobs that the kept snapshot may answer, once it is the newest of all that they bring."""
-        jobs = list(jobs)
-        for job in jobs:
-            brought, kept = job.snapshot, self._snapshot
-            if brought and (not kept or brought.listing.began.monotonic > kept.listing.began.monotonic):
+        Where these are none, or another job has already waited one batch, only list the sessions, for the next batch.
+        """
+        for brought in [each.snapshot for each in waiting if each.snapshot]:
+            kept = self._snapshot
+            if kept is None or brought.listing.began.monotonic > kept.listing.began.monotonic:
                 self._snapshot = brought
-        snapshot = self._snapshot
-        return [each for each in jobs if snapshot is not None and self._may_answer(each, snapshot)]
+        snapshot, ready, others = self._snapshot, list[Job](), list[Job]()
+        for job in waiting:
+            may_answer = snapshot is not None and self._may_answer(job, snapshot)
+            (ready if may_answer else others).append(job)
+        if snapshot is None or not ready or any(each.passed_over for each in others):
+            calls, api = self._calls(waiting)
+            try:
+                self._snapshot = Snapshot(call(calls, "the list of sessions", api.list_sessions, LISTING_SECONDS))
+            except UnmirrorError as error:
+                fail(others, error)
+            return
+        for job in others:
+            job.passed_over = True
+        for job in ready:
+            job.rest_on(snapshot, self._config.clock)
+        calls, api = self._calls(ready)
+        Batch(ready, snapshot, api, calls, self._config.rules, self._memory).work_off()
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
         return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
 
-    def _list(self, waiting: list[Job], ready: list[Job]) -> list[Job]:
-        """Take a new snapshot; return the jobs that may be worked off now. A failure fails only those that need it."""
-        calls, api = self._calls(waiting)
-        try:
-            self._snapshot = Snapshot(call(calls, "the list of sessions", api.list_sessions, LISTING_SECONDS))
-        except UnmirrorError as error:
-            if calls.abandoned:
-                self._config.observer.on_abandoned(self.project_id)
-            fail([each for each in waiting if each not in ready], error)
-            return ready
-        ready = self._ready(self.jobs.waiting())
-        return ready + [each for each in waiting if each not in ready]  # it began after they had arrived
-
-    def _run_batch(self, jobs: list[Job], snapshot: Snapshot) -> None:
-        for job in jobs:
-            self._set_evidence(job, snapshot)
-        calls, api = self._calls(jobs)
-        Batch(jobs, snapshot, api, calls, self._config.rules, self._memory).work_off()
-        if calls.abandoned:
-            self._config.observer.on_abandoned(self.project_id)
-
-    def _set_evidence(self, job: Job, snapshot: Snapshot) -> None:
-        job.evidence = snapshot.evidence(job.arrived, self._config.clock)
-        job.unreadable = snapshot.listing.unreadable
-
     def _calls(self, jobs: Sequence[Job]) -> tuple[ThreadedCalls, MirrorApi]:
-        """Return the calls of a batch, which has as much time as the job that has most, and the API for them."""
-        deadline = max((each.deadline for each in jobs), key=lambda each: each.at)
-        return ThreadedCalls(self._threads, deadline, MAX_CALLS), self._connect(self._counted(jobs), 1)
+        """Return the calls of a batch, and the API for them."""
+        on_abandoned = partial(self._config.observer.on_abandoned, self.project_id)
+        calls = ThreadedCalls(self._threads, latest(jobs), MAX_CALLS, on_abandoned)
+        return calls, self._connect(on_call=self._counted(jobs), attempts=1)
 
     def _counted(self, tasks: Sequence[Job] | Sequence[SweepTask]) -> Callable[[ApiCall], None]:
         """Return what hears of the calls that are made for these tasks together."""
@@ -421,31 +399,24 @@ class Worker:
         """Sweep once for all that wait; who comes later waits for the next."""
         from handler.mirror.sweep import Sweep  # a function that starts for a deletion needs none
 
-        config = self._config
-        if all(each.by == "server" for each in waiting) and self._last_server_sweep is not None:
-            config.clock.sleep(max(0.0, SERVER_SWEEP_SECONDS - config.clock.age(self._last_server_sweep)))
-            waiting = self.sweeps.waiting()
-        if not waiting:
-            return
+        config, last = self._config, self._last_server_sweep
+        if last is not None and all(each.by == "server" for each in waiting):
+            self._last_server_sweep = None
+            config.clock.sleep(max(0.0, SERVER_SWEEP_SECONDS - config.clock.age(last)))
+            return  # who has come meanwhile takes part
         if any(each.by == "server" for each in waiting):
             self._last_server_sweep = config.clock.instant()
-        deadline = earlier(max((each.deadline for each in waiting), key=lambda each: each.at))
-        sweep = Sweep(
-            self._connect(self._counted(waiting), SWEEP_ATTEMPTS),
+        deadline = earlier(latest(waiting))
+        swept = Sweep(
+            self._connect(on_call=self._counted(waiting), attempts=SWEEP_ATTEMPTS),
             lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),
             partial(self._remove, waiting, deadline),
             deadline=deadline,
-            clock=config.clock,
             rules=config.rules,
-            arrived=min(each.arrived for each in waiting),
             progress=waiting[0].progress,
-        )
-        try:
-            swept = sweep.run()
-        except UnmirrorError as error:
-            fail(waiting, error)
-            return
+        ).run()
         for task in waiting:
+            task.rest_on(swept.snapshot, config.clock)
             task.swept = swept
             task.completed()
 
@@ -465,7 +436,7 @@ class Worker:
             trace=tasks[0].trace,
         )
         for task in tasks:
-            task.calls += found.calls
+            task.calls += [calls for job in found.jobs for calls in job.calls]
         return found.parts
 
 

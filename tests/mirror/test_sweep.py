@@ -27,7 +27,7 @@ class Bench:
         self.told: list[tuple[Stage, int, int]] = []
 
     def run(self) -> Swept:
-        clock, deadline = self.cloud.clock, self.cloud.clock.deadline(600)
+        deadline = self.cloud.clock.deadline(600)
 
         def remove(snapshot: Snapshot, gone: Mapping[str, Presence]) -> Mapping[str, Part]:
             job = Job(kind="interfaces", ids=list(gone), arrived=0.0, deadline=deadline)
@@ -42,9 +42,7 @@ class Bench:
             lambda: SerialCalls(deadline),
             remove,
             deadline=deadline,
-            clock=clock.clock,
             rules=self.rules,
-            arrived=clock.monotonic(),
             progress=lambda *stage: self.told.append(stage),
         ).run()
 
@@ -97,7 +95,8 @@ def test_for_too_many_sources_the_error_of_the_lists_ends_the_sweep(cloud: FakeC
     cloud.unreadable = [UnreadableSession("odd", "its sources are no list of ids")]
     swept = Bench(cloud).run()
     assert isinstance(swept.failure, ApiUnavailable)
-    assert (swept.parts, swept.figures.complete, swept.unreadable) == ({}, False, tuple(cloud.unreadable))
+    assert (swept.parts, swept.figures.complete) == ({}, False)
+    assert swept.snapshot.listing.unreadable == tuple(cloud.unreadable)
 
 
 def test_sources_of_sessions_of_other_types_are_no_interfaces(cloud: FakeCloud) -> None:
@@ -115,7 +114,7 @@ def test_a_target_that_is_gone_is_named(cloud: FakeCloud) -> None:
 def test_a_session_that_cannot_be_read_stops_no_other(cloud: FakeCloud) -> None:
     cloud.unreadable.append(UnreadableSession("odd", "has sources that are no list"))
     swept = Bench(cloud).run()
-    assert [each.session_id for each in swept.unreadable] == ["odd"]
+    assert [each.session_id for each in swept.snapshot.listing.unreadable] == ["odd"]
     check(swept, detached=4, complete=False)
 
 

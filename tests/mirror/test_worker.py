@@ -30,6 +30,7 @@ from handler.mirror.worker import (
     MAX_WORKERS,
     REPORTING_SECONDS,
     SERVER_SWEEP_SECONDS,
+    Call,
     CallThreads,
     ThreadedCalls,
     WorkerConfig,
@@ -194,7 +195,7 @@ def test_a_call_is_over_before_its_result_is_told() -> None:
         running.append(threads.is_running("call"))
         told.set()
 
-    threads.run("call", lambda: None, done)
+    threads.run(Call("call", lambda: None, done))
     assert told.wait(CATCHES_A_HANG)
     assert running == [False]
 
@@ -272,24 +273,25 @@ class TestHungCalls:
     def test_a_call_that_comes_back_says_nothing_of_another_that_hangs(self, gate: NewGate) -> None:
         threads, deadline = CallThreads(), Deadline.within(CATCHES_A_HANG, Clock().monotonic)
         for _ in range(MAX_LEFT_BEHIND):
-            name = threads.run("call", gate(), lambda _: None)
-            threads.leave_behind(name)
+            hung = Call("call", gate(), lambda _: None)
+            threads.run(hung)
+            hung.left_behind = True
             if _ < MAX_LEFT_BEHIND - 1:
                 assert call(ThreadedCalls(threads, deadline, 1), "call", lambda _: "back", 5.0) == "back"
         with pytest.raises(Overloaded):
-            threads.run("call", lambda: None, lambda _: None)
+            threads.run(Call("call", lambda: None, lambda _: None))
 
     def test_a_call_for_which_there_is_no_thread_waits_for_one_of_its_batch(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        threads, begun = CallThreads(), list[object]()
+        threads, begun = CallThreads(), list[Call]()
         run = CallThreads.run
 
-        def scarce(self: CallThreads, key: object, *given: Any) -> object:
-            begun.append(key)
+        def scarce(self: CallThreads, call: Call) -> None:
+            begun.append(call)
             if len(begun) == 2:
                 raise Overloaded("the process can start no more threads")
-            return run(self, key, *given)
+            run(self, call)
 
         monkeypatch.setattr(CallThreads, "run", scarce)
         calls = ThreadedCalls(threads, Deadline.within(CATCHES_A_HANG, Clock().monotonic), 4)
@@ -456,8 +458,8 @@ class TestSweeps:
         ends: list[float] = []
         connect = desk.cloud.connect()
 
-        def connected(*given: Any) -> Any:
-            api = connect(*given)
+        def connected(**given: Any) -> Any:
+            api = connect(**given)
             listing = api.list_sessions
             api.list_sessions = lambda deadline: (ends.append(deadline.at), listing(deadline))[1]  # type: ignore[method-assign]
             return api
