@@ -11,10 +11,10 @@ from handler.bulkhead import Bulkhead
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.delivery import Delivery, Work, report_of_parts
 from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloaded, UnmirrorError
-from handler.mirror.jobs import Job, Progress, Rules, SweepTask, Task
-from handler.mirror.plan import Protection
+from handler.mirror.jobs import Job, Progress, SweepTask, Task
 from handler.mirror.port import concurrent_map
 from handler.mirror.retry import Submission, work_off
+from handler.mirror.rules import Rules
 from handler.mirror.worker import CallThreads, ThreadedCalls, WorkerConfig, Workers, earlier
 from handler.model import (
     CheckRequested,
@@ -58,7 +58,7 @@ class Service:
         self.instrumentation, self._jitter = observed_by, jitter
         self._check_threads = CallThreads()
         self._bulkhead = Bulkhead(threads, len(settings.projects))
-        rules = Rules(Protection(settings.protect), settings.dry_run, settings.sweep_limit.allows)
+        rules = Rules(settings.protect, settings.dry_run, settings.sweep_limit.allows)
         self._workers = Workers(WorkerConfig(observed_by, clock, rules, jitter, settings.snapshot_max_age))
 
     @classmethod

@@ -11,12 +11,12 @@ from typing import Literal
 from handler.deadline import Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, UnmirrorError
 from handler.lru import LruCache
-from handler.mirror.jobs import Job, Rules
-from handler.mirror.plan import Plan
+from handler.mirror.jobs import Job
 from handler.mirror.port import Calls, Ended, MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, still_exists
+from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
-from handler.model import Gone, Kept, MirrorSession, Presence
+from handler.model import Gone, Kept, Presence
 
 # For all calls of one removal: to read the session's protection, to remove, and to prove it.
 REMOVAL_SECONDS = 3 * CALL_SECONDS
@@ -73,18 +73,21 @@ class Batch:
         self._jobs, self._snapshot, self._api, self._calls = jobs, snapshot, api, calls
         self._rules, self._memory = rules, memory
         self._jobs_of: dict[str, list[Job]] = {}
-        for job in jobs:
-            for id_ in job.ids if job.kind == "interfaces" else ():
-                self._jobs_of.setdefault(id_, []).append(job)
-        self._plan = Plan.of(snapshot, self._jobs_of, rules.protection)
         self._decided: dict[str, Presence | UnmirrorError] = {}
         self._removals: dict[str, dict[str, Removal]] = {}
         """By interface id and session id."""
+        self._suspects: dict[str, list[str]] = {}
+        """By the id of each session that may be touched, as far as its id tells: its interfaces that may be gone."""
         self._sessions_of: dict[str, set[str]] = {}
         """By interface id the sessions whose removal has not ended."""
-        for session_id, ids in self._plan.removals.items():
-            for id_ in ids:
-                self._sessions_of.setdefault(id_, set()).add(session_id)
+        for job in jobs:
+            for id_ in job.ids if job.kind == "interfaces" else ():
+                self._jobs_of.setdefault(id_, []).append(job)
+        for id_ in self._jobs_of:
+            for session in snapshot.holding(id_):
+                if not rules.protects_id(session):
+                    self._suspects.setdefault(session.id, []).append(id_)
+                    self._sessions_of.setdefault(id_, set()).add(session.id)
 
     def work_off(self) -> None:
         """Verify, remove and answer, until every job is answered or the batch's time is up."""
@@ -97,8 +100,6 @@ class Batch:
     # --- steps ---------------------------------------------------------------------------------------
 
     def _answer_from_the_snapshot(self) -> None:
-        for id_ in self._plan.unmirrored:
-            self._answer(id_, Part((Kept(id_, "not_mirrored"),)))
         for job in self._jobs:
             if job.kind == "target":
                 sessions = self._snapshot.targeting(job.ids[0])
@@ -110,12 +111,11 @@ class Batch:
             self._calls.start(("servers", some), partial(self._api.list_server_interfaces, some), SERVERS_SECONDS)
 
     def _start_verifications(self) -> None:
-        unmirrored = set(self._plan.unmirrored)
         for id_ in self._jobs_of:  # in the order of arrival, so that the first sessions are decided first
-            if id_ in unmirrored:
-                continue
             known = self._memory.gone.get(id_)
-            if known is not None:
+            if not self._snapshot.naming(id_):
+                self._answer(id_, Part((Kept(id_, "not_mirrored"),)))
+            elif known is not None:
                 self._decide(id_, known)
             else:
                 self._calls.start(("verify", id_), partial(verify, self._api, self._snapshot, id_), CALL_SECONDS)
@@ -137,40 +137,35 @@ class Batch:
         if isinstance(answer, Presence) and not answer.exists:
             self._memory.gone.put(id_, answer)
         for session_id in sorted(self._sessions_of.get(id_, ())):
-            if all(each in self._decided for each in self._plan.removals[session_id]):
+            if all(each in self._decided for each in self._suspects[session_id]):
                 self._start_removal(session_id)
         self._answer_if_decided(id_)
 
     def _start_removal(self, session_id: str) -> None:
-        session = self._snapshot.session(session_id)
-        gone = [id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)]
-        if session is None or not gone:
+        if not (gone := self._gone_from(session_id)):
             self._end_removal(session_id, None)
         elif self._calls.is_running(("remove", session_id)):
             error = ApiUnavailable("an earlier removal from the session has not come back yet")
             self._give_up(session_id, "not_tried", error)
         else:
-            work = partial(self._removal_from(session).run, gone, dry_run=self._rules.dry_run)
+            work = partial(self._removal_from(session_id).run, gone)
             self._calls.start(("remove", session_id), work, REMOVAL_SECONDS)
 
-    def _removal_from(self, session: MirrorSession) -> Removal:
-        return Removal(self._api, session, self._rules.protection, self._memory.requested)
+    def _removal_from(self, session_id: str) -> Removal:
+        return Removal(self._api, self._snapshot.session(session_id), self._rules, self._memory.requested)
 
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
         """End a removal of which nobody knows what became of it, or that was not tried."""
-        session, removal = self._snapshot.session(session_id), None
-        if session is not None:
-            removal = self._removal_from(session)
-            gone = [id_ for id_ in self._plan.removals[session_id] if self._is_gone(id_)]
-            removal.asked.update(gone if status == "failed" else ())
-            removal.settle(gone, status, error)
+        removal, gone = self._removal_from(session_id), self._gone_from(session_id)
+        removal.asked.update(gone if status == "failed" else ())
+        removal.settle(gone, status, error)
         self._end_removal(session_id, removal)
 
     def _end_removal(self, session_id: str, removal: Removal | None) -> None:
         if removal is not None:
             removal.remember()
             self._snapshot.remove(session_id, None if removal.session_gone else removal.absent)
-        for id_ in self._plan.removals[session_id]:
+        for id_ in self._suspects[session_id]:
             if removal is not None and id_ in removal.statuses:
                 self._removals.setdefault(id_, {})[session_id] = removal
             self._sessions_of[id_].discard(session_id)
@@ -197,18 +192,17 @@ class Batch:
             self._answer(id_, self._part(id_, answer))
 
     def _part(self, id_: str, answer: Presence | UnmirrorError) -> Part:
-        plan = self._plan
-        protected = tuple(name(each) for each in plan.protected.get(id_, ()))
+        holding = self._snapshot.holding(id_)
         if isinstance(answer, UnmirrorError):
-            holding = tuple(name(each) for each in self._snapshot.holding(id_))
-            return Part((Kept(id_, "undecided", holding, answer.request_id, answer),))
+            return Part((Kept(id_, "undecided", tuple(map(name, holding)), answer.request_id, answer),))
         if answer.exists:
             return Part((self._still_exists(id_, answer.request_id),))
+        protected = tuple(name(each) for each in holding if self._rules.protects_id(each))
         return Part(
             kept=(Kept(id_, "protected", protected),) if protected else (),
             removals=tuple(self._removals.get(id_, {}).values()),
             gone=Gone(id_, answer.request_id),
-            lost_targets=lost_targets(plan.targets.get(id_, ()), confirmed=True),
+            lost_targets=lost_targets(self._snapshot.targeting(id_), confirmed=True),
         )
 
     def _still_exists(self, id_: str, request_id: str = "") -> Kept:
@@ -218,8 +212,8 @@ class Batch:
         """Answer what the batch's time was not enough for."""
         late = DeadlineExceeded(LATE)
         untried = DeadlineExceeded("no time left to try the removal")
-        for session_id, ids in self._plan.removals.items():
-            if any(self._is_gone(id_) and session_id in self._sessions_of[id_] for id_ in ids):
+        for session_id in self._suspects:
+            if any(session_id in self._sessions_of[id_] for id_ in self._gone_from(session_id)):
                 if self._calls.is_running(("remove", session_id)):
                     self._give_up(session_id, "failed", late)
                 else:
@@ -241,6 +235,9 @@ class Batch:
             job.parts[id_] = part
             if job.complete:
                 job.completed()
+
+    def _gone_from(self, session_id: str) -> list[str]:
+        return [id_ for id_ in self._suspects[session_id] if self._is_gone(id_)]
 
     def _is_gone(self, id_: str) -> bool:
         answer = self._decided.get(id_)

@@ -1,4 +1,4 @@
-"""What waits in the queues of a worker and what comes back of it, and the rules by which it is worked off."""
+"""What waits in the queues of a worker, and what comes back of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 from handler.deadline import Clock, Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.plan import Protection
 from handler.mirror.removal import Part
 from handler.mirror.snapshot import Snapshot
 from handler.model import Kept, SnapshotEvidence, SweepFigures, UnreadableSession
@@ -20,15 +19,6 @@ OUT_OF_TIME = (
 Stage = Literal["list", "look_up", "verify", "remove"]
 # Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources.
 Progress = Callable[[Stage, int, int], None]
-
-
-class Rules(NamedTuple):
-    """What the operator decided about removals."""
-
-    protection: Protection = Protection()
-    dry_run: bool = False
-    sweep_limit: Callable[[int, int], bool] = lambda leaving, sources: True
-    """Whether one sweep may let so many of so many sources leave."""
 
 
 class Task:

@@ -16,8 +16,8 @@ from handler.errors import (
     StillExists,
     UnmirrorError,
 )
-from handler.mirror.plan import Protection
 from handler.mirror.port import MirrorApi
+from handler.mirror.rules import Rules
 from handler.model import Detachment, Gone, Kept, LostTarget, MirrorSession, SessionName, SessionReply
 
 Status: TypeAlias = Literal["detached", "already_absent", "planned", "protected", "undecided", "failed", "not_tried"]
@@ -30,15 +30,13 @@ CALL_SECONDS = 5.0
 class Removal:
     """The interfaces that are to leave one session, and what became of each."""
 
-    def __init__(
-        self, api: MirrorApi, session: MirrorSession, protection: Protection, requested: set[tuple[str, str]]
-    ) -> None:
+    def __init__(self, api: MirrorApi, session: MirrorSession, rules: Rules, requested: set[tuple[str, str]]) -> None:
         """Take the session as the last listing showed it.
 
         `requested`: by session and interface the removals that the API was asked for, and has neither refused nor
         proved. They are the worker's, and only read while the removal runs.
         """
-        self._api, self._protection, self._requested = api, protection, requested
+        self._api, self._rules, self._requested = api, rules, requested
         self.session = session
         """As the last answer showed it."""
         self.asked: set[str] = set()
@@ -58,16 +56,16 @@ class Removal:
         self.counted_by: dict[str, object] = {}
         """By interface id who counts its removal: the first whose report tells it, for others may have given up."""
 
-    def run(self, interface_ids: Sequence[str], deadline: Deadline, *, dry_run: bool = False) -> Self:
+    def run(self, interface_ids: Sequence[str], deadline: Deadline) -> Self:
         """Take the interfaces out of the session, and prove it; return itself. Raises nothing that the API answers.
 
         The caller has confirmed that each is gone, and starts no second removal on the session before this one ended.
         """
         todo = list(interface_ids)
-        if self._protection.names:  # the session's name may have changed since the listing
+        if self._rules.protected_names:  # the session's name may have changed since the listing
             todo = self._read(todo, deadline, unread="undecided")
         self.before = self.session.sources
-        if dry_run:
+        if self._rules.dry_run:
             self.after = tuple(id_ for id_ in self.before if id_ not in todo)
             self.settle(todo, "planned")
         elif todo:
@@ -174,7 +172,7 @@ class Removal:
 
     @property
     def _is_protected(self) -> bool:
-        return self._protection.covers_name(self.session)
+        return self._rules.protects_name(self.session)
 
 
 # --- what became of an id, over all its removals ------------------------------------------------------------

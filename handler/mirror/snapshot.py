@@ -50,9 +50,9 @@ class Snapshot:
         """Return all sessions that are left."""
         return list(self._sessions.values())
 
-    def session(self, session_id: str) -> MirrorSession | None:
-        """Return the session, None when it is gone or unknown."""
-        return self._sessions.get(session_id)
+    def session(self, session_id: str) -> MirrorSession:
+        """Return one of the sessions that are left."""
+        return self._sessions[session_id]
 
     def holding(self, interface_id: str) -> list[MirrorSession]:
         """Return the sessions that list the interface as a source."""

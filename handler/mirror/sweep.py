@@ -12,9 +12,10 @@ from typing import Literal
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.detach import verify
-from handler.mirror.jobs import OUT_OF_TIME, Progress, Rules, Swept
+from handler.mirror.jobs import OUT_OF_TIME, Progress, Swept
 from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
 from handler.mirror.removal import Part, kept, name, still_exists
+from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
 from handler.model import Gone, Kept, Presence, SweepFigures
 
@@ -66,11 +67,10 @@ class Sweep:
         self._progress("list", 0, 0)
         listing = call(self._calls(), "the list of sessions", self._api.list_sessions, LISTING_SECONDS)
         snapshot = Snapshot(listing)
-        protects = self._rules.protection.covers
         for session in snapshot.sessions():
             if session.type == "eni":
                 self._sources.update(dict.fromkeys(session.sources))
-                self._leaving.update(() if protects(session) else session.sources)
+                self._leaving.update(() if self._rules.protects(session) else session.sources)
         targets = [each.target_id for each in snapshot.sessions() if each.target_type == "eni" and each.target_id]
         self._suspects = interfaces = list(self._sources | dict.fromkeys(targets))
         try:

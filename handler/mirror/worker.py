@@ -17,10 +17,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.mirror.detach import Batch, Memory, answer_unmirrored
-from handler.mirror.jobs import Job, Rules, SweepTask, Task
+from handler.mirror.jobs import Job, SweepTask, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
+from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
 from handler.model import ApiCall, Presence
 

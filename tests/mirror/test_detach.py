@@ -10,10 +10,10 @@ import pytest
 
 from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import Batch, Memory
-from handler.mirror.jobs import Job, Rules
-from handler.mirror.plan import Protection
+from handler.mirror.jobs import Job
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
+from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
 from handler.model import Detachment, Gone, LostTarget, Presence
 from handler.report import Report
@@ -27,7 +27,7 @@ class Bench:
     """Batches on a fake cloud, one after another, with the cache of one worker."""
 
     def __init__(self, cloud: FakeCloud, *protect: str, seed: int | None = None) -> None:
-        self.cloud, self.rules = cloud, Rules(Protection(protect))
+        self.cloud, self.rules = cloud, Rules(protect)
         self.memory = Memory()
         self.chance = None if seed is None else random.Random(seed)  # noqa: S311 - an order that can be repeated
         self.snapshot = Snapshot(cloud.api().list_sessions(cloud.clock.deadline()))

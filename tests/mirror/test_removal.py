@@ -13,8 +13,8 @@ from handler.errors import (
     RemovalRejected,
     UnmirrorError,
 )
-from handler.mirror.plan import Protection
 from handler.mirror.removal import Removal
+from handler.mirror.rules import Rules
 from handler.model import MirrorSession
 from tests.support.cloud import FakeCloud
 
@@ -43,9 +43,9 @@ def removal(
     dry_run: bool = False,
 ) -> Removal:
     """Let the interfaces leave the session as it was listed, or is now."""
-    session, protection = listed or cloud.sessions["s"], Protection((protect,) if protect else ())
+    rules = Rules((protect,) if protect else (), dry_run)
     deadline = cloud.clock.deadline(seconds)
-    return Removal(cloud.api(), session, protection, set()).run(ids, deadline, dry_run=dry_run)
+    return Removal(cloud.api(), listed or cloud.sessions["s"], rules, set()).run(ids, deadline)
 
 
 def operations(cloud: FakeCloud) -> list[str]:

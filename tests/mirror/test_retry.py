@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, OutcomeUnknown, UnmirrorError
-from handler.mirror.jobs import Job, Rules
+from handler.mirror.jobs import Job
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import MAX_QUEUED, Submission, work_off
+from handler.mirror.rules import Rules
 from handler.mirror.worker import WorkerConfig, Workers
 from handler.report import Report
 from tests.support.cloud import PROJECT, FakeCloud

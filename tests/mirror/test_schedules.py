@@ -111,7 +111,7 @@ class World:
             worker.LOOK_SECONDS = float("inf")  # each look is a step, which takes time here
             self.cancellation = self.deadline.Cancellation()
             self.product_clock = self.deadline.Clock(self.clock.monotonic, self.clock.now, self.schedule.sleep)
-            rules = self.jobs.Rules(self.jobs.Protection((KEPT,)), sweep_limit=self.within)
+            rules = worker.Rules((KEPT,), sweep_limit=self.within)
             self.workers = worker.Workers(worker.WorkerConfig(self.observer, self.product_clock, rules))
             for name, cloud in self.projects.items():
                 self.schedule.spawn(partial(self.live, name, cloud))

@@ -8,9 +8,9 @@ import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interrupted
 from handler.mirror.detach import Batch, Memory
-from handler.mirror.jobs import Job, Rules, Stage, Swept
-from handler.mirror.plan import Protection
+from handler.mirror.jobs import Job, Stage, Swept
 from handler.mirror.removal import Part
+from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
 from handler.mirror.sweep import BATCH, BLIND_AFTER, MAX_FAILURES, MAX_UNLISTED, Sweep
 from handler.model import Presence, UnreadableSession
@@ -23,7 +23,7 @@ class Bench:
 
     def __init__(self, cloud: FakeCloud, *protect: str, limit: int = 1000, dry_run: bool = False) -> None:
         self.cloud = cloud
-        self.rules = Rules(Protection(protect), dry_run, lambda leaving, sources: leaving <= limit)
+        self.rules = Rules(protect, dry_run, lambda leaving, sources: leaving <= limit)
         self.told: list[tuple[Stage, int, int]] = []
 
     def run(self) -> Swept:

@@ -21,10 +21,11 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.mirror import worker as worker_module
-from handler.mirror.jobs import Job, Rules, SweepTask
+from handler.mirror.jobs import Job, SweepTask
 from handler.mirror.port import call, concurrent_map
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
+from handler.mirror.rules import Rules
 from handler.mirror.worker import (
     MAX_LEFT_BEHIND,
     MAX_WORKERS,

@@ -11,7 +11,7 @@ from handler.cli.options import CONNECTION, Exit, example, project_apis, resourc
 from handler.cli.output import Output, Row, count, print_error, progress_line
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.plan import Protection
+from handler.mirror.rules import Rules
 from handler.model import MirrorSession
 from handler.report import problem
 from handler.service import Service
@@ -40,7 +40,7 @@ def sessions(
     is marked as gone when the VPC API says so, asked for its id; a target is
     marked as lost. Changes nothing.
     """
-    settings, protection = service.settings, Protection(service.settings.protect)
+    settings, rules = service.settings, Rules(service.settings.protect)
     found, listed, answers, failed = [], [], [], []
     with progress_line() as progress:
         for api in project_apis(service):
@@ -56,7 +56,7 @@ def sessions(
                     and (name is None or fnmatchcase(each.name, name))
                 ]
                 known = look_up(api, _interfaces(chosen) | ({interface} if interface else set()), deadline, progress)
-                found += [_as_json(api.project_id, each, known, protected=protection.covers(each)) for each in chosen]
+                found += [_as_json(api.project_id, each, known, protected=rules.protects(each)) for each in chosen]
                 listed += of_project
                 answers += [known[interface]] if interface else []
                 for each in listing.unreadable:
