@@ -46,10 +46,6 @@ class Snapshot:
         predates = listing.began.monotonic < arrived
         return SnapshotEvidence(listing.taken_at, listing.request_ids, clock.age(listing.began), predates)
 
-    def sessions(self) -> list[MirrorSession]:
-        """Return all sessions that are left."""
-        return list(self._sessions.values())
-
     def session(self, session_id: str) -> MirrorSession:
         """Return one of the sessions that are left."""
         return self._sessions[session_id]

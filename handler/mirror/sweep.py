@@ -51,49 +51,44 @@ class Sweep:
         """Take what the sweep works with; `remove` hands gone interfaces to the worker and waits for its answer."""
         self._api, self._calls, self._hand_over = api, calls, remove
         self._deadline, self._rules, self._progress = deadline, rules, progress
-        self._suspects: list[str] = []
-        self._listed: set[str] = set()
-        self._gone: dict[str, Presence] = {}
-        self._alive: dict[str, Presence] = {}
-        """Suspects that exist all the same."""
-        self._errors: dict[str, UnmirrorError] = {}
+        self._snapshot: Snapshot
+        self._sources: dict[str, None] = {}
         self._leaving: set[str] = set()
         """Sources that a session lists which is not protected."""
+        self._suspects: list[str] = []
+        self._listed: set[str] = set()
+        self._alive: dict[str, Presence] = {}
+        """Suspects that exist all the same."""
+        self._gone: dict[str, Presence] = {}
         self._leaving_gone = 0
-        self._sources: dict[str, None] = {}
+        self._errors: dict[str, UnmirrorError] = {}
+        self._stop: Literal["limit", "blind"] | None = None
+        self._parts: Mapping[str, Part] = {}
 
     def run(self) -> Swept:
         """Sweep as far as time allows; raise what the list of sessions raises."""
         self._progress("list", 0, 0)
         listing = call(self._calls(), "the list of sessions", self._api.list_sessions, LISTING_SECONDS)
-        snapshot = Snapshot(listing)
-        for session in snapshot.sessions():
+        self._snapshot, failure = Snapshot(listing), None
+        for session in listing.sessions:
             if session.type == "eni":
                 self._sources.update(dict.fromkeys(session.sources))
                 self._leaving.update(() if self._rules.protects(session) else session.sources)
-        targets = [each.target_id for each in snapshot.sessions() if each.target_type == "eni" and each.target_id]
-        self._suspects = interfaces = list(self._sources | dict.fromkeys(targets))
+        targets = [each.target_id for each in listing.sessions if each.target_type == "eni" and each.target_id]
+        self._suspects = list(self._sources | dict.fromkeys(targets))
         try:
-            self._look_up(interfaces)
-            self._suspects = [id_ for id_ in interfaces if id_ not in self._listed]
-            stop: Literal["limit", "blind"] | None = "blind" if self._is_blind(snapshot) else None
+            self._look_up()
+            if self._is_blind():
+                self._stop = "blind"
+            else:
+                self._verify_and_remove()
         except UnmirrorError as error:
-            return self._result(snapshot, None, {}, error)
-        parts: Mapping[str, Part] = {}
-        if stop is None:
-            self._ask(snapshot, self._suspects, enough=lambda: not self._rules.dry_run and self._is_over())
-            stop = "limit" if self._is_over() else None
-            undecided = len(self._undecided() & self._leaving)  # as good as gone, for the limit
-            if self._gone and (self._rules.dry_run or not self._is_over(undecided)):
-                self._progress("remove", 0, len(self._gone))
-                parts = {
-                    id_: part._replace(gone=Gone(id_, self._gone[id_].request_id))  # one that time ended, too
-                    for id_, part in self._hand_over(snapshot, self._gone).items()
-                }
-        return self._result(snapshot, stop, parts)
+            failure = error
+        return self._result(failure)
 
-    def _look_up(self, interfaces: Sequence[str]) -> None:
+    def _look_up(self) -> None:
         """Look the interfaces up in the list, by id. Those of a list that failed stay suspects, up to a number."""
+        interfaces = self._suspects
         batches = [tuple(interfaces[start : start + BATCH]) for start in range(0, len(interfaces), BATCH)]
         failed = 0
         for batch, listed in concurrent_map(self._calls(), self._api.list_interfaces, batches, CALL_SECONDS):
@@ -105,32 +100,43 @@ class Sweep:
                 self._listed |= listed
                 self._progress("look_up", len(self._listed), len(interfaces))
         self._deadline.require("looking up all interfaces")
+        self._suspects = [id_ for id_ in interfaces if id_ not in self._listed]
 
-    def _is_blind(self, snapshot: Snapshot) -> bool:
+    def _is_blind(self) -> bool:
         """Tell whether the credentials see no interface at all; never where anything that was asked is undecided."""
         if self._listed or not self._suspects:
             return False
         if call(self._calls(), "the list of interfaces", self._api.has_interfaces, CALL_SECONDS):
             return False
         some = self._suspects[:BLIND_AFTER]
-        self._ask(snapshot, some, enough=lambda: bool(self._alive or self._errors))
+        self._ask(some, enough=lambda: bool(self._alive or self._errors))
         return len(self._gone) == len(some)
 
-    def _ask(self, snapshot: Snapshot, suspects: Sequence[str], enough: Callable[[], bool]) -> None:
+    def _verify_and_remove(self) -> None:
+        self._ask(self._suspects, enough=lambda: not self._rules.dry_run and self._is_over())
+        self._stop = "limit" if self._is_over() else None
+        undecided = len(self._undecided() & self._leaving)  # as good as gone, for the limit
+        if self._gone and (self._rules.dry_run or not self._is_over(undecided)):
+            self._progress("remove", 0, len(self._gone))
+            self._parts = {
+                id_: part._replace(gone=Gone(id_, self._gone[id_].request_id))  # one that time ended, too
+                for id_, part in self._hand_over(self._snapshot, self._gone).items()
+            }
+
+    def _ask(self, suspects: Sequence[str], enough: Callable[[], bool]) -> None:
         """Ask for each suspect by id, until it is enough, or everything fails."""
         undecided, failures = self._undecided(), 0
         todo = [id_ for id_ in suspects if id_ in undecided and id_ not in self._errors]
-        work = partial(verify, self._api, snapshot)
+        work = partial(verify, self._api, self._snapshot)
         for done, (id_, answer) in enumerate(concurrent_map(self._calls(), work, todo, CALL_SECONDS), 1):
+            failures = failures + 1 if isinstance(answer, UnmirrorError) else 0
             if isinstance(answer, UnmirrorError):
-                self._errors[id_], failures = answer, failures + 1
+                self._errors[id_] = answer
             elif answer.exists:
                 self._alive[id_] = answer
             else:
                 self._gone[id_] = answer
                 self._leaving_gone += id_ in self._leaving
-            if not isinstance(answer, UnmirrorError):
-                failures = 0
             self._progress("verify", done, len(todo))
             if failures >= MAX_FAILURES or enough():
                 return
@@ -141,26 +147,20 @@ class Sweep:
     def _undecided(self) -> set[str]:
         return {*self._suspects} - self._gone.keys() - self._alive.keys()
 
-    def _result(
-        self,
-        snapshot: Snapshot,
-        stop: Literal["limit", "blind"] | None,
-        parts: Mapping[str, Part],
-        failure: UnmirrorError | None = None,
-    ) -> Swept:
-        figures = self._figures(snapshot, stop, parts)
+    def _result(self, failure: UnmirrorError | None) -> Swept:
+        figures = self._figures()
         is_told = failure or figures.is_stopped(dry_run=self._rules.dry_run)
         undecided = [] if is_told else sorted(self._undecided())
         unlisted: dict[str, list[Kept]] = {}
         for id_, presence in self._alive.items():
-            kept = still_exists(id_, snapshot.naming(id_), presence.request_id)
+            kept = still_exists(id_, self._snapshot.naming(id_), presence.request_id)
             unlisted.setdefault(presence.device_id, []).append(kept)
         return Swept(
             figures,
-            snapshot,
+            self._snapshot,
             {},
-            parts,
-            tuple(self._kept(snapshot, id_) for id_ in undecided[:MAX_NAMED]),
+            self._parts,
+            tuple(map(self._kept, undecided[:MAX_NAMED])),
             failure or (self._failure(len(undecided)) if undecided else None),
             unlisted,
         )
@@ -173,13 +173,12 @@ class Sweep:
             return DeadlineExceeded(OUT_OF_TIME)
         return max(self._errors.values(), key=lambda each: each.status)
 
-    def _kept(self, snapshot: Snapshot, id_: str) -> Kept:
-        error, holding = self._errors.get(id_), tuple(name(each) for each in snapshot.holding(id_))
+    def _kept(self, id_: str) -> Kept:
+        error, holding = self._errors.get(id_), tuple(map(name, self._snapshot.holding(id_)))
         return Kept(id_, "undecided", holding, error.request_id if error else "", error)
 
-    def _figures(
-        self, snapshot: Snapshot, stop: Literal["limit", "blind"] | None, parts: Mapping[str, Part]
-    ) -> SweepFigures:
+    def _figures(self) -> SweepFigures:
+        parts, stop, listing = self._parts, self._stop, self._snapshot.listing
         gone, undecided = self._gone.keys() & self._sources.keys(), self._undecided() & self._sources.keys()
         left = [(id_, removal) for id_, part in parts.items() for removal in part.removals]
         freed = [(id_, removal) for id_, removal in left if removal.statuses[id_] == "detached"]
@@ -187,7 +186,7 @@ class Sweep:
         emptied = {each.session.id for _, each in (*freed, *would) if each.session.enabled and each.after == ()}
         failed = any(part.errors(id_) for id_, part in parts.items())
         return SweepFigures(
-            sessions=len(snapshot.sessions()),
+            sessions=len(listing.sessions),
             sources=len(self._sources),
             listed=len(self._listed & self._sources.keys()),
             unlisted=len(self._alive.keys() & self._sources.keys()),
@@ -199,6 +198,6 @@ class Sweep:
             places_freed=len(freed),
             would_free=len(would),
             emptied=tuple(sorted(emptied)),
-            complete=not (stop or failed or self._undecided() or snapshot.listing.unreadable),
+            complete=not (stop or failed or self._undecided() or listing.unreadable),
             stop=stop,
         )

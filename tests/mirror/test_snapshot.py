@@ -48,7 +48,7 @@ def test_what_an_answer_showed_absent_is_taken_out_and_nothing_else() -> None:
     snapshot.remove("two", None)
     assert snapshot.holding("b") == []
     snapshot.remove("two", {"b"})
-    assert [each.id for each in snapshot.sessions()] == ["one"]
+    assert [each.id for each in snapshot.targeting(TARGET)] == ["one"]
 
 
 SECONDS = st.floats(-1000, 1000)
