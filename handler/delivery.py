@@ -1,12 +1,11 @@
-"""One delivery at work: what its events share, what has come of each, and how that becomes a report."""
+"""One delivery at work: what has come of each of its events, and how that becomes a report."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from handler.deadline import Deadline, Instant
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
-from handler.mirror.jobs import OUT_OF_TIME, Progress, SweepTask, Task
+from handler.mirror.jobs import OUT_OF_TIME, SweepTask, Task
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import Submission
 from handler.model import (
@@ -20,23 +19,11 @@ from handler.model import (
     SweepRequested,
     TargetDeleted,
 )
-from handler.observability.trace_context import TraceContext
 from handler.report import Report
-from handler.vpc.credentials import AccessKey
 
 # Characters of a text of an event that are repeated in a report: a session's name may have as many.
 MAX_TEXT = 64
 _BY: Mapping[type[Event], By] = {InterfacesDeleted: "event", TargetDeleted: "event", ServersDeleted: "server"}
-
-
-class Delivery(NamedTuple):
-    """What all events of one delivery share."""
-
-    arrived: Instant
-    deadline: Deadline
-    key: AccessKey | None
-    trace: TraceContext | None
-    progress: Progress | None
 
 
 class Work:
@@ -108,7 +95,7 @@ def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "even
 
 
 def _of_sweep(task: SweepTask, reporter: Work) -> dict[str, Any]:
-    swept, cancelled = task.swept, task.deadline.cancellation.cancelled
+    swept, cancelled = task.swept, task.delivery.deadline.cancellation.cancelled
     if swept is None:
         late = Interrupted("interrupted before the end of the sweep") if cancelled else DeadlineExceeded(OUT_OF_TIME)
         return {"failure": task.failure or late}

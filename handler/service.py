@@ -8,10 +8,10 @@ from typing import Literal, Self
 
 from handler import events
 from handler.bulkhead import Bulkhead
-from handler.deadline import Cancellation, Clock, Deadline
-from handler.delivery import Delivery, Work, report_of_parts
+from handler.deadline import Cancellation, Clock, Deadline, Instant
+from handler.delivery import Work, report_of_parts
 from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloaded, UnmirrorError
-from handler.mirror.jobs import Job, Progress, SweepTask, Task
+from handler.mirror.jobs import Delivery, Job, Progress, SweepTask
 from handler.mirror.port import concurrent_map
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.rules import Rules
@@ -113,8 +113,8 @@ class Service:
         with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as span:
             current_trace.set(span)
             parsed = events.parse(payload)
-            delivery = Delivery(arrived, deadline, key, span, progress)
-            report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery))
+            delivery = Delivery(arrived.monotonic, deadline, span, key, progress)
+            report = report_of_parts(parsed.id, self._work_off(parsed.events, delivery, arrived))
             report.envelope = parsed.envelope
             is_told = report.status == 503 or report.detachments or report.sweep
             if report.failure is not None and not is_told:
@@ -124,7 +124,7 @@ class Service:
 
     # --- steps ---------------------------------------------------------------------------------------
 
-    def _work_off(self, all_events: Sequence[Event], delivery: Delivery) -> list[Report]:
+    def _work_off(self, all_events: Sequence[Event], delivery: Delivery, arrived: Instant) -> list[Report]:
         """Return a report for each event, in their order."""
         by_event = [self._in_projects(event) for event in all_events]
         if works := [work for of_event in by_event for work in of_event if work.project_id is not None]:
@@ -136,7 +136,7 @@ class Service:
             except Overloaded as error:
                 for work in works:
                     work.failure = error
-        dry_run, now, seconds = self.settings.dry_run, self.clock.now(), self.clock.age(delivery.arrived)
+        dry_run, now, seconds = self.settings.dry_run, self.clock.now(), self.clock.age(arrived)
         reports = [[work.report(dry_run, now, seconds) for work in of_event] for of_event in by_event]
         return [report_of_parts(parts[0].delivery_id, parts, kind="projects") for parts in reports]
 
@@ -172,7 +172,7 @@ class Service:
     def _detach(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Hand the ids that events name to the workers of their projects."""
         for work in works:
-            add = partial(self._add, str(work.project_id), delivery.key)
+            add = partial(self._add, str(work.project_id))
             job = partial(Job, event_time=work.event.metadata.time)
             match work.event:
                 case InterfacesDeleted(interface_ids=ids):
@@ -181,14 +181,7 @@ class Service:
                     work.submission = Submission(add, ids, partial(job, "servers"))
                 case TargetDeleted(target_id=id_):
                     work.submission = Submission(add, (id_,), partial(job, "target"))
-        work_off(
-            [work.submission for work in works if work.submission],
-            arrived=delivery.arrived.monotonic,
-            deadline=delivery.deadline,
-            clock=self.clock,
-            jitter=self._jitter,
-            trace=delivery.trace,
-        )
+        work_off([work.submission for work in works if work.submission], delivery, self.clock, self._jitter)
 
     def _sweep(self, works: Sequence[Work], delivery: Delivery) -> None:
         """Sweep once in each project for what asks for it, and for servers with no interface left to be named."""
@@ -196,16 +189,15 @@ class Service:
         projects = list(by_project)
         for start in range(0, len(projects), MAX_SWEPT_PROJECTS):
             rounds = ceil((len(projects) - start) / MAX_SWEPT_PROJECTS)
-            share = delivery.deadline.sooner(delivery.deadline.remaining() / rounds)
+            share = delivery._replace(deadline=delivery.deadline.sooner(delivery.deadline.remaining() / rounds))
             waits = []
             for project_id in projects[start : start + MAX_SWEPT_PROJECTS]:
                 sharing = by_project[project_id]
                 by: Literal["timer", "server"] = "timer" if any(work.by == "timer" for work in sharing) else "server"
-                arrived, trace, progress = delivery.arrived.monotonic, delivery.trace, delivery.progress
-                task = SweepTask(by, arrived=arrived, deadline=share, trace=trace, progress=progress)
+                task = SweepTask(by, share)
                 for work in sharing:
                     work.sweep = task
-                waits.append(self._add(project_id, delivery.key, task))
+                waits.append(self._add(project_id, task))
             for wait in waits:
                 wait()
 
@@ -227,8 +219,9 @@ class Service:
                 work.check, work.calls = tuple(checks[project_id].steps), [checks[project_id].calls]
                 work.failure = results.get(project_id, late)
 
-    def _add(self, project_id: str, key: AccessKey | None, task: Task) -> Callable[[], None]:
+    def _add(self, project_id: str, task: Job | SweepTask) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it."""
+        key = task.delivery.key
         # the chain's own key keeps its worker when it is renewed
         return self._workers.add(project_id, key or "own", partial(self.client.api, project_id, key), task)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from handler.deadline import Clock, Deadline
 from handler.errors import UnmirrorError
@@ -21,12 +21,24 @@ Stage = Literal["list", "look_up", "verify", "remove"]
 Progress = Callable[[Stage, int, int], None]
 
 
+class Delivery(NamedTuple):
+    """What all that one delivery asks for shares."""
+
+    arrived: float
+    """Monotonic seconds."""
+    deadline: Deadline
+    trace: Any = None
+    """Where it stands in a distributed trace."""
+    key: Any = None
+    """The access key that came with it; None where the function finds its own."""
+    progress: Progress | None = None
+
+
 class Task:
     """What waits in a queue of a worker, and what comes back of it."""
 
-    def __init__(self, arrived: float, deadline: Deadline, trace: object = None) -> None:
-        """Take when the delivery arrived, monotonic seconds, and where it stands in a distributed trace."""
-        self.arrived, self.deadline, self.trace = arrived, deadline, trace
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
         self.completed: Callable[[], None] = lambda: None
         """Called once the task is complete."""
         self.failure: UnmirrorError | None = None
@@ -43,7 +55,7 @@ class Task:
 
     def rest_on(self, snapshot: Snapshot, clock: Clock) -> None:
         """Note the snapshot by which it is decided now."""
-        self.evidence = snapshot.evidence(self.arrived, clock)
+        self.evidence = snapshot.evidence(self.delivery.arrived, clock)
         self.unreadable = snapshot.listing.unreadable
 
 
@@ -54,10 +66,8 @@ class Job(Task):
         self,
         kind: Literal["interfaces", "servers", "target"],
         ids: Sequence[str],
+        delivery: Delivery,
         *,
-        arrived: float,
-        deadline: Deadline,
-        trace: object = None,
         event_time: datetime | None = None,
         snapshot: Snapshot | None = None,
     ) -> None:
@@ -65,7 +75,7 @@ class Job(Task):
 
         A sweep brings its own snapshot, which the worker keeps if it is newer than its own.
         """
-        super().__init__(arrived, deadline, trace)
+        super().__init__(delivery)
         self.kind, self.ids, self.event_time, self.snapshot = kind, ids, event_time, snapshot
         self.parts: dict[str, Part] = {}
         self.unfinished: dict[str, Part] = {}
@@ -98,17 +108,9 @@ class Swept(NamedTuple):
 class SweepTask(Task):
     """A sweep that a delivery asks for. One that has not begun serves all who wait for it."""
 
-    def __init__(
-        self,
-        by: Literal["timer", "server"],
-        *,
-        arrived: float,
-        deadline: Deadline,
-        trace: object = None,
-        progress: Progress | None = None,
-    ) -> None:
-        super().__init__(arrived, deadline, trace)
-        self.by, self.progress = by, progress or (lambda stage, done, total: None)
+    def __init__(self, by: Literal["timer", "server"], delivery: Delivery) -> None:
+        super().__init__(delivery)
+        self.by = by
         self.swept: Swept | None = None
 
     @property

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
-from handler.deadline import Clock, Deadline, longest_backoff
+from handler.deadline import Clock, longest_backoff
 from handler.errors import ApiThrottled, DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import LATE
-from handler.mirror.jobs import Job
+from handler.mirror.jobs import Delivery, Job
 from handler.mirror.removal import Part, merged
 from handler.model import Kept
 
@@ -30,30 +30,21 @@ class Submission:
         """All that it was handed in as, whose answers the parts merge."""
 
 
-def work_off(
-    submissions: Sequence[Submission],
-    *,
-    arrived: float,
-    deadline: Deadline,
-    clock: Clock,
-    jitter: Callable[[], float],
-    trace: object = None,
-) -> None:
-    """Fill the parts of all submissions, within the deadline.
+def work_off(submissions: Sequence[Submission], delivery: Delivery, clock: Clock, jitter: Callable[[], float]) -> None:
+    """Fill the parts of all submissions of a delivery, within its deadline.
 
-    `arrived` is when the delivery arrived, monotonic seconds; `jitter` gives numbers from 0 to 1. The delivery's
-    thread makes no call: it waits, and pauses between its attempts.
+    `jitter` gives numbers from 0 to 1. The delivery's thread makes no call: it waits, and pauses between its attempts.
     """
-    waiting = [_Waiting(each, id_, arrived) for each in submissions for id_ in each.ids]
+    waiting = [_Waiting(each, id_, delivery.arrived) for each in submissions for id_ in each.ids]
     now = clock.monotonic()
     while waiting:
         todo = [each for each in waiting if each.due <= now]
         for start in range(0, len(todo), MAX_QUEUED):
-            _attempt(todo[start : start + MAX_QUEUED], arrived, deadline, trace)
+            _attempt(todo[start : start + MAX_QUEUED], delivery)
         now, share = clock.monotonic(), jitter()
         for each in todo:
             each.schedule(now, share)
-        waiting = [each for each in waiting if each.due - now < deadline.remaining()]
+        waiting = [each for each in waiting if each.due - now < delivery.deadline.remaining()]
         if waiting:
             soonest = min(each.due for each in waiting)
             clock.sleep(max(0.0, soonest - now))
@@ -97,15 +88,15 @@ def decided(job: Job) -> dict[str, Part]:
     return parts
 
 
-def _attempt(todo: Iterable[_Waiting], arrived: float, deadline: Deadline, trace: object) -> None:
+def _attempt(todo: Iterable[_Waiting], delivery: Delivery) -> None:
     """Hand in the ids, and wait for all of them: one job for each submission and moment of arrival."""
     groups: dict[tuple[Submission, float], list[str]] = {}
     for each in todo:
         groups.setdefault((each.submission, each.arrived), []).append(each.id)
     waits = []
     for (submission, at), ids in groups.items():
-        timing = {"arrived": at} if at == arrived else {"arrived": at, "event_time": None}  # it has existed since then
-        job = submission.job(ids=ids, deadline=deadline, trace=trace, **timing)
+        since = {} if at == delivery.arrived else {"event_time": None}  # it has existed since the event
+        job = submission.job(ids=ids, delivery=delivery._replace(arrived=at), **since)
         waits.append((submission, job, submission.add(job)))
     for submission, job, wait in waits:
         wait()

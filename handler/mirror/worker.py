@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.mirror.detach import Batch, Memory, answer_unmirrored
-from handler.mirror.jobs import Job, SweepTask, Task
+from handler.mirror.jobs import Delivery, Job, SweepTask, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
@@ -222,7 +222,7 @@ def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) ->
 
 def latest(tasks: Iterable[Task]) -> Deadline:
     """Return the deadline of the task that has most time."""
-    return max((each.deadline for each in tasks), key=lambda each: each.at)
+    return max((each.delivery.deadline for each in tasks), key=lambda each: each.at)
 
 
 def earlier(deadline: Deadline) -> Deadline:
@@ -278,7 +278,7 @@ class Queue(Generic[J]):
         with self._lock:
             for task in self._tasks:
                 try:
-                    task.deadline.require("a batch of the project's worker")
+                    task.delivery.deadline.require("a batch of the project's worker")
                 except DeadlineExceeded as late:
                     fail([task], late)
             self._tasks = [each for each in self._tasks if not each.complete]
@@ -296,7 +296,8 @@ def fail(tasks: Iterable[Task], error: UnmirrorError) -> None:
 
 
 def _wait(task: Task, event: threading.Event) -> None:
-    deadline, ends = task.deadline, task.deadline.at
+    deadline = task.delivery.deadline
+    ends = deadline.at
     with deadline.cancellation.waking(event):
         while not task.complete:
             now = deadline.clock()
@@ -330,11 +331,10 @@ class Worker:
         """Whether it may be dropped."""
         return self.jobs.idle and self.sweeps.idle and self._threads.idle  # a hung removal is to be known of
 
-    def add(self, task: Task) -> Callable[[], None]:
+    def add(self, task: Job | SweepTask) -> Callable[[], None]:
         """Put a task into its queue; return what waits for it, no longer than its deadline."""
         if isinstance(task, SweepTask):
             return self.sweeps.add(task)
-        assert isinstance(task, Job)  # noqa: S101 - there is no third kind
         # Most deletions are of interfaces that nobody mirrors. They need no batch: a snapshot that may answer them
         # does so in the delivery's own thread, which saves two changes of threads.
         snapshot = self._snapshot
@@ -350,11 +350,9 @@ class Worker:
 
         Where these are none, or another job has already waited one batch, only list the sessions, for the next batch.
         """
-        for brought in [each.snapshot for each in waiting if each.snapshot]:
-            kept = self._snapshot
-            if kept is None or brought.listing.began.monotonic > kept.listing.began.monotonic:
-                self._snapshot = brought
-        snapshot, ready, others = self._snapshot, list[Job](), list[Job]()
+        known = [each for each in (self._snapshot, *(job.snapshot for job in waiting)) if each is not None]
+        self._snapshot = snapshot = max(known, key=lambda each: each.listing.began.monotonic, default=None)
+        ready, others = list[Job](), list[Job]()
         for job in waiting:
             may_answer = snapshot is not None and self._may_answer(job, snapshot)
             (ready if may_answer else others).append(job)
@@ -373,7 +371,7 @@ class Worker:
         Batch(ready, snapshot, api, calls, self._config.rules, self._memory).work_off()
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        return snapshot.may_answer(job.arrived, job.event_time, self._config.clock, self._config.max_age)
+        return snapshot.may_answer(job.delivery.arrived, job.event_time, self._config.clock, self._config.max_age)
 
     def _calls(self, jobs: Sequence[Job]) -> tuple[ThreadedCalls, MirrorApi]:
         """Return the calls of a batch, and the API for them."""
@@ -383,7 +381,7 @@ class Worker:
 
     def _counted(self, tasks: Sequence[Job] | Sequence[SweepTask]) -> Callable[[ApiCall], None]:
         """Return what hears of the calls that are made for these tasks together."""
-        traces = [each.trace for each in tasks if each.trace is not None]
+        traces = [each.delivery.trace for each in tasks if each.delivery.trace is not None]
         made: list[str] = []
         for task in tasks:
             task.calls.append(made)
@@ -414,7 +412,7 @@ class Worker:
             partial(self._remove, waiting, deadline),
             deadline=deadline,
             rules=config.rules,
-            progress=waiting[0].progress,
+            progress=waiting[0].delivery.progress or (lambda *_: None),
         ).run()
         for task in waiting:
             task.rest_on(swept.snapshot, config.clock)
@@ -428,14 +426,8 @@ class Worker:
         for id_, presence in gone.items():
             self._memory.gone.put(id_, presence)
         found = Submission(self.jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot))
-        work_off(
-            [found],
-            arrived=snapshot.listing.began.monotonic,
-            deadline=deadline,
-            clock=self._config.clock,
-            jitter=self._config.jitter,
-            trace=tasks[0].trace,
-        )
+        delivery = Delivery(snapshot.listing.began.monotonic, deadline, tasks[0].delivery.trace)
+        work_off([found], delivery, self._config.clock, self._config.jitter)
         for task in tasks:
             task.calls += [calls for job in found.jobs for calls in job.calls]
         return found.parts
@@ -449,7 +441,7 @@ class Workers:
         self._workers: OrderedDict[tuple[str, Hashable], Worker] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, project_id: str, identity: Hashable, connect: Connect, task: Task) -> Callable[[], None]:
+    def add(self, project_id: str, identity: Hashable, connect: Connect, task: Job | SweepTask) -> Callable[[], None]:
         """Put a task into the queue of its worker; return what waits for it, no longer than the task's deadline.
 
         `connect` returns the API for a new worker. What one identity was told is never used for another's.

@@ -10,7 +10,7 @@ import pytest
 
 from handler.errors import ApiUnavailable, DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import Batch, Memory
-from handler.mirror.jobs import Job
+from handler.mirror.jobs import Delivery, Job
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
 from handler.mirror.rules import Rules
@@ -35,7 +35,7 @@ class Bench:
         self.calls = SerialCalls(cloud.clock.deadline(), self.chance)
 
     def job(self, *ids: str, kind: Any = "interfaces") -> Job:
-        return Job(kind=kind, ids=ids, arrived=0.0, deadline=self.cloud.clock.deadline())
+        return Job(kind=kind, ids=ids, delivery=Delivery(0.0, self.cloud.clock.deadline()))
 
     def work_off(self, *jobs: Job) -> list[Report]:
         Batch(jobs, self.snapshot, self.cloud.api(), self.calls, self.rules, self.memory).work_off()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, OutcomeUnknown, UnmirrorError
-from handler.mirror.jobs import Job
+from handler.mirror.jobs import Delivery, Job
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import MAX_QUEUED, Submission, work_off
 from handler.mirror.rules import Rules
@@ -35,13 +35,7 @@ class Desk:
         clock = self.cloud.clock
         submission = Submission(self.add, ids, partial(Job, "interfaces"))
         before = clock.monotonic_now
-        work_off(
-            [submission],
-            arrived=before,
-            deadline=clock.deadline(seconds),
-            clock=self.clock,
-            jitter=lambda: 1.0,
-        )
+        work_off([submission], Delivery(before, clock.deadline(seconds)), self.clock, jitter=lambda: 1.0)
         self.pauses.append(round(clock.monotonic_now - before, 3))
         return Report("d", "e", **of_parts(submission.parts, submission))
 
@@ -59,7 +53,7 @@ def test_a_living_interface_is_verified_again_and_again_and_then_the_sender_come
     assert (report.status, report.outcome) == (503, "partial")
     assert desk.pauses == [0.25 + 0.75 + 1.5]
     assert [job.ids for job in desk.jobs] == [["c", "a"], ["c"], ["c"], ["c"]]
-    assert len({job.arrived for job in desk.jobs}) == 1, "it keeps its place by its first arrival"
+    assert len({job.delivery.arrived for job in desk.jobs}) == 1, "it keeps its place by its first arrival"
     assert len(cloud.asked("list_sessions")) == 1
 
 

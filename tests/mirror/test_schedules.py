@@ -217,20 +217,15 @@ class World:
             add = partial(self.workers.add, name, "narrow" if narrow else "own", self.connect(cloud, narrow=narrow))
             job = partial(self.jobs.Job, "interfaces", event_time=recorded)
             submission = self.retry.Submission(add, tuple(interface_ids), job)
-            self.retry.work_off(
-                [submission],
-                arrived=self.clock.monotonic(),
-                deadline=deadline,
-                clock=self.product_clock,
-                jitter=self.chance.random,
-            )
+            delivery = self.jobs.Delivery(self.clock.monotonic(), deadline)
+            self.retry.work_off([submission], delivery, self.product_clock, self.chance.random)
         return not any(part.errors(id_) for id_, part in submission.parts.items())
 
     def swept(self, name: str, cloud: FakeCloud) -> None:
         """Sweep once; removing and verifying are watched by the API itself."""
         by = self.chance.choice(("timer", "server"))
         with self.in_time() as deadline:
-            task = self.jobs.SweepTask(by=by, arrived=self.clock.monotonic(), deadline=deadline)
+            task = self.jobs.SweepTask(by, self.jobs.Delivery(self.clock.monotonic(), deadline))
             self.workers.add(name, "own", self.connect(cloud, narrow=False), task)()
         swept = task.swept
         if swept is not None and swept.figures.stop:

@@ -8,7 +8,7 @@ import pytest
 
 from handler.errors import ApiRefused, ApiUnavailable, DeadlineExceeded, Interrupted
 from handler.mirror.detach import Batch, Memory
-from handler.mirror.jobs import Job, Stage, Swept
+from handler.mirror.jobs import Delivery, Job, Stage, Swept
 from handler.mirror.removal import Part
 from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
@@ -30,7 +30,7 @@ class Bench:
         deadline = self.cloud.clock.deadline(600)
 
         def remove(snapshot: Snapshot, gone: Mapping[str, Presence]) -> Mapping[str, Part]:
-            job = Job(kind="interfaces", ids=list(gone), arrived=0.0, deadline=deadline)
+            job = Job(kind="interfaces", ids=list(gone), delivery=Delivery(0.0, deadline))
             memory = Memory()
             for id_, presence in gone.items():
                 memory.gone.put(id_, presence)

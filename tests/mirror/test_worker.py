@@ -21,7 +21,7 @@ from handler.errors import (
     UnmirrorError,
 )
 from handler.mirror import worker as worker_module
-from handler.mirror.jobs import Job, SweepTask
+from handler.mirror.jobs import Delivery, Job, SweepTask
 from handler.mirror.port import call, concurrent_map
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
@@ -75,14 +75,16 @@ class Desk:
         self.workers = Workers(WorkerConfig(self.observer, self.clock, Rules(), max_age=300.0))
         self.waits: dict[Job | SweepTask, Callable[[], None]] = {}
 
-    def job(self, *ids: str, seconds: float = CATCHES_A_HANG, identity: str = "own", **more: Any) -> Job:
+    def job(
+        self, *ids: str, seconds: float = CATCHES_A_HANG, identity: str = "own", trace: object = None, **more: Any
+    ) -> Job:
         """Put a job into the queue."""
-        job = Job(kind="interfaces", ids=ids, **self._common(seconds), **more)
+        job = Job(kind="interfaces", ids=ids, delivery=self._delivery(seconds, trace), **more)
         self.waits[job] = self.workers.add(PROJECT, identity, self.cloud.connect(), job)
         return job
 
     def sweep(self) -> SweepTask:
-        task = SweepTask(by="timer", **self._common(CATCHES_A_HANG))
+        task = SweepTask("timer", self._delivery(CATCHES_A_HANG))
         self.waits[task] = self.workers.add(PROJECT, "own", self.cloud.connect(), task)
         return task
 
@@ -104,9 +106,9 @@ class Desk:
         assert self.observer.bugs == []
         return report
 
-    def _common(self, seconds: float) -> dict[str, Any]:
+    def _delivery(self, seconds: float, trace: object = None) -> Delivery:
         now = self.clock.monotonic()
-        return {"arrived": now, "deadline": Deadline(now + seconds, self.clock.monotonic, self.cancellation)}
+        return Delivery(now, Deadline(now + seconds, self.clock.monotonic, self.cancellation), trace)
 
 
 @pytest.fixture
@@ -334,7 +336,7 @@ class TestWhoseWorker:
 
         def deliver(identity: str) -> None:
             now = cloud.clock.monotonic()
-            job = Job(kind="interfaces", ids=("x",), arrived=now, deadline=deadline, event_time=LONG_AGO)
+            job = Job(kind="interfaces", ids=("x",), delivery=Delivery(now, deadline), event_time=LONG_AGO)
             workers.add(PROJECT, identity, cloud.connect(), job)()
             while not all(each.idle for each in workers._workers.values()):
                 pass
@@ -404,7 +406,7 @@ class TestSweeps:
     def test_what_it_has_no_time_to_remove_is_told_as_gone(self, desk: Desk, gate: NewGate) -> None:
         desk.cloud.then("remove_sources", gate())
         now = desk.clock.monotonic()
-        task = SweepTask("timer", arrived=now, deadline=Deadline(now + 1, desk.clock.monotonic))
+        task = SweepTask("timer", Delivery(now, Deadline(now + 1, desk.clock.monotonic)))
         desk.workers.add(PROJECT, "own", desk.cloud.connect(), task)()
         assert task.swept is not None
         assert {each for each, part in task.swept.parts.items() if part.gone} == {"a", "b", "c"}
@@ -417,7 +419,7 @@ class TestSweeps:
         deadline = cloud.clock.deadline(1e6)
 
         def ask(by: Any) -> tuple[SweepTask, Callable[[], None]]:
-            task = SweepTask(by=by, arrived=0.0, deadline=deadline)
+            task = SweepTask(by, Delivery(0.0, deadline))
             return task, workers.add(PROJECT, "own", cloud.connect(), task)
 
         first, wait = ask("server")
@@ -441,7 +443,7 @@ class TestSweeps:
         workers = Workers(WorkerConfig(RecordingObserver(), Clock(cloud.clock.monotonic, cloud.clock.now, pause)))
 
         def ask(seconds: float) -> tuple[SweepTask, Callable[[], None]]:
-            task = SweepTask("server", arrived=0.0, deadline=cloud.clock.deadline(seconds))
+            task = SweepTask("server", Delivery(0.0, cloud.clock.deadline(seconds)))
             return task, workers.add(PROJECT, "own", cloud.connect(), task)
 
         ask(60)[1]()
@@ -466,7 +468,7 @@ class TestSweeps:
             return api
 
         now = desk.clock.monotonic()
-        task = SweepTask("timer", arrived=now, deadline=Deadline(now + 60, desk.clock.monotonic))
+        task = SweepTask("timer", Delivery(now, Deadline(now + 60, desk.clock.monotonic)))
         desk.workers.add(PROJECT, "own", connected, task)()
         assert ends == [now + 60 - REPORTING_SECONDS]
 
