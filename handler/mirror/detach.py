@@ -55,6 +55,7 @@ def answer_unmirrored(job: Job, snapshot: Snapshot) -> bool:
     if job.kind != "interfaces" or any(map(snapshot.naming, job.ids)):
         return False
     job.parts = {id_: Part((Kept(id_, "not_mirrored"),)) for id_ in job.ids}
+    job.end()
     return True
 
 
@@ -233,8 +234,8 @@ class Batch:
     def _settle(self, job: Job, id_: str, part: Part) -> None:
         if id_ not in job.parts:
             job.parts[id_] = part
-            if job.complete:
-                job.completed()
+            if len(job.parts) == len(job.ids):
+                job.end()
 
     def _gone_from(self, session_id: str) -> list[str]:
         return [id_ for id_ in self._suspects[session_id] if self._is_gone(id_)]

@@ -1,6 +1,7 @@
 """What waits in the queues of a worker, and what comes back of it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -39,8 +40,9 @@ class Task:
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.completed: Callable[[], None] = lambda: None
-        """Called once the task is complete."""
+        self.complete = False
+        """Whether nothing more will be decided."""
+        self.on_complete: Callable[[], None] = lambda: None
         self.failure: UnmirrorError | None = None
         """What kept the task as a whole from being worked on."""
         self.calls: list[list[str]] = []
@@ -48,10 +50,17 @@ class Task:
         self.evidence: SnapshotEvidence | None = None
         self.unreadable: tuple[UnreadableSession, ...] = ()
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more will be decided."""
-        return self.failure is not None
+    def end(self) -> None:
+        """Note that all is decided."""
+        self.complete = True
+        self.on_complete()
+
+    def fail(self, error: UnmirrorError) -> None:
+        """End a task that is not complete with an error of its own: a traceback belongs to one thread."""
+        if not self.complete:
+            self.failure = copy(error)
+            self.failure.__cause__ = error
+            self.end()
 
     def rest_on(self, snapshot: Snapshot, clock: Clock) -> None:
         """Note the snapshot by which it is decided now."""
@@ -83,11 +92,6 @@ class Job(Task):
         self.passed_over = False
         """Whether a batch has gone by that could not answer it."""
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more will be decided."""
-        return self.failure is not None or len(self.parts) == len(self.ids)
-
 
 class Swept(NamedTuple):
     """What a sweep saw and did."""
@@ -112,8 +116,3 @@ class SweepTask(Task):
         super().__init__(delivery)
         self.by = by
         self.swept: Swept | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the sweep has ended."""
-        return self.swept is not None or self.failure is not None

@@ -9,7 +9,6 @@ there. So no resolver that hangs, and no answer that drips, holds up a batch bey
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from copy import copy
 from functools import partial
 from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -255,7 +254,7 @@ class Queue(Generic[J]):
     def add(self, task: J) -> Callable[[], None]:
         """Put a task in; return what waits for it, no longer than the task's deadline."""
         event = threading.Event()
-        task.completed = event.set
+        task.on_complete = event.set
         with self._lock:
             try:
                 if self.idle:
@@ -263,7 +262,7 @@ class Queue(Generic[J]):
                 self.idle = False
                 self._tasks.append(task)
             except Overloaded as error:  # what the delivery has done so far is to be told all the same
-                task.failure = error
+                task.fail(error)
         return partial(_wait, task, event)
 
     def _run(self) -> None:
@@ -271,7 +270,9 @@ class Queue(Generic[J]):
             try:
                 self._work(waiting)
             except Exception as error:  # noqa: BLE001 - the thread must live on for those that come later
-                fail(waiting, error if isinstance(error, UnmirrorError) else self._on_unhandled(error))
+                failure = error if isinstance(error, UnmirrorError) else self._on_unhandled(error)
+                for task in waiting:
+                    task.fail(failure)
 
     def _waiting(self) -> list[J]:
         """Return what waits, the oldest first. Those whose time is up are answered: a batch for nobody costs others."""
@@ -280,19 +281,10 @@ class Queue(Generic[J]):
                 try:
                     task.delivery.deadline.require("a batch of the project's worker")
                 except DeadlineExceeded as late:
-                    fail([task], late)
+                    task.fail(late)
             self._tasks = [each for each in self._tasks if not each.complete]
             self.idle = not self._tasks
             return list(self._tasks)
-
-
-def fail(tasks: Iterable[Task], error: UnmirrorError) -> None:
-    """Answer each that is not complete with an error of its own: a traceback belongs to one thread."""
-    for task in tasks:
-        if not task.complete:
-            task.failure = copy(error)
-            task.failure.__cause__ = error
-            task.completed()
 
 
 def _wait(task: Task, event: threading.Event) -> None:
@@ -361,7 +353,8 @@ class Worker:
             try:
                 self._snapshot = Snapshot(call(calls, "the list of sessions", api.list_sessions, LISTING_SECONDS))
             except UnmirrorError as error:
-                fail(others, error)
+                for job in others:
+                    job.fail(error)
             return
         for job in others:
             job.passed_over = True
@@ -417,7 +410,7 @@ class Worker:
         for task in waiting:
             task.rest_on(swept.snapshot, config.clock)
             task.swept = swept
-            task.completed()
+            task.end()
 
     def _remove(
         self, tasks: Sequence[SweepTask], deadline: Deadline, snapshot: Snapshot, gone: Mapping[str, Presence]
@@ -457,9 +450,8 @@ class Workers:
             return wait
 
     def _drop_idle(self) -> None:
-        clock, config = self._config.clock, self._config
-        idle = [key for key, worker in self._workers.items() if worker.idle]
-        old = [key for key in idle if clock.age(self._workers[key].used) > config.max_age]
-        too_many = idle[:-1][: max(0, len(self._workers) - MAX_WORKERS)]  # not the one that was used just now
-        for key in {*old, *too_many}:
-            del self._workers[key]
+        *others, _ = self._workers.items()  # the last is the one that was used just now
+        for key, worker in others:
+            is_old = self._config.clock.age(worker.used) > self._config.max_age
+            if worker.idle and (is_old or len(self._workers) > MAX_WORKERS):
+                del self._workers[key]
