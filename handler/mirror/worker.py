@@ -129,11 +129,7 @@ class ThreadedCalls:
     """The calls of one batch or sweep, side by side. Used by one thread; meets `port.Calls`."""
 
     def __init__(
-        self,
-        threads: CallThreads,
-        deadline: Deadline,
-        limit: int,
-        on_abandoned: Callable[[], None] = lambda: None,
+        self, threads: CallThreads, deadline: Deadline, limit: int, on_abandoned: Callable[[], None] = lambda: None
     ) -> None:
         """Take how many calls run at a time, and what is called when time is up with calls under way."""
         self.deadline = deadline
@@ -238,14 +234,9 @@ J = TypeVar("J", bound=Task)
 class Queue(Generic[J]):
     """Tasks that one thread works off, batch by batch. It is busy while there are any."""
 
-    def __init__(
-        self,
-        threads: CallThreads,
-        work: Callable[[list[J]], None],
-        on_unhandled: Callable[[BaseException], UnmirrorError],
-    ) -> None:
+    def __init__(self, threads: CallThreads, work: Callable[[list[J]], None], observer: Observer) -> None:
         """Take what works off those that wait; what it leaves unanswered waits for the next batch."""
-        self._threads, self._work, self._on_unhandled = threads, work, on_unhandled
+        self._threads, self._work, self._observer = threads, work, observer
         self._lock = threading.Lock()
         self._tasks: list[J] = []
         self.idle = True
@@ -270,7 +261,7 @@ class Queue(Generic[J]):
             try:
                 self._work(waiting)
             except Exception as error:  # noqa: BLE001 - the thread must live on for those that come later
-                failure = error if isinstance(error, UnmirrorError) else self._on_unhandled(error)
+                failure = error if isinstance(error, UnmirrorError) else self._observer.on_unhandled(error)
                 for task in waiting:
                     task.fail(failure)
 
@@ -308,15 +299,14 @@ class Worker:
     """The changes of one project by one identity: its snapshot, its memory, its queue of jobs and of sweeps."""
 
     def __init__(self, project_id: str, connect: Connect, config: WorkerConfig) -> None:
-        self.project_id = project_id
         self.used = config.clock.instant()
-        self._connect, self._config = connect, config
+        self._project_id, self._connect, self._config = project_id, connect, config
         self._threads = CallThreads()
         self._snapshot: Snapshot | None = None
         self._memory = Memory()
         self._last_server_sweep: Instant | None = None
-        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer.on_unhandled)
-        self.sweeps: Queue[SweepTask] = Queue(self._threads, self._sweep, config.observer.on_unhandled)
+        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer)
+        self.sweeps: Queue[SweepTask] = Queue(self._threads, self._sweep, config.observer)
 
     @property
     def idle(self) -> bool:
@@ -349,7 +339,7 @@ class Worker:
             may_answer = snapshot is not None and self._may_answer(job, snapshot)
             (ready if may_answer else others).append(job)
         if snapshot is None or not ready or any(each.passed_over for each in others):
-            calls, api = self._calls(waiting)
+            calls, api = self._calls(waiting), self._api(waiting, attempts=1)
             try:
                 self._snapshot = Snapshot(call(calls, "the list of sessions", api.list_sessions, LISTING_SECONDS))
             except UnmirrorError as error:
@@ -360,20 +350,18 @@ class Worker:
             job.passed_over = True
         for job in ready:
             job.rest_on(snapshot, self._config.clock)
-        calls, api = self._calls(ready)
+        calls, api = self._calls(ready), self._api(ready, attempts=1)
         Batch(ready, snapshot, api, calls, self._config.rules, self._memory).work_off()
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
         return snapshot.may_answer(job.delivery.arrived, job.event_time, self._config.clock, self._config.max_age)
 
-    def _calls(self, jobs: Sequence[Job]) -> tuple[ThreadedCalls, MirrorApi]:
-        """Return the calls of a batch, and the API for them."""
-        on_abandoned = partial(self._config.observer.on_abandoned, self.project_id)
-        calls = ThreadedCalls(self._threads, latest(jobs), MAX_CALLS, on_abandoned)
-        return calls, self._connect(on_call=self._counted(jobs), attempts=1)
+    def _calls(self, jobs: Sequence[Job]) -> ThreadedCalls:
+        on_abandoned = partial(self._config.observer.on_abandoned, self._project_id)
+        return ThreadedCalls(self._threads, latest(jobs), MAX_CALLS, on_abandoned)
 
-    def _counted(self, tasks: Sequence[Job] | Sequence[SweepTask]) -> Callable[[ApiCall], None]:
-        """Return what hears of the calls that are made for these tasks together."""
+    def _api(self, tasks: Sequence[Job] | Sequence[SweepTask], attempts: int) -> MirrorApi:
+        """Return the API for calls that are made for these tasks together."""
         traces = [each.delivery.trace for each in tasks if each.delivery.trace is not None]
         made: list[str] = []
         for task in tasks:
@@ -383,7 +371,7 @@ class Worker:
             made.append(call.operation)
             self._config.observer.on_call(call, traces)
 
-        return on_call
+        return self._connect(on_call=on_call, attempts=attempts)
 
     # --- sweeps
 
@@ -400,7 +388,7 @@ class Worker:
             self._last_server_sweep = config.clock.instant()
         deadline = earlier(latest(waiting))
         swept = Sweep(
-            self._connect(on_call=self._counted(waiting), attempts=SWEEP_ATTEMPTS),
+            self._api(waiting, SWEEP_ATTEMPTS),
             lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),
             partial(self._remove, waiting, deadline),
             deadline=deadline,
