@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from handler.deadline import Clock, Deadline
@@ -100,12 +99,12 @@ class Swept(NamedTuple):
     snapshot: Snapshot
     counted_by: dict[str, object]
     """Who counts the `sweep`: the first of the tasks that share it whose report tells it."""
-    parts: Mapping[str, Part] = MappingProxyType({})
+    parts: Mapping[str, Part]
     """By id what was decided of the gone interfaces."""
-    undecided: tuple[Kept, ...] = ()
-    failure: UnmirrorError | None = None
+    undecided: tuple[Kept, ...]
+    failure: UnmirrorError | None
     """Why it is not complete."""
-    unlisted: Mapping[str, Sequence[Kept]] = MappingProxyType({})
+    unlisted: Mapping[str, Sequence[Kept]]
     """By server the interfaces of it that no list shows and that exist all the same."""
 
 
