@@ -239,7 +239,7 @@ class Queue(Generic[J]):
         self._threads, self._work, self._observer = threads, work, observer
         self._lock = threading.Lock()
         self._tasks: list[J] = []
-        self.idle = True
+        self._idle = True
         """Whether nothing waits and nothing is worked off."""
 
     def add(self, task: J) -> Callable[[], None]:
@@ -248,9 +248,9 @@ class Queue(Generic[J]):
         task.on_complete = event.set
         with self._lock:
             try:
-                if self.idle:
+                if self._idle:
                     self._threads.run(Call(self, self._run, lambda _: None))
-                self.idle = False
+                self._idle = False
                 self._tasks.append(task)
             except Overloaded as error:  # what the delivery has done so far is to be told all the same
                 task.fail(error)
@@ -274,7 +274,7 @@ class Queue(Generic[J]):
                 except DeadlineExceeded as late:
                     task.fail(late)
             self._tasks = [each for each in self._tasks if not each.complete]
-            self.idle = not self._tasks
+            self._idle = not self._tasks
             return list(self._tasks)
 
 
@@ -301,29 +301,25 @@ class Worker:
     def __init__(self, project_id: str, connect: Connect, config: WorkerConfig) -> None:
         self.used = config.clock.instant()
         self._project_id, self._connect, self._config = project_id, connect, config
-        self._threads = CallThreads()
+        self.threads = CallThreads()
+        """Idle when nothing waits, nothing is worked off, and no call hangs: a hung removal is to be known of."""
         self._snapshot: Snapshot | None = None
         self._memory = Memory()
         self._last_server_sweep: Instant | None = None
-        self.jobs: Queue[Job] = Queue(self._threads, self._work_off, config.observer)
-        self.sweeps: Queue[SweepTask] = Queue(self._threads, self._sweep, config.observer)
-
-    @property
-    def idle(self) -> bool:
-        """Whether it may be dropped."""
-        return self.jobs.idle and self.sweeps.idle and self._threads.idle  # a hung removal is to be known of
+        self._jobs: Queue[Job] = Queue(self.threads, self._work_off, config.observer)
+        self._sweeps: Queue[SweepTask] = Queue(self.threads, self._sweep, config.observer)
 
     def add(self, task: Job | SweepTask) -> Callable[[], None]:
         """Put a task into its queue; return what waits for it, no longer than its deadline."""
         if isinstance(task, SweepTask):
-            return self.sweeps.add(task)
+            return self._sweeps.add(task)
         # Most deletions are of interfaces that nobody mirrors. They need no batch: a snapshot that may answer them
         # does so in the delivery's own thread, which saves two changes of threads.
         snapshot = self._snapshot
         if snapshot is not None and self._may_answer(task, snapshot) and answer_unmirrored(task, snapshot):
             task.rest_on(snapshot, self._config.clock)
             return lambda: None
-        return self.jobs.add(task)
+        return self._jobs.add(task)
 
     # --- batches
 
@@ -358,7 +354,7 @@ class Worker:
 
     def _calls(self, jobs: Sequence[Job]) -> ThreadedCalls:
         on_abandoned = partial(self._config.observer.on_abandoned, self._project_id)
-        return ThreadedCalls(self._threads, latest(jobs), MAX_CALLS, on_abandoned)
+        return ThreadedCalls(self.threads, latest(jobs), MAX_CALLS, on_abandoned)
 
     def _api(self, tasks: Sequence[Job] | Sequence[SweepTask], attempts: int) -> MirrorApi:
         """Return the API for calls that are made for these tasks together."""
@@ -389,7 +385,7 @@ class Worker:
         deadline = earlier(latest(waiting))
         swept = Sweep(
             self._api(waiting, SWEEP_ATTEMPTS),
-            lambda: ThreadedCalls(self._threads, deadline, SWEEP_CALLS),
+            lambda: ThreadedCalls(self.threads, deadline, SWEEP_CALLS),
             partial(self._remove, waiting, deadline),
             deadline=deadline,
             rules=config.rules,
@@ -406,7 +402,7 @@ class Worker:
         """Let the worker remove what a sweep found gone, so many at a time that deliveries are not kept waiting."""
         for id_, presence in gone.items():
             self._memory.gone.put(id_, presence)
-        found = Submission(self.jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot))
+        found = Submission(self._jobs.add, list(gone), partial(Job, "interfaces", snapshot=snapshot))
         delivery = Delivery(snapshot.listing.began.monotonic, deadline, tasks[0].delivery.trace)
         work_off([found], delivery, self._config.clock, self._config.jitter)
         for task in tasks:
@@ -441,5 +437,5 @@ class Workers:
         *others, _ = self._workers.items()  # the last is the one that was used just now
         for key, worker in others:
             is_old = self._config.clock.age(worker.used) > self._config.max_age
-            if worker.idle and (is_old or len(self._workers) > MAX_WORKERS):
+            if worker.threads.idle and (is_old or len(self._workers) > MAX_WORKERS):
                 del self._workers[key]

@@ -338,7 +338,7 @@ class TestWhoseWorker:
             now = cloud.clock.monotonic()
             job = Job(kind="interfaces", ids=("x",), delivery=Delivery(now, deadline), event_time=LONG_AGO)
             workers.add(PROJECT, identity, cloud.connect(), job)()
-            while not all(each.idle for each in workers._workers.values()):
+            while not all(each.threads.idle for each in workers._workers.values()):
                 pass
 
         deliver("own")
