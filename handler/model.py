@@ -185,7 +185,7 @@ class Detachment(NamedTuple):
     interface_ids: tuple[str, ...]
     status: Literal["detached", "already_absent", "planned", "failed", "not_tried"]
     """`already_absent`: the session, or the interface in it, was gone before the call. A success.
-    `not_tried`: no call, as time was up, somebody said stop, or an earlier removal from the session hangs."""
+    `not_tried`: no call, as time was up, somebody said stop, an earlier one hangs, or there was no thread."""
     request_ids: tuple[str, ...] = ()
     sources_before: tuple[str, ...] | None = None
     sources_after: tuple[str, ...] | None = None

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal
 
 from handler.deadline import Deadline
-from handler.errors import ApiUnavailable, DeadlineExceeded, UnmirrorError
+from handler.errors import ApiUnavailable, DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
 from handler.mirror.jobs import Job
 from handler.mirror.port import Calls, Ended, MirrorApi
@@ -126,7 +126,8 @@ class Batch:
             case "verify", str(id_):
                 self._decide(id_, ended.error or ended.result)
             case "remove", str(session_id) if ended.error is not None:
-                self._give_up(session_id, "failed", ended.error)
+                had_no_thread = isinstance(ended.error, Overloaded)
+                self._give_up(session_id, "not_tried" if had_no_thread else "failed", ended.error)
             case "remove", str(session_id):
                 self._end_removal(session_id, ended.result)
             case "servers", tuple(server_ids):

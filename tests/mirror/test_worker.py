@@ -301,6 +301,24 @@ class TestHungCalls:
         ended = dict(concurrent_map(calls, lambda item, _: item, ["a", "b", "c"], CATCHES_A_HANG))
         assert ended == {"a": "a", "b": "b", "c": "c"}
 
+    def test_a_removal_for_which_there_is_no_thread_is_not_tried(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = CallThreads.run
+
+        def scarce(self: CallThreads, call: Call) -> None:
+            if call.key == ("remove", "s"):
+                raise Overloaded("the process can start no more threads")
+            run(self, call)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(CallThreads, "run", scarce)
+            first = desk.report(desk.job("a"))
+        desk.cloud.unwatch("s", "a")
+        second = desk.report(desk.job("a", event_time=LONG_AGO))
+        told = [each.status for each in (*first.detachments, *second.detachments)]
+        assert told == ["not_tried", "already_absent"], "somebody else removed it"
+
     def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
         with pytest.raises(DeadlineExceeded):
