@@ -53,7 +53,8 @@ class Work:
     def report(self, dry_run: bool, now: datetime, seconds: float) -> Report:
         """Return what became of the event, whose delivery took so many seconds until now."""
         metadata = self.event.metadata
-        members: dict[str, Any] = {"failure": self.failure, "check": self.check, "seconds": seconds}
+        members: dict[str, Any] = {"project_id": self.project_id, "dry_run": dry_run, "by": self.by}
+        members |= {"failure": self.failure, "check": self.check, "seconds": seconds}
         if isinstance(self.event, Ignored):
             members |= {"ignored": self.event.reason, "pending": self.event.pending}
         tasks: list[Task] = []
@@ -67,7 +68,7 @@ class Work:
         members["unreadable_sessions"] = next((task.unreadable for task in reversed(tasks) if task.unreadable), ())
         members["calls"] = (*self.calls, *(calls for task in tasks for calls in task.calls))
         members["cause"] = self._cause(now)
-        return Report(metadata.id, metadata.envelope, self.project_id, dry_run, self.by, **members)
+        return Report(metadata.id, metadata.envelope, **members)
 
     def _cause(self, now: datetime) -> Cause:
         metadata, seconds = self.event.metadata, None
@@ -85,8 +86,8 @@ def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "even
     return Report(
         delivery_id,
         parts[0].envelope,
-        projects.pop() if len(projects) == 1 else None,
-        parts[0].dry_run,
+        project_id=projects.pop() if len(projects) == 1 else None,
+        dry_run=parts[0].dry_run,
         seconds=parts[0].seconds,
         calls=tuple(calls for part in parts for calls in part.calls),
         parts=tuple(parts),

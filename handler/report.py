@@ -4,7 +4,6 @@ A report holds what happened; its outcome, reason, error and status follow from 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
@@ -42,12 +41,9 @@ SEVERITY: Mapping[Outcome, int] = {outcome: rank for rank, outcome in enumerate(
 NO_OP: frozenset[Outcome] = frozenset({"ignored", "nothing_to_do", "pending"})
 
 
-@dataclass(eq=False, repr=False)  # the cheapest class to make, for a start counts each millisecond
 class Report:
-    """What became of one delivery, or of one part of it."""
+    """What became of one delivery, or of one part of it. As a dataclass it would cost each start half a millisecond."""
 
-    delivery_id: str
-    envelope: str
     project_id: str | None = None
     dry_run: bool = False
     by: By | None = None
@@ -76,6 +72,11 @@ class Report:
     parts: "tuple[Report, ...]" = ()
     """The reports of a delivery of several events or projects, in its order."""
     part_kind: str = "events"
+
+    def __init__(self, delivery_id: str, envelope: str, **members: Any) -> None:
+        """Take those of the members above that say something."""
+        self.delivery_id, self.envelope = delivery_id, envelope
+        vars(self).update(members)
 
     @cached_property
     def error(self) -> UnmirrorError | None:

@@ -7,7 +7,6 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
@@ -280,7 +279,7 @@ def test_lines_go_to_what_stdout_is_when_they_are_written(lines: Lines, monkeypa
 
 def test_no_text_can_begin_another_line_or_move_a_cursor(lines: Lines) -> None:
     evil = 'x\n{"event":"unhandled_error"}\x1b[2J\u2028\u202e%s'
-    logs.log_report(replace(report(detachment()), detachments=(Detachment("s-1", evil, ("eni-1",), "detached"),)))
+    logs.log_report(report(Detachment("s-1", evil, ("eni-1",), "detached")))
     logs.log_event(logging.INFO, "log", evil)
     _, named, message = lines()
     assert (named["session_name"], message["message"]) == (evil, evil)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -76,7 +75,7 @@ def test_the_time_from_a_deletion_is_known_only_where_an_event_tells_it(recorder
 def test_the_age_of_snapshots_tells_which_predate_their_delivery(recorder: Recorder) -> None:
     older = proven()
     assert older.snapshot is not None
-    older = replace(older, snapshot=older.snapshot._replace(age=20.0, predates_delivery=True))
+    older.snapshot = older.snapshot._replace(age=20.0, predates_delivery=True)
     recorder.deliver(Report("many", "cloudevents-batch", parts=(older, proven(), older)))
     assert recorder.points("unmirror.snapshot.age") == {(False,): (1, 0.5), (True,): (2, 40.0)}
 
