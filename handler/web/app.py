@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import flask
 import functions_framework
@@ -32,9 +32,6 @@ from handler.vpc.credentials import AccessKey
 from handler.web import responses
 from handler.web.auth import HOW_TO_OPEN, TRUSTING, Authenticator
 from handler.web.responses import HttpResponse
-
-if TYPE_CHECKING:
-    from cloudevents.http import CloudEvent
 
 # Bytes; FunctionGraph hands on as many for an asynchronous invocation.
 # Source: https://support.huaweicloud.com/intl/en-us/productdesc-functiongraph/functiongraph_01_0150.html
@@ -84,7 +81,7 @@ class WebEdge(NamedTuple):
                 response = responses.of_error(error, {"Allow": ALLOW})
         return _to_flask(response)
 
-    def on_cloud_event(self, _: "CloudEvent") -> None:
+    def on_cloud_event(self, _: object) -> None:
         """Handle the request that the framework takes for this event; abort with the status of whatever is no success.
 
         For platforms that insist on this signature: the framework answers `OK` to every success, which a Knative
