@@ -31,11 +31,11 @@ class Desk:
         self.jobs.append(job)
         return self.workers.add(PROJECT, "own", self.cloud.connect(), job)
 
-    def deliver(self, *ids: str, seconds: float = 25.0) -> Report:
+    def deliver(self, *ids: str, seconds: float = 25.0, jitter: Callable[[], float] = lambda: 1.0) -> Report:
         clock = self.cloud.clock
         submission = Submission(self.add, ids, partial(Job, "interfaces"))
         before = clock.monotonic_now
-        work_off([submission], Delivery(before, clock.deadline(seconds)), self.clock, jitter=lambda: 1.0)
+        work_off([submission], Delivery(before, clock.deadline(seconds)), self.clock, jitter=jitter)
         self.pauses.append(round(clock.monotonic_now - before, 3))
         return Report("d", "e", **of_parts(submission.parts, submission))
 
@@ -75,6 +75,19 @@ def test_an_interface_that_joins_a_session_before_it_goes_leaves_that_one_too(cl
     report = Desk(cloud).deliver("c")
     assert (report.outcome, cloud.sources()) == ("detached", {"s": ("a", "b"), "t": ()})
     assert (len(cloud.asked("list_sessions")), len(cloud.asked("find_interface"))) == (2, 2)
+
+
+def test_without_time_to_look_again_the_sender_comes_again(cloud: FakeCloud) -> None:
+    cloud.then("find_interface", lambda: None, lambda: cloud.delete("c"))
+
+    def jitter() -> float:
+        if not cloud.sources()["s"].count("c"):
+            cloud.clock.pass_(25.0)
+        return 1.0
+
+    report = Desk(cloud).deliver("c", jitter=jitter)
+    assert [(each.status, each.interface_ids) for each in report.detachments] == [("detached", ("c",))]
+    assert (report.status, [each.reason for each in report.kept]) == (503, ["undecided"])
 
 
 def test_what_left_with_its_session_is_looked_for_in_a_newer_listing_if_it_existed_since(cloud: FakeCloud) -> None:
