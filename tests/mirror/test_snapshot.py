@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,13 @@ def test_a_snapshot_answers_for_what_was_deleted_before_it(
         and event_time <= NOON + timedelta(seconds=now)
     )
     assert may_answer == (began >= arrived or (older and clock.age(listing.began) <= 300))
+
+
+@pytest.mark.parametrize(("event", "age", "answers"), [(-2.0, 300, True), (-1.999, 300, False), (-2.0, 301, False)])
+def test_two_seconds_and_the_greatest_age_decide(event: float, age: float, answers: bool) -> None:
+    listing = Listing((), NOON, Instant(0.0, NOON))
+    clock = Clock(lambda: age, lambda: NOON)
+    assert Snapshot(listing).may_answer(1.0, NOON + timedelta(seconds=event), clock, max_age=300) == answers
 
 
 def test_a_snapshot_ages_while_the_process_is_frozen() -> None:
