@@ -11,7 +11,7 @@ from handler import events
 from handler.observability import logs
 from handler.observability import settings as observability_settings
 from handler.observability.instrumentation import Instrumentation
-from handler.observability.trace_context import current_trace
+from handler.observability.trace_context import TraceContext, current_trace
 from handler.service import Service
 from handler.settings import NAMES
 from handler.vpc.credentials import NAMES as CREDENTIAL_NAMES
@@ -53,6 +53,8 @@ def handler(event: object, context: Context) -> dict[str, Any]:
     try:
         payload = events.decode(event) if isinstance(event, (str, bytes)) else event
         from_gateway = events.is_gateway_request(payload)
+        trace = TraceContext.of_event(payload)
+        current_trace.set(trace)
         service = _service(_user_data(context))
         observing = service.instrumentation
         report = service.deliver(
@@ -61,6 +63,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:
             key=AccessKey.of(
                 context.getSecurityAccessKey(), context.getSecuritySecretKey(), context.getSecurityToken()
             ),
+            trace=trace,
         )
         logs.log_report(report)
         error, response = report.error, responses.of_report(report)

@@ -133,7 +133,7 @@ class Report:
         if self.ignored is not None:
             return self.ignored
         if self.check is not None and self.error is None:
-            failed = ", ".join(each.step for each in self.check if each.status == "failed")
+            failed = ", ".join(each.step for each in self.failed_steps)
             return f"to be fixed: {failed}" if failed else "everything that a deletion needs works here"
         if self.outcome == "stopped" and self.sweep is not None:
             return _STOPPED[self.sweep.stop or "limit"].format(gone=self.sweep.gone, sources=self.sweep.sources)
@@ -145,7 +145,12 @@ class Report:
 
     @property
     def _worst(self) -> "Report":
-        return max(self.parts, key=lambda part: (part.status, SEVERITY[part.outcome]))
+        return max(self.parts, key=lambda part: (part.status, SEVERITY[part.outcome], len(part.failed_steps)))
+
+    @property
+    def failed_steps(self) -> list[CheckStep]:
+        """The steps of checks that failed."""
+        return [step for leaf in self.leaves() for step in leaf.check or () if step.status == "failed"]
 
     def leaves(self) -> "Iterator[Report]":
         """Yield the reports of single events and single projects: of this delivery, or of its parts."""

@@ -110,7 +110,7 @@ class Service:
         what was done all the same; 503 with nothing done comes as a report, too, as the sender is to come again.
         """
         arrived = self.clock.instant()
-        with self.instrumentation.delivery(trace or TraceContext.of_event(payload)) as span:
+        with self.instrumentation.delivery(trace) as span:
             current_trace.set(span)
             parsed = events.parse(payload)
             delivery = Delivery(arrived.monotonic, deadline, span, key, progress)

@@ -304,11 +304,15 @@ class TestSeveralEvents:
         assert [part.outcome for part in report.parts] == ["detached", "failed"]
         assert report.status == 503
 
-    def test_a_check_that_names_no_project_is_of_all(self, new_service: Callable[..., Service]) -> None:
+    def test_a_check_that_names_no_project_is_of_all_and_tells_the_worst(
+        self, new_service: Callable[..., Service], emulator: Emulator
+    ) -> None:
+        emulator.faults.append(Fault("list_sessions", status=403, body=DENIED))
         report = deliver(new_service(UNMIRROR_PROJECTS=f"{PROJECT_ID},{OTHER}"), CHECK)
         assert [(part.project_id, part.outcome) for part in report.parts] == [
             (each, "checked") for each in sorted((PROJECT_ID, OTHER))
         ]
+        assert report.reason == "2 projects, at worst: to be fixed: list sessions"
 
     def test_checks_one_after_another_share_their_threads(self, service: Service) -> None:
         before = threading.active_count()

@@ -158,6 +158,7 @@ def _read_profile(_: click.Context, __: click.Parameter, name: str | None) -> Pr
         section = sections.get(name, {})
         parts = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
         key = AccessKey.of(*parts)
+        Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": section.get("project_id", "")})
     except (CredentialsNotFound, NotConfigured) as error:
         raise click.BadParameter(f"the profile file {path}: {error}") from error
     if key is None:

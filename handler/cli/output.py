@@ -87,7 +87,7 @@ class Output:
         colour = _COLOURS.get(texts[-1]) if len(texts) > 1 else None
         room = max(shutil.get_terminal_size().columns - LABEL_WIDTH, 36)  # an id stays whole
         lines = textwrap.wrap("  ".join(texts), room, break_long_words=False, break_on_hyphens=False) or [""]
-        margin = self.styled(printable(label).ljust(LABEL_WIDTH), _COLOURS.get(label.strip()))
+        margin = self.styled(f"{printable(label).ljust(LABEL_WIDTH - 1)} ", _COLOURS.get(label.strip()))
         for line in lines:
             self.text(f"{margin}{self.styled(line, colour)}".rstrip())
             margin = " " * LABEL_WIDTH

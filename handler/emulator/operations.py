@@ -30,7 +30,7 @@ class Behaviour:
     empty_sources: Literal["list", "null", "absent"] = "list"
     """How answers show the sources of a session that has none."""
     vanished_marker: Literal[404, 400, 0] = 404
-    """The status for a marker that names no session any more; 0: the page after it all the same."""
+    """The status for a marker that names no session any more; 0: an empty page, as of the last one."""
     empty_last_page: bool = False
     """The last page of sessions has a marker too, and the page after it is empty and repeats that marker."""
     max_limit: int = MAX_PAGE

@@ -104,7 +104,7 @@ def _level(report: Report) -> int:
     """Return the level of one event: an error waits for somebody to act, a warning may pass."""
     if report.outcome == "stopped":
         return logging.ERROR
-    if any(step.status == "failed" for step in report.check or ()):
+    if report.failed_steps:
         return logging.WARNING
     return level_of(report.error)
 

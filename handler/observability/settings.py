@@ -26,7 +26,9 @@ def from_env(environ: Mapping[str, str]) -> Instrumentation:
     traces, metrics = _wants(environ, "TRACES"), _wants(environ, "METRICS")
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not (traces or metrics):
         return Instrumentation()
-    if unusable := [name for name, form in _FORMS.items() if not re.fullmatch(form, environ.get(name, "").strip())]:
+    unwanted = "_TRACES_" if not traces else "_METRICS_" if not metrics else None
+    looked_at = {name: form for name, form in _FORMS.items() if unwanted is None or unwanted not in name}
+    if unusable := [name for name, form in looked_at.items() if not re.fullmatch(form, environ.get(name, "").strip())]:
         logs.log_event(logging.WARNING, "instrumentation.unavailable", HOW_TO_EXPORT + ", ".join(unusable))
         return Instrumentation()
     try:

@@ -29,10 +29,15 @@ class TraceContext(NamedTuple):
 
     @classmethod
     def of_event(cls, payload: object) -> Self | None:
-        """Read the extension `traceparent` of a decoded CloudEvent; None for any other payload."""
-        if not isinstance(payload, dict) or "specversion" not in payload:
+        """Read the extension `traceparent` of a decoded CloudEvent, or the header that an API gateway hands on."""
+        if not isinstance(payload, dict):
             return None
-        return cls.parse(payload.get("traceparent"))
+        if "specversion" in payload:
+            return cls.parse(payload.get("traceparent"))
+        headers = payload.get("headers") if "requestContext" in payload else None
+        if not isinstance(headers, dict):
+            return None
+        return cls.parse(next((text for name, text in headers.items() if name.lower() == "traceparent"), None))
 
 
 # The trace that log lines of this thread name. An edge sets it whenever a delivery arrives, so nothing has to reset it;

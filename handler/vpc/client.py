@@ -182,7 +182,8 @@ class VpcApi:
                 try:
                     ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
                 except bodies.ServersNotFound:
-                    self._published["list_interfaces"] = (version._replace(device_id=1),)
+                    _, *older = self._published.get("list_interfaces", PORTS_VERSIONS)
+                    self._published["list_interfaces"] = (version._replace(device_id=1), *older)
                     some += [[each] for each in asked]
             return ports
 

@@ -198,11 +198,11 @@ def profiles(file: Path) -> Mapping[str, Mapping[str, str]]:
 
     profile = configparser.ConfigParser(interpolation=None)
     try:
-        found = profile.read(file, encoding="utf-8")
+        profile.read_string(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise CredentialsNotFound("there is none") from None
     except (configparser.Error, UnicodeDecodeError, OSError):  # what they say quotes the file
         raise CredentialsNotFound("it cannot be read") from None
-    if not found:
-        raise CredentialsNotFound("there is none")
     return {name: profile[name] for name in profile.sections()}
 
 

@@ -104,6 +104,8 @@ class WebEdge(NamedTuple):
             signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
             payload = _parse(headers, body, signed_by_smn=signed_by_smn)
             from_gateway = invoked and events.is_gateway_request(payload)
+            trace = trace or TraceContext.of_event(payload)
+            current_trace.set(trace)
             # FunctionGraph's key of the request; elsewhere anybody can set headers.
             key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
             report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)

@@ -103,6 +103,7 @@ def test_a_profile_brings_its_key_and_its_project_and_no_part_of_another(run: Ru
         f"[basic]\nak = {ACCESS_KEY}\nsk = marked\n"
         f"[prod]\nak = {ACCESS_KEY}\nsk = {SECRET_KEY}\nproject_id = {PROJECT_ID}\n"
         f"[half]\nak = {ACCESS_KEY}\n[empty]\n"
+        f"[odd]\nak = {ACCESS_KEY}\nsk = marked\nproject_id = a b\n"
     )
     other = {
         **dict.fromkeys(("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"), "another"),
@@ -116,7 +117,9 @@ def test_a_profile_brings_its_key_and_its_project_and_no_part_of_another(run: Ru
     assert f"credentials: from section basic of {file}" in " ".join(refused.stdout.split())
     assert "'empty' of" in run("sessions", "--profile", "empty").stderr
     assert run("sessions", "--profile", "half").exit_code == 2
-    assert "it has basic, prod, half, empty" in run("sessions", "--profile", "dev").stderr
+    odd = run("sessions", "--profile", "odd")
+    assert (odd.exit_code, f"{file}: wrong settings: HUAWEICLOUD_SDK_PROJECT_ID" in odd.stderr) == (2, True)
+    assert "it has basic, prod, half, empty, odd" in run("sessions", "--profile", "dev").stderr
 
 
 @pytest.mark.parametrize("name", sorted({*MODULES} - {"detach", "sweep"}))  # they print a report

@@ -50,7 +50,9 @@ def test_it_ends_with_everything_that_it_started(start: Start, number: signal.Si
         while "API calls" not in child.stdout.readline():
             assert child.poll() is None
         child.send_signal(number)
-        _, errors = child.communicate(timeout=20)
+        printed, errors = child.communicate(timeout=20)
         assert child.returncode == code
+        assert '"event"' not in printed
         assert "Traceback" not in errors
+        assert "HTTP/1.1" not in errors
         assert ended(child)

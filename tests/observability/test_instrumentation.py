@@ -59,8 +59,10 @@ def test_what_cannot_be_had_is_named_without_its_value(name: str, value: str, lo
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]) -> None:
     """And headers in their usual forms are none that cannot be had."""
     monkeypatch.setitem(sys.modules, "handler.observability.otel", None)
-    for headers in ("", "x-key=1", " x-key = a b%20c ,, y=\t"):
-        assert type(settings.from_env(COLLECTOR | {"OTEL_EXPORTER_OTLP_HEADERS": headers})) is Instrumentation
+    usual = [{"OTEL_EXPORTER_OTLP_HEADERS": headers} for headers in ("", "x-key=1", " x-key = a b%20c ,, y=\t")]
+    of_none = {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}
+    for environ in (*usual, of_none):
+        assert type(settings.from_env(COLLECTOR | environ)) is Instrumentation
         assert "pip install 'unmirror[otel]'" in check_line(log())["message"]
 
 

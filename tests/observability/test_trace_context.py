@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from handler import functiongraph
+from handler.errors import NotConfigured
 from handler.observability.trace_context import TraceContext, current_trace
 from tests.support.function import Function
 from tests.support.functiongraph import Context
@@ -36,9 +38,13 @@ def test_what_is_no_traceparent_is_none(traceparent: object) -> None:
     assert TraceContext.of_event({"specversion": "1.0", "traceparent": traceparent}) is None
 
 
-def test_an_extension_is_read_of_cloudevents_only() -> None:
+def test_an_extension_is_read_of_cloudevents_and_a_header_of_a_gateways_requests() -> None:
     assert TraceContext.of_event({"specversion": "1.0", "traceparent": PARENT}) == SENDER
-    for other in ({"traceparent": PARENT}, [PARENT], PARENT, None, {"specversion": "1.0"}):
+    assert TraceContext.of_event({"requestContext": {}, "headers": {"Traceparent": PARENT}}) == SENDER
+    for other in (
+        *({"traceparent": PARENT}, [PARENT], PARENT, None, {"specversion": "1.0"}),
+        *({"headers": {"traceparent": PARENT}}, {"requestContext": {}, "headers": [PARENT]}),
+    ):
         assert TraceContext.of_event(other) is None
 
 
@@ -51,9 +57,11 @@ def test_each_line_names_the_trace_of_its_own_delivery(function: Function, capsy
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [line.get("trace_id") for line in lines] == [expected] * 4
     current_trace.set(SENDER)
-    functiongraph.handler({}, Context({}))
+    for event, expected in (({}, None), ({"specversion": "1.0", "traceparent": PARENT}, TRACE_ID)):
+        with suppress(NotConfigured):
+            functiongraph.handler(event, Context({}, ("half a key", None, None)))
+        assert json.loads(capsys.readouterr().out).get("trace_id") == expected
     functiongraph._service.cache_clear()
-    assert "trace_id" not in json.loads(capsys.readouterr().out)
 
 
 def test_other_threads_name_no_trace_of_this_one() -> None:

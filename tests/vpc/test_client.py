@@ -226,6 +226,8 @@ def test_a_404_of_a_list_decides_for_one_server_alone_and_on_its_first_page(new_
     found = api.list_server_interfaces([living, other], region.deadline())
     assert api.servers_a_call == 1
     assert found == {living: frozenset(region.cloud.ports_of(living))}
+    region.emulator.faults.append(answer({"error_code": "APIGW.0101"}, 404))
+    assert api.list_server_interfaces([living], region.deadline()) == found, "by V1"
     for fault in (
         answer({"code": "VPC.2502", "message": f"Port {OTHER} not found"}, 404),
         replace(answer({"code": "VPC.2502"}, 404), skip=1),

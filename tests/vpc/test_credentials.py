@@ -115,6 +115,8 @@ def test_the_profile_file_may_be_named(chain: Chain, tmp_path: Path) -> None:
     named.write_text("[basic]\nak=named-ak\nsk=named-sk\n")
     environ = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(named)}
     assert chain(environ, profile=PROFILE).current(deadline()).id == "named-ak"
+    with pytest.raises(NotConfigured, match=f"{tmp_path}: it cannot be read"):
+        chain({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(tmp_path)}).current(deadline())
 
 
 @pytest.mark.parametrize(

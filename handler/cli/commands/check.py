@@ -24,7 +24,7 @@ def check(output: Output, service: Service, deadline: Deadline) -> int:
     """
     report = service.deliver(own_event(CHECK_DUE), deadline=deadline)
     parts = report.parts or (report,)
-    failed = [step for part in parts for step in part.check or () if step.status == "failed"]
+    failed = report.failed_steps
     projects = [
         {"project_id": part.project_id, "steps": [step._asdict() for step in part.check or ()]} for part in parts
     ]
