@@ -35,8 +35,27 @@ class Memory:
     def __init__(self) -> None:
         self.gone: LruCache[str, Presence] = LruCache(MAX_GONE)
         """Interfaces that are confirmed gone."""
-        self.requested: set[tuple[str, str]] = set()
-        """The removals, by session and interface, that the API was asked for and has neither refused nor proved."""
+        self.requested: dict[str, dict[str, Removal]] = {}
+        """By interface and session the failed removals that may have been done all the same."""
+
+    def note(self, removal: Removal) -> None:
+        """Note what of a removal may have been done, and no more what is proved."""
+        for id_, status in removal.statuses.items():
+            requested = self.requested.setdefault(id_, {})
+            if status == "failed" and id_ in removal.asked:
+                requested[removal.session.id] = removal
+            elif status in ("detached", "already_absent"):
+                requested.pop(removal.session.id, None)
+            if not requested:
+                del self.requested[id_]
+
+    def take_proved(self, id_: str, snapshot: Snapshot) -> dict[str, Removal]:
+        """Return by session what is proved by now, as it does not list the interface any more; to one batch alone."""
+        requested = self.requested.pop(id_, {})
+        holding = {each.id for each in snapshot.holding(id_)}
+        if left := {session_id: each for session_id, each in requested.items() if session_id in holding}:
+            self.requested[id_] = left
+        return {session_id: each.done(id_) for session_id, each in requested.items() if session_id not in holding}
 
 
 def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Deadline) -> Presence:
@@ -50,9 +69,9 @@ def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Dead
     return presence
 
 
-def answer_unmirrored(job: Job, snapshot: Snapshot) -> bool:
+def answer_unmirrored(job: Job, snapshot: Snapshot, memory: Memory) -> bool:
     """Answer a job none of whose interfaces is a source or a target; return False, and do nothing, for any other."""
-    if job.kind != "interfaces" or any(map(snapshot.naming, job.ids)):
+    if job.kind != "interfaces" or any(snapshot.naming(each) or each in memory.requested for each in job.ids):
         return False
     job.parts = {id_: Part((Kept(id_, "not_mirrored"),)) for id_ in job.ids}
     job.end()
@@ -75,6 +94,8 @@ class Batch:
         self._rules, self._memory = rules, memory
         self._jobs_of: dict[str, list[Job]] = {}
         self._decided: dict[str, Presence | UnmirrorError] = {}
+        self._begun: dict[str, Removal] = {}
+        """By session id."""
         self._removals: dict[str, dict[str, Removal]] = {}
         """By interface id and session id."""
         self._suspects: dict[str, list[str]] = {}
@@ -85,6 +106,7 @@ class Batch:
             for id_ in job.ids if job.kind == "interfaces" else ():
                 self._jobs_of.setdefault(id_, []).append(job)
         for id_ in self._jobs_of:
+            self._removals[id_] = memory.take_proved(id_, snapshot)
             for session in snapshot.holding(id_):
                 if not rules.protects_id(session):
                     self._suspects.setdefault(session.id, []).append(id_)
@@ -113,9 +135,11 @@ class Batch:
 
     def _start_verifications(self) -> None:
         for id_ in self._jobs_of:  # in the order of arrival, so that the first sessions are decided first
-            known = self._memory.gone.get(id_)
+            known, removals = self._memory.gone.get(id_), tuple(self._removals[id_].values())
+            for job in self._jobs_of[id_] if removals else ():
+                job.unfinished[id_] = Part(removals=removals)
             if not self._snapshot.naming(id_):
-                self._answer(id_, Part((Kept(id_, "not_mirrored"),)))
+                self._answer(id_, Part(() if removals else (Kept(id_, "not_mirrored"),), removals))
             elif known is not None:
                 self._decide(id_, known)
             else:
@@ -136,7 +160,9 @@ class Batch:
     def _decide(self, id_: str, answer: Presence | UnmirrorError) -> None:
         """Note what the API says of an interface, and start each removal that has waited only for that."""
         self._decided[id_] = answer
-        if isinstance(answer, Presence) and not answer.exists:
+        if isinstance(answer, Presence) and answer.exists:
+            self._snapshot.existed.add(id_)
+        elif isinstance(answer, Presence):
             self._memory.gone.put(id_, answer)
         for session_id in sorted(self._sessions_of.get(id_, ())):
             if all(each in self._decided for each in self._suspects[session_id]):
@@ -150,26 +176,26 @@ class Batch:
             error = ApiUnavailable("an earlier removal from the session has not come back yet")
             self._give_up(session_id, "not_tried", error)
         else:
-            work = partial(self._removal_from(session_id).run, gone)
-            self._calls.start(("remove", session_id), work, REMOVAL_SECONDS)
+            removal = self._begun[session_id] = self._removal_from(session_id)
+            self._calls.start(("remove", session_id), partial(removal.run, gone), REMOVAL_SECONDS)
 
     def _removal_from(self, session_id: str) -> Removal:
-        return Removal(self._api, self._snapshot.session(session_id), self._rules, self._memory.requested)
+        requested = self._memory.requested
+        asked = [id_ for id_ in self._suspects[session_id] if session_id in requested.get(id_, ())]
+        return Removal(self._api, self._snapshot.session(session_id), self._rules, asked)
 
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
-        """End a removal of which nobody knows what became of it, or that was not tried."""
-        removal, gone = self._removal_from(session_id), self._gone_from(session_id)
-        removal.asked.update(gone if status == "failed" else ())
-        removal.settle(gone, status, error)
-        self._end_removal(session_id, removal)
+        """End a removal of which nobody knows what became of the rest, or that was not tried."""
+        removal = self._begun.get(session_id) or self._removal_from(session_id)
+        self._end_removal(session_id, removal.so_far(self._gone_from(session_id), status, error))
 
     def _end_removal(self, session_id: str, removal: Removal | None) -> None:
         if removal is not None:
-            removal.remember()
+            self._memory.note(removal)
             self._snapshot.remove(session_id, None if removal.session_gone else removal.absent)
         for id_ in self._suspects[session_id]:
             if removal is not None and id_ in removal.statuses:
-                self._removals.setdefault(id_, {})[session_id] = removal
+                self._removals[id_][session_id] = removal
             self._sessions_of[id_].discard(session_id)
             self._answer_if_decided(id_)
             if self._is_gone(id_):
@@ -179,6 +205,7 @@ class Batch:
     def _answer_servers(self, server_ids: Sequence[str], ended: Ended) -> None:
         """Answer for servers: an interface that the list shows of one, and that is mirrored, still exists."""
         listed: Mapping[str, frozenset[str]] = ended.result or {}
+        self._snapshot.existed.update(*listed.values())
         for job in self._jobs:
             for server_id in job.ids if job.kind == "servers" else ():
                 if server_id in server_ids:
@@ -195,14 +222,15 @@ class Batch:
 
     def _part(self, id_: str, answer: Presence | UnmirrorError) -> Part:
         holding = self._snapshot.holding(id_)
+        removals = tuple(self._removals[id_].values())
         if isinstance(answer, UnmirrorError):
-            return Part((Kept(id_, "undecided", tuple(map(name, holding)), answer.request_id, answer),))
+            return Part((Kept(id_, "undecided", tuple(map(name, holding)), answer.request_id, answer),), removals)
         if answer.exists:
-            return Part((self._still_exists(id_, answer.request_id),))
+            return Part((self._still_exists(id_, answer.request_id),), removals)
         protected = tuple(name(each) for each in holding if self._rules.protects_id(each))
         return Part(
             kept=(Kept(id_, "protected", protected),) if protected else (),
-            removals=tuple(self._removals.get(id_, {}).values()),
+            removals=removals,
             gone=Gone(id_, answer.request_id),
             lost_targets=lost_targets(self._snapshot.targeting(id_), confirmed=True),
         )

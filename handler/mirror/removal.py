@@ -30,16 +30,12 @@ CALL_SECONDS = 5.0
 class Removal:
     """The interfaces that are to leave one session, and what became of each."""
 
-    def __init__(self, api: MirrorApi, session: MirrorSession, rules: Rules, requested: set[tuple[str, str]]) -> None:
-        """Take the session as the last listing showed it.
-
-        `requested`: by session and interface the removals that the API was asked for, and has neither refused nor
-        proved. They are the worker's, and only read while the removal runs.
-        """
-        self._api, self._rules, self._requested = api, rules, requested
+    def __init__(self, api: MirrorApi, session: MirrorSession, rules: Rules, asked: Iterable[str] = ()) -> None:
+        """Take the session as the last listing showed it, and what an earlier removal has asked to leave it."""
+        self._api, self._rules = api, rules
         self.session = session
         """As the last answer showed it."""
-        self.asked: set[str] = set()
+        self.asked = {*asked}
         """Interfaces of which the API was asked that they leave, and has not refused it."""
         self.before = session.sources
         """The sources that the last listing or answer before the removal showed."""
@@ -72,14 +68,29 @@ class Removal:
             self._remove(todo, deadline)
         return self
 
+    def so_far(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError) -> Self:
+        """Return a copy in which what is not settled has that status: the removal itself may be under way."""
+        statuses = dict(self.statuses)  # first: what they rest on is then as new at least
+        twin = copy(self)
+        twin.statuses, twin.errors, twin.request_ids = statuses, dict(self.errors), list(self.request_ids)
+        twin.asked = set(self.asked)
+        twin.settle([id_ for id_ in interface_ids if id_ not in statuses], status, error)
+        return twin
+
+    def done(self, id_: str) -> Self:
+        """Return a copy that says of the interface that it was detached, as is known by now."""
+        twin = copy(self)
+        twin.statuses, twin.errors, twin.counted_by = {id_: "detached"}, {}, {}
+        return twin
+
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:
         """Note what became of these interfaces."""
         if error is not None:
             self._note(error.request_id)
         for id_ in interface_ids:
-            self.statuses[id_] = status
-            if error is not None:
+            if error is not None:  # before the status, which may be copied at any moment
                 self.errors[id_] = error
+            self.statuses[id_] = status
 
     def _note(self, request_id: str) -> None:
         if request_id and request_id not in self.request_ids:
@@ -148,27 +159,8 @@ class Removal:
         for id_ in interface_ids:
             if id_ not in self.after:
                 self.absent.add(id_)
-                own = id_ in self.asked or (self.session.id, id_) in self._requested
-                self.settle([id_], "detached" if own else "already_absent")
+                self.settle([id_], "detached" if id_ in self.asked else "already_absent")
         return [id_ for id_ in interface_ids if id_ in self.after]
-
-    def remember(self) -> None:
-        """Note in `requested` what is proved by now, and what may have been done. For the worker's thread."""
-        for id_, status in self.statuses.items():
-            if status == "detached":
-                self._requested.discard((self.session.id, id_))
-            elif status == "failed" and id_ in self.asked:
-                self._requested.add((self.session.id, id_))
-
-    def proved_by_absence(self, id_: str) -> Self | None:
-        """Return, where a failed request of ours is known to have been done, a copy that says so; else None."""
-        try:
-            self._requested.remove((self.session.id, id_))  # atomic: one alone is to tell it
-        except KeyError:
-            return None
-        twin = copy(self)
-        twin.statuses, twin.errors = {id_: "detached"}, {}
-        return twin
 
     @property
     def _is_protected(self) -> bool:
@@ -216,11 +208,6 @@ def merged(id_: str, earlier: Part | None, later: Part) -> Part:
     if earlier is None:
         return later
     done = [each for each in earlier.removals if each.statuses[id_] in ("detached", "already_absent")]
-    if later.gone or any(each.reason == "not_mirrored" for each in later.kept):
-        listing = {each.session.id for each in later.removals}
-        failed = [each for each in earlier.removals if each.session.id not in listing and each not in done]
-        own = [each.proved_by_absence(id_) for each in failed]
-        done += [each for each in own if each is not None]
     if done:
         later = later._replace(kept=tuple(each for each in later.kept if each.reason != "not_mirrored"))
     return later._replace(removals=(*done, *later.removals), gone=later.gone or earlier.gone)

@@ -1,6 +1,6 @@
 """All sessions of a project as of one moment, by source and by target, and whether they may answer for a job."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from datetime import datetime, timedelta
 
 from handler.deadline import Clock
@@ -15,8 +15,11 @@ class Snapshot:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
+        self.existed: set[str] = set()
+        """Interfaces that the API has shown since: an event that says that one was deleted before that is wrong."""
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
+        self._removed: list[tuple[str, Set[str] | None]] = []
         self._by_target: dict[str, list[str]] = {}
         for session in listing.sessions:
             self._sessions[session.id] = session
@@ -62,19 +65,26 @@ class Snapshot:
         """Return the sessions that list the interface as a source, else those that mirror to it."""
         return self.holding(interface_id) or self.targeting(interface_id)
 
-    def remove(self, session_id: str, interface_ids: Collection[str] | None) -> None:
+    def remove(self, session_id: str, interface_ids: Set[str] | None) -> None:
         """Take out what an answer of the API showed absent from a session; None: the session itself is gone.
 
         Nothing else is taken from the answer. It may be older than the snapshot, but what is gone stays gone.
         """
         session = self._sessions.get(session_id)
-        if session is None:
+        if session is None or (interface_ids is not None and not interface_ids & {*session.sources}):
             return
+        self._removed.append((session_id, interface_ids))
         if interface_ids is None:
             del self._sessions[session_id]
         else:
             left = tuple(each for each in session.sources if each not in interface_ids)
             self._sessions[session_id] = session._replace(sources=left)
+
+    def take_over(self, earlier: "Snapshot") -> None:
+        """Take over what has been learned with an earlier snapshot, perhaps since this one was begun."""
+        self.existed |= earlier.existed
+        for session_id, interface_ids in earlier._removed:
+            self.remove(session_id, interface_ids)
 
     def _known(self, session_ids: Iterable[str]) -> list[MirrorSession]:
         found = map(self._sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes

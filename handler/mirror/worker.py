@@ -40,7 +40,7 @@ GRACE_SECONDS = 5.0
 SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
-# Between the end of a sweep, a check or the calls of a stop, and the end of who waits to report them.
+# Between the end of a batch, a sweep, a check or the calls of a stop, and the end of who waits to report them.
 REPORTING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
@@ -315,8 +315,8 @@ class Worker:
             return self._sweeps.add(task)
         # Most deletions are of interfaces that nobody mirrors. They need no batch: a snapshot that may answer them
         # does so in the delivery's own thread, which saves two changes of threads.
-        snapshot = self._snapshot
-        if snapshot is not None and self._may_answer(task, snapshot) and answer_unmirrored(task, snapshot):
+        snapshot, memory = self._snapshot, self._memory
+        if snapshot is not None and self._may_answer(task, snapshot) and answer_unmirrored(task, snapshot, memory):
             task.rest_on(snapshot, self._config.clock)
             return lambda: None
         return self._jobs.add(task)
@@ -328,8 +328,11 @@ class Worker:
 
         Where these are none, or another job has already waited one batch, only list the sessions, for the next batch.
         """
-        known = [each for each in (self._snapshot, *(job.snapshot for job in waiting)) if each is not None]
+        kept = self._snapshot
+        known = [each for each in (kept, *(job.snapshot for job in waiting)) if each is not None]
         self._snapshot = snapshot = max(known, key=lambda each: each.listing.began.monotonic, default=None)
+        if snapshot is not None and kept is not None and snapshot is not kept:
+            snapshot.take_over(kept)
         ready, others = list[Job](), list[Job]()
         for job in waiting:
             may_answer = snapshot is not None and self._may_answer(job, snapshot)
@@ -350,11 +353,12 @@ class Worker:
         Batch(ready, snapshot, api, calls, self._config.rules, self._memory).work_off()
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        return snapshot.may_answer(job.delivery.arrived, job.event_time, self._config.clock, self._config.max_age)
+        event_time = job.event_time if snapshot.existed.isdisjoint(job.ids) else None
+        return snapshot.may_answer(job.delivery.arrived, event_time, self._config.clock, self._config.max_age)
 
     def _calls(self, jobs: Sequence[Job]) -> ThreadedCalls:
         on_abandoned = partial(self._config.observer.on_abandoned, self._project_id)
-        return ThreadedCalls(self.threads, latest(jobs), MAX_CALLS, on_abandoned)
+        return ThreadedCalls(self.threads, earlier(latest(jobs)), MAX_CALLS, on_abandoned)
 
     def _api(self, tasks: Sequence[Job] | Sequence[SweepTask], attempts: int) -> MirrorApi:
         """Return the API for calls that are made for these tasks together."""

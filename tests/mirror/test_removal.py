@@ -45,7 +45,7 @@ def removal(
     """Let the interfaces leave the session as it was listed, or is now."""
     rules = Rules((protect,) if protect else (), dry_run)
     deadline = cloud.clock.deadline(seconds)
-    return Removal(cloud.api(), listed or cloud.sessions["s"], rules, set()).run(ids, deadline)
+    return Removal(cloud.api(), listed or cloud.sessions["s"], rules).run(ids, deadline)
 
 
 def operations(cloud: FakeCloud) -> list[str]:

@@ -160,6 +160,17 @@ def test_a_removal_whose_answer_was_lost_is_told_once_whoever_finds_out(cloud: F
     assert reports[0].status == 200
 
 
+def test_a_removal_whose_answer_was_lost_is_told_and_counted_by_a_later_delivery(cloud: FakeCloud) -> None:
+    desk = Desk(cloud)
+    cloud.failing("remove_sources", "a", ApiUnavailable("away"))
+    first = desk.deliver("a")
+    cloud.unwatch("s", "a")
+    second, third = desk.deliver("a"), desk.deliver("a")
+    assert [each.status for each in first.detachments] == ["failed"]
+    assert [(each.status, each.coalesced) for each in second.detachments] == [("detached", False)]
+    assert third.outcome == "nothing_to_do"
+
+
 def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well(cloud: FakeCloud) -> None:
     cloud.add("t", ["a"], gone=["a"])
     cloud.then("remove_sources", ApiUnavailable("away"))

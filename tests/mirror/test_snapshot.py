@@ -52,6 +52,22 @@ def test_what_an_answer_showed_absent_is_taken_out_and_nothing_else() -> None:
     assert [each.id for each in snapshot.targeting(TARGET)] == ["one"]
 
 
+def test_a_listing_takes_over_what_left_meanwhile_and_nothing_that_it_does_not_show() -> None:
+    cloud = FakeCloud()
+    cloud.add("one", ["a", "b", "c"])
+    first, second = taken(cloud), taken(cloud)
+    cloud.unwatch("one", "a")
+    third = taken(cloud)
+    first.existed.add("x")
+    first.remove("one", {"a"})
+    first.remove("one", set())
+    second.take_over(first)
+    third.take_over(second)
+    assert second.session("one").sources == third.session("one").sources == ("b", "c")
+    assert third.existed == {"x"}
+    assert (len(second._removed), third._removed) == (1, []), "else a project that is only swept remembers all of it"
+
+
 SECONDS = st.floats(-1000, 1000)
 
 

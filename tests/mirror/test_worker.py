@@ -145,6 +145,17 @@ class TestBatches:
         assert desk.report(desk.job("b", event_time=LONG_AGO)).outcome == "detached"
         assert len(desk.cloud.asked("list_sessions")) == 1
 
+    def test_a_snapshot_that_is_older_than_a_living_interface_answers_for_its_deletion_no_more(
+        self, desk: Desk
+    ) -> None:
+        """However early an event says that it was deleted: it may have joined another session since."""
+        desk.cloud.add("t", ["e"])
+        assert desk.report(desk.job("e", event_time=LONG_AGO)).outcome == "still_exists"
+        desk.cloud.watch("s", "e")
+        desk.cloud.delete("e")
+        assert desk.report(desk.job("e", event_time=LONG_AGO)).outcome == "detached"
+        assert "e" not in str(desk.cloud.sources())
+
     def test_calls_of_a_batch_run_side_by_side_but_not_without_end(self, desk: Desk) -> None:
         ids = [f"x{n}" for n in range(150)]
         desk.cloud.add("many", ids, gone=ids)
@@ -264,7 +275,19 @@ class TestHungCalls:
             pass
         second = desk.report(desk.job("a", "b", event_time=LONG_AGO))
         told = [(each.interface_ids, each.status) for each in (*first.detachments, *second.detachments)]
-        assert told == [(("a", "b"), "failed"), (("a", "b"), "detached")]
+        assert told == [(("a",), "detached"), (("b",), "failed"), (("b",), "detached")]
+
+    def test_a_removal_that_ran_out_of_time_before_it_asked_claims_nothing(
+        self, desk: Desk, gate: NewGate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("handler.mirror.detach.REMOVAL_SECONDS", 0.2)
+        desk.workers = Workers(WorkerConfig(desk.observer, desk.clock, Rules(("keep-*",))))
+        desk.cloud.then("show_session", gate())
+        first = desk.report(desk.job("a"))
+        desk.cloud.unwatch("s", "a")
+        second = desk.report(desk.job("a"))
+        assert [each.status for each in first.detachments] == ["failed"]
+        assert (second.outcome, desk.cloud.asked("remove_sources")) == ("nothing_to_do", [])
 
     def test_with_too_many_hung_calls_nothing_more_begins(self, desk: Desk, gate: NewGate) -> None:
         ids = [f"x{n}" for n in range(MAX_LEFT_BEHIND)]
@@ -412,6 +435,16 @@ class TestSweeps:
         desk.waits[task]()
         assert desk.report(desk.job("d", event_time=LONG_AGO)).outcome == "still_exists"
         assert len(desk.cloud.asked("list_sessions")) == 1
+
+    def test_what_events_removed_while_it_looked_does_not_come_back_with_its_listing(self, desk: Desk) -> None:
+        desk.report(desk.job("d"))
+        with desk.held("list_interfaces") as task:
+            assert desk.report(desk.job("a", "b", event_time=LONG_AGO)).outcome == "detached"
+        desk.waits[task]()
+        assert task.swept is not None
+        assert (task.swept.figures.gone, task.swept.figures.detached) == (3, 1)
+        assert [about[1:] for about in desk.cloud.asked("remove_sources")] == [("a", "b"), ("c",)]
+        assert desk.cloud.asked("show_session") == []
 
     def test_a_removal_that_fails_for_a_moment_is_tried_again(self, desk: Desk) -> None:
         desk.workers = Workers(WorkerConfig(desk.observer, desk.clock._replace(sleep=lambda _: None)))
