@@ -16,6 +16,9 @@ OUT_OF_TIME = (
     "UNMIRROR_DEADLINE"
 )
 
+# Between the end of a batch, a sweep, a check or the calls of a stop, and the end of who waits to report them.
+REPORTING_SECONDS = 0.5
+
 Stage = Literal["list", "look_up", "verify", "remove"]
 # Hears the stage, how much of it is done and how much there is: interfaces, in `remove` sources.
 Progress = Callable[[Stage, int, int], None]

@@ -6,7 +6,7 @@ from math import inf
 from handler.deadline import Clock, longest_backoff
 from handler.errors import ApiThrottled, DeadlineExceeded, StillExists, UnmirrorError
 from handler.mirror.detach import LATE
-from handler.mirror.jobs import Delivery, Job
+from handler.mirror.jobs import REPORTING_SECONDS, Delivery, Job
 from handler.mirror.removal import Part, merged
 from handler.model import Kept
 
@@ -44,7 +44,8 @@ def work_off(submissions: Sequence[Submission], delivery: Delivery, clock: Clock
         now, share = clock.monotonic(), jitter()
         for each in todo:
             each.schedule(now, share)
-        waiting = [each for each in waiting if each.due - now < delivery.deadline.remaining()]
+        left = delivery.deadline.remaining() - REPORTING_SECONDS
+        waiting = [each for each in waiting if each.due - now < left]
         if waiting:
             soonest = min(each.due for each in waiting)
             clock.sleep(max(0.0, soonest - now))

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.mirror.detach import Batch, Memory, answer_unmirrored
-from handler.mirror.jobs import Delivery, Job, SweepTask, Task
+from handler.mirror.jobs import REPORTING_SECONDS, Delivery, Job, SweepTask, Task
 from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
@@ -40,8 +40,6 @@ GRACE_SECONDS = 5.0
 SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
-# Between the end of a batch, a sweep, a check or the calls of a stop, and the end of who waits to report them.
-REPORTING_SECONDS = 0.5
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
 R = TypeVar("R")

@@ -16,7 +16,7 @@ from typing import Any
 import click
 import functions_framework
 import requests
-from werkzeug.serving import ThreadedWSGIServer
+from werkzeug.serving import make_server
 
 from handler.cli.commands.emulate import DELETED, LIVING, SERVER, variables
 from handler.cli.options import Exit, example, with_options
@@ -74,17 +74,12 @@ def _function(endpoint: str) -> Iterator[str]:
         os.environ.update(variables(endpoint), UNMIRROR_TRUST="platform")
         main = Path(__file__).parents[2] / "main.py"
         app = functions_framework.create_app("on_event", str(main), "http")  # type: ignore[no-untyped-call]
-        server = ThreadedWSGIServer("127.0.0.1", 0, app)
-        server.daemon_threads = False  # so that its end awaits what it serves
-        serving = threading.Thread(target=server.serve_forever, daemon=True)
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            serving.join()
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        logging.disable(logging.NOTSET)  # where it is interrupted, what is under way stays silent
     finally:
-        logging.disable(logging.NOTSET)
         os.environ.clear()
         os.environ.update(environ)
 
