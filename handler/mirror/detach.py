@@ -25,8 +25,10 @@ SERVERS_SECONDS = 10.0
 # What is said of an id that was not decided in time.
 LATE = "no answer in time; it may be done all the same, sent again it will be found so"
 
-# Interfaces that a worker knows to be gone: about 10 MiB.
+# Interfaces that a worker knows to be gone, or to have existed: about 10 MiB each.
 MAX_GONE = 50_000
+# Interfaces whose removal failed and may have been done: what fails so often is told by no event again.
+MAX_REQUESTED = 1_000
 
 
 class Memory:
@@ -35,6 +37,8 @@ class Memory:
     def __init__(self) -> None:
         self.gone: LruCache[str, Presence] = LruCache(MAX_GONE)
         """Interfaces that are confirmed gone."""
+        self.existed: LruCache[str, bool] = LruCache(MAX_GONE)
+        """Interfaces that the API has shown: an event that says that one was deleted may have said so too early."""
         self.requested: dict[str, dict[str, Removal]] = {}
         """By interface and session the failed removals that may have been done all the same."""
 
@@ -43,19 +47,26 @@ class Memory:
         for id_, status in removal.statuses.items():
             requested = self.requested.setdefault(id_, {})
             if status == "failed" and id_ in removal.asked:
-                requested[removal.session.id] = removal
+                requested[removal.session.id] = removal.proved(id_, None)  # which knows of nobody who reports
             elif status in ("detached", "already_absent"):
                 requested.pop(removal.session.id, None)
             if not requested:
                 del self.requested[id_]
+        while len(self.requested) > MAX_REQUESTED:
+            del self.requested[next(iter(self.requested))]
 
     def take_proved(self, id_: str, snapshot: Snapshot) -> dict[str, Removal]:
-        """Return by session what is proved by now, as it does not list the interface any more; to one batch alone."""
-        requested = self.requested.pop(id_, {})
+        """Return by session what the snapshot proves, as the session is gone or without the interface; to one alone."""
+        requested, proved = self.requested.pop(id_, {}), dict[str, Removal]()
         holding = {each.id for each in snapshot.holding(id_)}
-        if left := {session_id: each for session_id, each in requested.items() if session_id in holding}:
-            self.requested[id_] = left
-        return {session_id: each.done(id_) for session_id, each in requested.items() if session_id not in holding}
+        for session_id in requested.keys() - holding:
+            if snapshot.shows(session_id):
+                proved[session_id] = requested.pop(session_id).proved(id_, snapshot.session(session_id))
+            elif not snapshot.listing.unreadable:
+                proved[session_id] = requested.pop(session_id)
+        if requested:
+            self.requested[id_] = requested
+        return proved
 
 
 def verify(api: MirrorApi, snapshot: Snapshot, interface_id: str, deadline: Deadline) -> Presence:
@@ -161,7 +172,7 @@ class Batch:
         """Note what the API says of an interface, and start each removal that has waited only for that."""
         self._decided[id_] = answer
         if isinstance(answer, Presence) and answer.exists:
-            self._snapshot.existed.add(id_)
+            self._memory.existed.put(id_, True)
         elif isinstance(answer, Presence):
             self._memory.gone.put(id_, answer)
         for session_id in sorted(self._sessions_of.get(id_, ())):
@@ -205,7 +216,8 @@ class Batch:
     def _answer_servers(self, server_ids: Sequence[str], ended: Ended) -> None:
         """Answer for servers: an interface that the list shows of one, and that is mirrored, still exists."""
         listed: Mapping[str, frozenset[str]] = ended.result or {}
-        self._snapshot.existed.update(*listed.values())
+        for id_ in (each for alive in listed.values() for each in alive):
+            self._memory.existed.put(id_, True)
         for job in self._jobs:
             for server_id in job.ids if job.kind == "servers" else ():
                 if server_id in server_ids:
@@ -244,7 +256,7 @@ class Batch:
         untried = DeadlineExceeded("no time left to try the removal")
         for session_id in self._suspects:
             if any(session_id in self._sessions_of[id_] for id_ in self._gone_from(session_id)):
-                if self._calls.is_running(("remove", session_id)):
+                if session_id in self._begun and self._calls.is_running(("remove", session_id)):
                     self._give_up(session_id, "failed", late)
                 else:
                     self._give_up(session_id, "not_tried", untried)

@@ -77,10 +77,11 @@ class Removal:
         twin.settle([id_ for id_ in interface_ids if id_ not in statuses], status, error)
         return twin
 
-    def done(self, id_: str) -> Self:
-        """Return a copy that says of the interface that it was detached, as is known by now."""
+    def proved(self, id_: str, session: MirrorSession | None) -> Self:
+        """Return a copy that says of an interface that failed what a listing shows: the session without it, or gone."""
         twin = copy(self)
-        twin.statuses, twin.errors, twin.counted_by = {id_: "detached"}, {}, {}
+        twin.statuses, twin.errors, twin.counted_by = {id_: "detached" if session else "already_absent"}, {}, {}
+        twin.session, twin.after = session or self.session, session.sources if session else None
         return twin
 
     def settle(self, interface_ids: Sequence[str], status: Status, error: UnmirrorError | None = None) -> None:

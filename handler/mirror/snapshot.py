@@ -15,8 +15,6 @@ class Snapshot:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self.existed: set[str] = set()
-        """Interfaces that the API has shown since: an event that says that one was deleted before that is wrong."""
         self._sessions: dict[str, MirrorSession] = {}
         self._by_source: dict[str, tuple[str, ...]] = {}
         self._removed: list[tuple[str, Set[str] | None]] = []
@@ -50,8 +48,12 @@ class Snapshot:
         return SnapshotEvidence(listing.taken_at, listing.request_ids, clock.age(listing.began), predates)
 
     def session(self, session_id: str) -> MirrorSession:
-        """Return one of the sessions that are left."""
+        """Return one of the sessions that are left; raise KeyError for any other."""
         return self._sessions[session_id]
+
+    def shows(self, session_id: str) -> bool:
+        """Tell whether it is one of the sessions that are left and can be read."""
+        return session_id in self._sessions
 
     def holding(self, interface_id: str) -> list[MirrorSession]:
         """Return the sessions that list the interface as a source."""
@@ -81,8 +83,7 @@ class Snapshot:
             self._sessions[session_id] = session._replace(sources=left)
 
     def take_over(self, earlier: "Snapshot") -> None:
-        """Take over what has been learned with an earlier snapshot, perhaps since this one was begun."""
-        self.existed |= earlier.existed
+        """Take out what has left the sessions of an earlier snapshot, perhaps since this one was begun."""
         for session_id, interface_ids in earlier._removed:
             self.remove(session_id, interface_ids)
 

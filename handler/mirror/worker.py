@@ -351,7 +351,8 @@ class Worker:
         Batch(ready, snapshot, api, calls, self._config.rules, self._memory).work_off()
 
     def _may_answer(self, job: Job, snapshot: Snapshot) -> bool:
-        event_time = job.event_time if snapshot.existed.isdisjoint(job.ids) else None
+        existed = any(self._memory.existed.get(id_) for id_ in job.ids)
+        event_time = None if existed else job.event_time
         return snapshot.may_answer(job.delivery.arrived, event_time, self._config.clock, self._config.max_age)
 
     def _calls(self, jobs: Sequence[Job]) -> ThreadedCalls:

@@ -171,6 +171,14 @@ def test_a_removal_whose_answer_was_lost_is_told_and_counted_by_a_later_delivery
     assert third.outcome == "nothing_to_do"
 
 
+def test_a_session_that_somebody_deletes_after_a_failed_removal_was_left_by_nobody_of_ours(cloud: FakeCloud) -> None:
+    desk = Desk(cloud)
+    cloud.failing("remove_sources", "a", ApiUnavailable("away"))
+    desk.deliver("a")
+    cloud.sessions.pop("s")
+    assert [each.status for each in desk.deliver("a").detachments] == ["already_absent"]
+
+
 def test_what_failed_in_one_session_is_tried_again_and_the_other_is_told_as_well(cloud: FakeCloud) -> None:
     cloud.add("t", ["a"], gone=["a"])
     cloud.then("remove_sources", ApiUnavailable("away"))
