@@ -15,7 +15,7 @@ from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
 from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
-from handler.model import Detachment, Gone, LostTarget, Presence
+from handler.model import Detachment, Gone, LostTarget, Presence, UnreadableSession
 from handler.report import Report
 from tests.support.calls import SerialCalls
 from tests.support.cloud import TARGET, FakeCloud
@@ -130,6 +130,18 @@ def test_gone_is_final_and_asked_for_once(cloud: FakeCloud) -> None:
     cloud.calls.clear()
     bench.detach("a")
     assert cloud.asked("find_interface") == []
+
+
+def test_a_session_that_cannot_be_read_proves_no_removal_that_failed(cloud: FakeCloud) -> None:
+    bench = Bench(cloud)
+    cloud.failing("remove_sources", "two", ApiUnavailable("away"))
+    bench.detach("a")
+    listing = cloud.api().list_sessions(cloud.clock.deadline())
+    others = tuple(each for each in listing.sessions if each.id != "two")
+    bench.snapshot = Snapshot(listing._replace(sessions=others, unreadable=(UnreadableSession("two", "odd"),)))
+    assert bench.detach("a").detachments == ()
+    bench.snapshot = Snapshot(listing._replace(sessions=others))
+    assert told(bench.detach("a").detachments) == [("two", ("a",), "already_absent", False)]
 
 
 def test_exists_is_never_remembered(cloud: FakeCloud) -> None:
