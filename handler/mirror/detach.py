@@ -57,13 +57,14 @@ class Memory:
 
     def take_proved(self, id_: str, snapshot: Snapshot) -> dict[str, Removal]:
         """Return by session what the snapshot proves, as the session is gone or without the interface; to one alone."""
-        requested, proved = self.requested.pop(id_, {}), dict[str, Removal]()
-        holding = {each.id for each in snapshot.holding(id_)}
+        proved: dict[str, Removal] = {}
+        if id_ not in self.requested:
+            return proved
+        requested, holding = self.requested.pop(id_), {each.id for each in snapshot.holding(id_)}
         for session_id in requested.keys() - holding:
-            if snapshot.shows(session_id):
-                proved[session_id] = requested.pop(session_id).proved(id_, snapshot.session(session_id))
-            elif not snapshot.listing.unreadable:
-                proved[session_id] = requested.pop(session_id)
+            session = snapshot.sessions.get(session_id)
+            if session or not snapshot.listing.unreadable:
+                proved[session_id] = requested.pop(session_id).proved(id_, session)
         if requested:
             self.requested[id_] = requested
         return proved
@@ -193,7 +194,7 @@ class Batch:
     def _removal_from(self, session_id: str) -> Removal:
         requested = self._memory.requested
         asked = [id_ for id_ in self._suspects[session_id] if session_id in requested.get(id_, ())]
-        return Removal(self._api, self._snapshot.session(session_id), self._rules, asked)
+        return Removal(self._api, self._snapshot.sessions[session_id], self._rules, asked)
 
     def _give_up(self, session_id: str, status: Literal["failed", "not_tried"], error: UnmirrorError) -> None:
         """End a removal of which nobody knows what became of the rest, or that was not tried."""

@@ -176,7 +176,7 @@ class Part(NamedTuple):
 
     kept: tuple[Kept, ...] = ()
     removals: tuple[Removal, ...] = ()
-    """Of every session that lists the interface and may be touched."""
+    """Of every session that lists the interface and may be touched, and those that are proved only now."""
     gone: Gone | None = None
     lost_targets: tuple[LostTarget, ...] = ()
     failure: UnmirrorError | None = None

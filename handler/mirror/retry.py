@@ -96,8 +96,7 @@ def _attempt(todo: Iterable[_Waiting], delivery: Delivery) -> None:
         groups.setdefault((each.submission, each.arrived), []).append(each.id)
     waits = []
     for (submission, at), ids in groups.items():
-        since = {} if at == delivery.arrived else {"event_time": None}  # it has existed since the event
-        job = submission.job(ids=ids, delivery=delivery._replace(arrived=at), **since)
+        job = submission.job(ids=ids, delivery=delivery._replace(arrived=at))
         waits.append((submission, job, submission.add(job)))
     for submission, job, wait in waits:
         wait()

@@ -15,12 +15,13 @@ class Snapshot:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self._sessions: dict[str, MirrorSession] = {}
+        self.sessions: dict[str, MirrorSession] = {}
+        """Those that are left, by id."""
         self._by_source: dict[str, tuple[str, ...]] = {}
         self._removed: list[tuple[str, Set[str] | None]] = []
         self._by_target: dict[str, list[str]] = {}
         for session in listing.sessions:
-            self._sessions[session.id] = session
+            self.sessions[session.id] = session
             alone = (session.id,)  # one tuple for all sources: most interfaces are in one session only
             if session.type == "eni":  # other sessions mirror elastic IPs: their ids are no interfaces
                 for source in session.sources:
@@ -47,14 +48,6 @@ class Snapshot:
         predates = listing.began.monotonic < arrived
         return SnapshotEvidence(listing.taken_at, listing.request_ids, clock.age(listing.began), predates)
 
-    def session(self, session_id: str) -> MirrorSession:
-        """Return one of the sessions that are left; raise KeyError for any other."""
-        return self._sessions[session_id]
-
-    def shows(self, session_id: str) -> bool:
-        """Tell whether it is one of the sessions that are left and can be read."""
-        return session_id in self._sessions
-
     def holding(self, interface_id: str) -> list[MirrorSession]:
         """Return the sessions that list the interface as a source."""
         return [each for each in self._known(self._by_source.get(interface_id, ())) if interface_id in each.sources]
@@ -72,15 +65,15 @@ class Snapshot:
 
         Nothing else is taken from the answer. It may be older than the snapshot, but what is gone stays gone.
         """
-        session = self._sessions.get(session_id)
+        session = self.sessions.get(session_id)
         if session is None or (interface_ids is not None and not interface_ids & {*session.sources}):
             return
         self._removed.append((session_id, interface_ids))
         if interface_ids is None:
-            del self._sessions[session_id]
+            del self.sessions[session_id]
         else:
             left = tuple(each for each in session.sources if each not in interface_ids)
-            self._sessions[session_id] = session._replace(sources=left)
+            self.sessions[session_id] = session._replace(sources=left)
 
     def take_over(self, earlier: "Snapshot") -> None:
         """Take out what has left the sessions of an earlier snapshot, perhaps since this one was begun."""
@@ -88,5 +81,5 @@ class Snapshot:
             self.remove(session_id, interface_ids)
 
     def _known(self, session_ids: Iterable[str]) -> list[MirrorSession]:
-        found = map(self._sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes
+        found = map(self.sessions.get, session_ids)  # one look-up each: deliveries read while the worker writes
         return [each for each in found if each is not None]

@@ -62,7 +62,7 @@ def test_a_listing_takes_over_what_left_meanwhile_and_nothing_that_it_does_not_s
     first.remove("one", set())
     second.take_over(first)
     third.take_over(second)
-    assert second.session("one").sources == third.session("one").sources == ("b", "c")
+    assert second.sessions["one"].sources == third.sessions["one"].sources == ("b", "c")
     assert (len(second._removed), third._removed) == (1, []), "else a project that is only swept remembers all of it"
 
 
