@@ -8,14 +8,14 @@ from typing import Literal, Self
 
 from handler import events
 from handler.bulkhead import Bulkhead
+from handler.calls import Calls, CallThreads
 from handler.deadline import Cancellation, Clock, Deadline, Instant
 from handler.delivery import Work, report_of_parts
 from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloaded, UnmirrorError
 from handler.mirror.jobs import Delivery, Job, Progress, SweepTask
-from handler.mirror.port import concurrent_map
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.rules import Rules
-from handler.mirror.worker import CallThreads, ThreadedCalls, WorkerConfig, Workers, earlier
+from handler.mirror.worker import WorkerConfig, Workers, earlier
 from handler.model import (
     CheckRequested,
     Event,
@@ -210,9 +210,9 @@ class Service:
 
         on_call = partial(self.instrumentation.on_call, traces=[delivery.trace] if delivery.trace else [])
         checks = {each: Check(self.settings, self.client, each, delivery.key, on_call) for each in by_project}
-        calls = ThreadedCalls(self._check_threads, delivery.deadline, MAX_CHECKED_PROJECTS)
+        calls = Calls(delivery.deadline, MAX_CHECKED_PROJECTS, self._check_threads)
         ends = earlier(delivery.deadline)
-        results = dict(concurrent_map(calls, lambda each, _: checks[each].run(ends), by_project, inf))
+        results = dict(calls.map(lambda each, _: checks[each].run(ends), by_project))
         late = DeadlineExceeded("no time left for the whole check")
         for project_id, sharing in by_project.items():
             for work in sharing:

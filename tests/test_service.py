@@ -299,7 +299,7 @@ class TestSeveralEvents:
     def test_a_check_that_is_out_of_time_costs_the_others_nothing(
         self, service: Service, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("handler.service.concurrent_map", lambda *_: iter(()))
+        monkeypatch.setattr("handler.calls.Calls.map", lambda *_: iter(()))
         report = deliver(service, [cts(delete(tenant)), CHECK])
         assert [part.outcome for part in report.parts] == ["detached", "failed"]
         assert report.status == 503

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from handler.calls import Calls
 from handler.cli.output import Progress
 from handler.cli.reports import warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.port import MirrorApi, concurrent_map
-from handler.mirror.worker import CallThreads, ThreadedCalls, call_within
+from handler.mirror.port import MirrorApi
 from handler.model import Listing, MirrorSession
 from handler.settings import Settings
 
@@ -34,7 +34,7 @@ class Identity(NamedTuple):
 
 def list_sessions(api: MirrorApi, settings: Settings, deadline: Deadline) -> Listing:
     """Return all sessions of a project; where there is none, ask on stderr whether it is the right project."""
-    listing = call_within(deadline, "the list of sessions", api.list_sessions)
+    listing = Calls(deadline).call("the list of sessions", api.list_sessions)
     if not (listing.sessions or listing.unreadable):
         warn_of_no_session(settings, api.project_id)
     return listing
@@ -49,11 +49,10 @@ def look_up(
     """
     if not interface_ids:
         return {}
-    listed = call_within(deadline, "the list of interfaces", partial(api.list_interfaces, interface_ids))
+    listed = Calls(deadline).call("the list of interfaces", partial(api.list_interfaces, interface_ids))
     found: dict[str, Existence] = dict.fromkeys(listed, "exists")
     missing = sorted({*interface_ids} - listed)
-    calls = ThreadedCalls(CallThreads(), deadline, MAX_CALLS)
-    for done, (id_, answer) in enumerate(concurrent_map(calls, api.find_interface, missing, CALL_SECONDS), 1):
+    for done, (id_, answer) in enumerate(Calls(deadline, MAX_CALLS).map(api.find_interface, missing, CALL_SECONDS), 1):
         found[id_] = "undecided" if isinstance(answer, UnmirrorError) else "exists" if answer.exists else "absent"
         progress("verifying those that no list shows", done, len(missing))
     if len(found) < len(interface_ids):

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
+from handler.calls import Calls, Ended
 from handler.deadline import Deadline
 from handler.errors import ApiUnavailable, DeadlineExceeded, Overloaded, UnmirrorError
 from handler.lru import LruCache
 from handler.mirror.jobs import Job
-from handler.mirror.port import Calls, Ended, MirrorApi
+from handler.mirror.port import MirrorApi
 from handler.mirror.removal import CALL_SECONDS, Part, Removal, lost_targets, name, still_exists
 from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
+from handler.calls import Calls
 from handler.deadline import Deadline
 from handler.errors import DeadlineExceeded, Interrupted, UnmirrorError
 from handler.mirror.detach import verify
 from handler.mirror.jobs import OUT_OF_TIME, Progress, Swept
-from handler.mirror.port import Calls, MirrorApi, call, concurrent_map
+from handler.mirror.port import MirrorApi
 from handler.mirror.removal import Part, kept, name, still_exists
 from handler.mirror.rules import Rules
 from handler.mirror.snapshot import Snapshot
@@ -68,7 +69,7 @@ class Sweep:
     def run(self) -> Swept:
         """Sweep as far as time allows; raise what the list of sessions raises."""
         self._progress("list", 0, 0)
-        listing = call(self._calls(), "the list of sessions", self._api.list_sessions, LISTING_SECONDS)
+        listing = self._calls().call("the list of sessions", self._api.list_sessions, LISTING_SECONDS)
         self._snapshot, failure = Snapshot(listing), None
         for session in listing.sessions:
             if session.type == "eni":
@@ -91,7 +92,7 @@ class Sweep:
         interfaces = self._suspects
         batches = [tuple(interfaces[start : start + BATCH]) for start in range(0, len(interfaces), BATCH)]
         failed = 0
-        for batch, listed in concurrent_map(self._calls(), self._api.list_interfaces, batches, CALL_SECONDS):
+        for batch, listed in self._calls().map(self._api.list_interfaces, batches, CALL_SECONDS):
             if isinstance(listed, UnmirrorError):
                 failed += len(batch)
                 if failed > MAX_UNLISTED:
@@ -106,7 +107,7 @@ class Sweep:
         """Tell whether the credentials see no interface at all; never where anything that was asked is undecided."""
         if self._listed or not self._suspects:
             return False
-        if call(self._calls(), "the list of interfaces", self._api.has_interfaces, CALL_SECONDS):
+        if self._calls().call("the list of interfaces", self._api.has_interfaces, CALL_SECONDS):
             return False
         some = self._suspects[:BLIND_AFTER]
         self._ask(some, enough=lambda: bool(self._alive or self._errors))
@@ -128,7 +129,7 @@ class Sweep:
         undecided, failures = self._undecided(), 0
         todo = [id_ for id_ in suspects if id_ in undecided and id_ not in self._errors]
         work = partial(verify, self._api, self._snapshot)
-        for done, (id_, answer) in enumerate(concurrent_map(self._calls(), work, todo, CALL_SECONDS), 1):
+        for done, (id_, answer) in enumerate(self._calls().map(work, todo, CALL_SECONDS), 1):
             failures = failures + 1 if isinstance(answer, UnmirrorError) else 0
             if isinstance(answer, UnmirrorError):
                 self._errors[id_] = answer

@@ -2,22 +2,21 @@
 
 The only file of the use cases with threads, queues and locks. A delivery puts jobs into a worker's queue and waits no
 longer than its own deadline. The worker's thread takes the waiting jobs as one batch; whoever arrives meanwhile is in
-the next. That thread makes no call itself: calls run in daemon threads, and one that outlasts its time is left behind
-there. So no resolver that hangs, and no answer that drips, holds up a batch beyond its time.
+the next. That thread makes no call itself: `handler.calls` does, in threads of its own.
 """
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
-from math import inf
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from handler.calls import GRACE_SECONDS, Call, Calls, CallThreads
 from handler.deadline import LOOK_SECONDS, Clock, Deadline, Instant
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 from handler.mirror.detach import Batch, Memory, answer_unmirrored
 from handler.mirror.jobs import REPORTING_SECONDS, Delivery, Job, SweepTask, Task
-from handler.mirror.port import Connect, Ended, MirrorApi, Observer, call
+from handler.mirror.port import Connect, MirrorApi, Observer
 from handler.mirror.removal import Part
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.rules import Rules
@@ -28,21 +27,14 @@ from handler.model import ApiCall, Presence
 MAX_CALLS = 32
 # Calls at a time for a sweep: it is in no hurry, and shares the project's rate limit with deliveries.
 SWEEP_CALLS = 8
-# Threads of calls that outlasted their time, for each worker; each holds a socket and about 100 KiB.
-MAX_LEFT_BEHIND = 32
-# After which a thread without calls ends.
-IDLE_SECONDS = 10.0
 # For all pages: 20,000 sessions, the quota of a project, are ten pages of at most 10 s each.
 LISTING_SECONDS = 120.0
-# For the calls that are under way when SIGTERM or Ctrl-C ends every deadline.
-GRACE_SECONDS = 5.0
 # Of one call of a sweep; the batches of deliveries make one, since the delivery itself comes again.
 SWEEP_ATTEMPTS = 4
 # Between the beginnings of two sweeps that servers cause in a project; all that wait meanwhile share the next.
 SERVER_SWEEP_SECONDS = 5.0
 # Idle workers that are kept; a snapshot of 20,000 sessions takes about 30 MiB.
 MAX_WORKERS = 16
-R = TypeVar("R")
 
 
 class WorkerConfig(NamedTuple):
@@ -55,162 +47,6 @@ class WorkerConfig(NamedTuple):
     """Gives numbers from 0 to 1."""
     max_age: float = 300.0
     """Seconds after which a snapshot answers no delivery that came after it, and an idle worker is dropped."""
-
-
-# --- calls ---------------------------------------------------------------------------------------------
-
-
-class Call:
-    """A call that is made in a thread of its own."""
-
-    def __init__(self, key: Hashable, work: Callable[[], Any], done: Callable[[Any], None], ends: float = inf) -> None:
-        """Take what gets the result of the work once the call has come back, and when its time is up."""
-        self.key, self.work, self.done, self.ends = key, work, done, ends
-        self.left_behind = False
-        """Whether nobody waits for it any more."""
-
-
-class CallThreads:
-    """Daemon threads in which batches and their calls run; started when needed, kept for a while."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._line: deque[Call] = deque()
-        self._idle = 0
-        self._running: set[Call] = set()
-        """Those that have not come back."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether every call has come back."""
-        return not self._running
-
-    def run(self, call: Call) -> None:
-        """Make the call in a thread; raise Overloaded where the process can have no more of them."""
-        with self._changed:
-            if sum(each.left_behind for each in self._running) >= MAX_LEFT_BEHIND:
-                raise Overloaded("too many calls of the VPC API hang: check the network, and what resolves names")
-            self._line.append(call)
-            self._running.add(call)
-            if self._idle >= len(self._line):
-                self._changed.notify()
-                return
-            try:
-                threading.Thread(target=self._serve, name="unmirror-call", daemon=True).start()
-            except RuntimeError as error:
-                self._line.pop()
-                self._running.remove(call)
-                raise Overloaded("the process can start no more threads") from error
-
-    def is_running(self, key: Hashable) -> bool:
-        """Tell whether a call of that key has not come back, awaited or left behind."""
-        with self._changed:
-            return any(each.key == key for each in self._running)
-
-    def _serve(self) -> None:
-        while (call := self._take()) is not None:
-            result = call.work()
-            with self._changed:
-                self._running.remove(call)
-            call.done(result)
-
-    def _take(self) -> Call | None:
-        with self._changed:
-            self._idle += 1
-            if not self._line:
-                self._changed.wait(IDLE_SECONDS)
-            self._idle -= 1
-            return self._line.popleft() if self._line else None
-
-
-class ThreadedCalls:
-    """The calls of one batch or sweep, side by side. Used by one thread; meets `port.Calls`."""
-
-    def __init__(
-        self, threads: CallThreads, deadline: Deadline, limit: int, on_abandoned: Callable[[], None] = lambda: None
-    ) -> None:
-        """Take how many calls run at a time, and what is called when time is up with calls under way."""
-        self.deadline = deadline
-        self._threads, self._limit, self._on_abandoned = threads, limit, on_abandoned
-        self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
-        self._running: dict[Hashable, Call] = {}
-        self._ended: deque[Ended] = deque()
-        self._wake = threading.Event()
-        self._ends = deadline.at
-
-    def start(self, key: Hashable, work: Callable[[Deadline], Any], seconds: float) -> None:
-        """Begin the work, or put it in line; it gets a deadline that is at most so many seconds away."""
-        self._line.append((key, work, seconds))
-        self._fill()
-
-    def next(self) -> Ended | None:
-        """Wait for the next call to end; None when none is left, or time is up. Raises a call's bug."""
-        with self.deadline.cancellation.waking(self._wake):
-            while self._running:
-                self._wake.clear()
-                if self._ended:
-                    ended = self._ended.popleft()
-                    if self._running.pop(ended.key, None) is None:
-                        continue  # it came back after its time
-                    if ended.bug is not None:
-                        raise ended.bug
-                    self._fill()
-                    return ended
-                now = self.deadline.clock()
-                if self.deadline.cancellation.cancelled:
-                    self._ends = min(self._ends, now + GRACE_SECONDS)
-                    self._line.clear()
-                if now >= self._ends:
-                    for call in self._running.values():
-                        call.left_behind = True
-                    self._running.clear()
-                    if not self.deadline.cancellation.cancelled:
-                        self._on_abandoned()
-                    return None
-                first = min(self._running.values(), key=lambda each: each.ends)
-                if now >= first.ends:
-                    first.left_behind = True
-                    del self._running[first.key]
-                    self._fill()
-                    return Ended(first.key, error=DeadlineExceeded("the VPC API gave no answer in time"))
-                self._wake.wait(min(self._ends - now, first.ends - now, LOOK_SECONDS))
-        return None
-
-    def is_running(self, key: Hashable) -> bool:
-        """Tell whether a call of that key, of this batch or an earlier one, has not come back yet."""
-        return self._threads.is_running(key)
-
-    def _fill(self) -> None:
-        while self._line and len(self._running) < self._limit and self.deadline.remaining() > 0:
-            key, work, seconds = self._line[0]
-            deadline = self.deadline.sooner(seconds)
-            call = Call(key, partial(_do, key, work, deadline), self._end, deadline.at)
-            try:
-                self._threads.run(call)
-            except Overloaded as error:
-                if self._running:  # a thread will be free
-                    return
-                self._end(Ended(key, error=error))
-            self._line.popleft()
-            self._running[key] = call
-
-    def _end(self, ended: Ended) -> None:
-        self._ended.append(ended)
-        self._wake.set()
-
-
-def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> Ended:
-    try:
-        return Ended(key, work(deadline))
-    except UnmirrorError as error:
-        return Ended(key, error=error)
-    except BaseException as bug:  # noqa: BLE001 - it is raised again, where the call is waited for
-        return Ended(key, bug=bug)
-
-
-def call_within(deadline: Deadline, what: str, work: Callable[[Deadline], R]) -> R:
-    """Make one call in a thread of its own, and wait for it no longer than the deadline."""
-    return call(ThreadedCalls(CallThreads(), deadline, limit=1), what, work, inf)
 
 
 def latest(tasks: Iterable[Task]) -> Deadline:
@@ -338,7 +174,7 @@ class Worker:
         if snapshot is None or not ready or any(each.passed_over for each in others):
             calls, api = self._calls(waiting), self._api(waiting, attempts=1)
             try:
-                self._snapshot = Snapshot(call(calls, "the list of sessions", api.list_sessions, LISTING_SECONDS))
+                self._snapshot = Snapshot(calls.call("the list of sessions", api.list_sessions, LISTING_SECONDS))
             except UnmirrorError as error:
                 for job in others:
                     job.fail(error)
@@ -355,9 +191,9 @@ class Worker:
         event_time = None if existed else job.event_time
         return snapshot.may_answer(job.delivery.arrived, event_time, self._config.clock, self._config.max_age)
 
-    def _calls(self, jobs: Sequence[Job]) -> ThreadedCalls:
+    def _calls(self, jobs: Sequence[Job]) -> Calls:
         on_abandoned = partial(self._config.observer.on_abandoned, self._project_id)
-        return ThreadedCalls(self.threads, earlier(latest(jobs)), MAX_CALLS, on_abandoned)
+        return Calls(earlier(latest(jobs)), MAX_CALLS, self.threads, on_abandoned)
 
     def _api(self, tasks: Sequence[Job] | Sequence[SweepTask], attempts: int) -> MirrorApi:
         """Return the API for calls that are made for these tasks together."""
@@ -388,7 +224,7 @@ class Worker:
         deadline = earlier(latest(waiting))
         swept = Sweep(
             self._api(waiting, SWEEP_ATTEMPTS),
-            lambda: ThreadedCalls(self.threads, deadline, SWEEP_CALLS),
+            lambda: Calls(deadline, SWEEP_CALLS, self.threads),
             partial(self._remove, waiting, deadline),
             deadline=deadline,
             rules=config.rules,

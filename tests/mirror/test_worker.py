@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from handler.calls import MAX_LEFT_BEHIND, Call, Calls, CallThreads
 from handler.deadline import Cancellation, Clock, Deadline
 from handler.errors import (
     ApiThrottled,
@@ -22,21 +23,15 @@ from handler.errors import (
 )
 from handler.mirror import worker as worker_module
 from handler.mirror.jobs import Delivery, Job, SweepTask
-from handler.mirror.port import call, concurrent_map
 from handler.mirror.removal import of_parts
 from handler.mirror.retry import decided
 from handler.mirror.rules import Rules
 from handler.mirror.worker import (
-    MAX_LEFT_BEHIND,
     MAX_WORKERS,
     REPORTING_SECONDS,
     SERVER_SWEEP_SECONDS,
-    Call,
-    CallThreads,
-    ThreadedCalls,
     WorkerConfig,
     Workers,
-    call_within,
 )
 from handler.report import Report
 from tests.support.clock import RealClock
@@ -303,7 +298,7 @@ class TestHungCalls:
             threads.run(hung)
             hung.left_behind = True
             if _ < MAX_LEFT_BEHIND - 1:
-                assert call(ThreadedCalls(threads, deadline, 1), "call", lambda _: "back", 5.0) == "back"
+                assert Calls(deadline, threads=threads).call("call", lambda _: "back") == "back"
         with pytest.raises(Overloaded):
             threads.run(Call("call", lambda: None, lambda _: None))
 
@@ -320,8 +315,8 @@ class TestHungCalls:
             run(self, call)
 
         monkeypatch.setattr(CallThreads, "run", scarce)
-        calls = ThreadedCalls(threads, Deadline.within(CATCHES_A_HANG, Clock().monotonic), 4)
-        ended = dict(concurrent_map(calls, lambda item, _: item, ["a", "b", "c"], CATCHES_A_HANG))
+        calls = Calls(Deadline.within(CATCHES_A_HANG, Clock().monotonic), 4, threads)
+        ended = dict(calls.map(lambda item, _: item, ["a", "b", "c"]))
         assert ended == {"a": "a", "b": "b", "c": "c"}
 
     def test_a_removal_for_which_there_is_no_thread_is_not_tried(
@@ -345,7 +340,7 @@ class TestHungCalls:
     def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
         with pytest.raises(DeadlineExceeded):
-            call_within(deadline, "a check", lambda _: gate()())
+            Calls(deadline).call("a check", lambda _: gate()())
 
 
 class TestStop:

@@ -6,28 +6,29 @@ import random
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from handler.calls import Calls, Ended
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-from handler.mirror.port import Ended
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class SerialCalls:
+class SerialCalls(Calls):
     """Runs one call whenever the next one is waited for: the oldest, or the one that a seed draws."""
 
     def __init__(self, deadline: Deadline, chance: random.Random | None = None) -> None:
-        self.deadline, self._chance = deadline, chance
-        self._line: list[tuple[Hashable, Callable[[Deadline], Any], float]] = []
+        super().__init__(deadline)
+        self._chance = chance
+        self._waiting: list[tuple[Hashable, Callable[[Deadline], Any], float]] = []
 
     def start(self, key: Hashable, work: Callable[[Deadline], Any], seconds: float) -> None:
-        self._line.append((key, work, seconds))
+        self._waiting.append((key, work, seconds))
 
     def next(self) -> Ended | None:
-        if not self._line or self.deadline.remaining() <= 0:
+        if not self._waiting or self.deadline.remaining() <= 0:
             return None
-        key, work, seconds = self._line.pop(self._chance.randrange(len(self._line)) if self._chance else 0)
+        key, work, seconds = self._waiting.pop(self._chance.randrange(len(self._waiting)) if self._chance else 0)
         try:
             return Ended(key, work(self.deadline.sooner(seconds)))
         except UnmirrorError as error:

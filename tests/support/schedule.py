@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import handler
-from handler import deadline, lru, mirror
+from handler import calls, deadline, lru, mirror
 from tests.support.clock import FakeClock
 
 TICK = 1e-6
@@ -110,7 +110,7 @@ class Schedule:
     @contextmanager
     def loaded(self, *names: str) -> Iterator[list[Any]]:
         """Load modules of `handler` anew with the schedule's threads; yield those of these names."""
-        anew = [name for name in sys.modules if name in ("handler.deadline", "handler.lru")]
+        anew = [name for name in sys.modules if name in ("handler.calls", "handler.deadline", "handler.lru")]
         anew += [name for name in sys.modules if name.startswith("handler.mirror")]
         kept = {name: sys.modules[name] for name in anew}
         try:
@@ -120,7 +120,7 @@ class Schedule:
                 yield [importlib.import_module(f"handler.{name}") for name in names]
         finally:
             sys.modules.update(kept)
-            for name, module in (("deadline", deadline), ("lru", lru), ("mirror", mirror)):
+            for name, module in (("calls", calls), ("deadline", deadline), ("lru", lru), ("mirror", mirror)):
                 setattr(handler, name, module)
 
     def _threading(self) -> ModuleType:
