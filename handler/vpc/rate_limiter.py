@@ -29,6 +29,7 @@ class RateLimiter:
         self._closed: tuple[Instant, float] | None = None
         """Since when, and for how many seconds, the API asks to send nothing."""
         self._sent: deque[float] = deque(maxlen=int(MAX_RATE))
+        self._refused: deque[float] = deque(maxlen=int(MAX_RATE))
 
     def acquire(self, deadline: Deadline) -> None:
         """Wait for a turn; raise ApiThrottled when it would come after the deadline."""
@@ -55,11 +56,11 @@ class RateLimiter:
             now = self._clock.monotonic()
             if retry_after > self._closed_for():
                 self._closed = self._clock.instant(), retry_after
-            if sent_at < self._slowed_at + WINDOW_SECONDS:
-                return
-            self._slowed_at = now
-            recent = sum(1 for each in self._sent if now - each <= WINDOW_SECONDS)
-            self._rate = max(1.0, min(self._rate, float(recent)) * BACKOFF_FACTOR)
+            if sent_at >= self._slowed_at + WINDOW_SECONDS:
+                self._slowed_at = now
+                sent, refused = (sum(now - each <= WINDOW_SECONDS for each in of) for of in (self._sent, self._refused))
+                self._rate = max(1.0, min(self._rate, float(sent - refused)) * BACKOFF_FACTOR)
+            self._refused.append(now)
 
     @property
     def is_closed(self) -> bool:

@@ -102,6 +102,25 @@ def test_it_uses_most_of_the_limit_and_is_seldom_refused(limit: int) -> None:
     assert refused <= 0.05 * good
 
 
+def test_what_was_refused_is_no_part_of_what_the_gateway_bears() -> None:
+    """A burst across two windows gets twice their limit through: the second throttling, not a fifth, corrects that."""
+    time = FakeClock()
+    limiter, deadline = RateLimiter(time.clock), time.deadline(86_400)
+    for _ in range(100):
+        limiter.acquire(deadline)
+    limiter.on_throttled(time.monotonic(), 0.0)
+    for _ in range(80):
+        limiter.acquire(deadline)
+    for _ in range(30):
+        limiter.on_throttled(time.monotonic() - 0.01, 0.0)
+    limiter.acquire(deadline)
+    limiter.on_throttled(time.monotonic(), 0.0)
+    limiter.acquire(deadline)
+    before = time.monotonic()
+    limiter.acquire(deadline)
+    assert time.monotonic() - before == pytest.approx(1 / (0.8 * 51), rel=0.05)
+
+
 def test_who_gives_up_leaves_its_turn_to_those_who_come_later() -> None:
     time = FakeClock()
 
