@@ -18,7 +18,7 @@ from handler.vpc.signing import signed
 from tests.bench import processes
 from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Region
 
-CALLS = {"unmirror": ("list", "show", "remove"), "SDK": ("list", "remove")}
+CALLS = {"unmirror": ("list", "show", "remove"), "floor": ("list", "show", "remove"), "SDK": ("list", "remove")}
 """What a lone event of a mirrored interface asks the API."""
 WARM_UP = 3
 """Events and calls of each kind that do not count."""
@@ -61,23 +61,23 @@ class Client:
         return time.perf_counter() - began, content
 
 
-def beyond_its_calls(rounds: int) -> dict[str, float]:
-    """Return the median seconds of a lone event less those of its calls, by peer; each measured in turn."""
-    took: dict[str, list[float]] = {name: [] for name in ("unmirror", "SDK", "list", "show", "remove")}
+def beyond_its_calls(rounds: int, peer: str = "unmirror") -> tuple[float, float]:
+    """Return the median seconds of a lone event less those of its calls, of a peer and the SDK's; measured in turn."""
+    took: dict[str, list[float]] = {name: [] for name in (peer, "SDK", "list", "show", "remove")}
     region = Region(sessions=100, deleted=3 * (rounds + WARM_UP))
     with (
         processes.cloud(region) as cloud,
-        processes.function("unmirror", cloud.url) as ours,
+        processes.function(peer, cloud.url) as ours,
         processes.function("SDK", cloud.url) as theirs,
     ):
         gone = iter(cloud.gone)
-        senders = {"unmirror": Client(ours.url), "SDK": Client(theirs.url)}
+        senders = {peer: Client(ours.url), "SDK": Client(theirs.url)}
         api, sessions = Client(cloud.url), f"/v3/{PROJECT_ID}/vpc/traffic-mirror-sessions"
         listed = json.loads(api.call("GET", sessions)[1])["traffic_mirror_sessions"]
         holding = {source: each["id"] for each in listed for source in each["traffic_mirror_sources"]}
         for _ in range(rounds + WARM_UP):
-            for peer, sender in senders.items():
-                took[peer].append(sender.deliver(next(gone)))
+            for name, sender in senders.items():
+                took[name].append(sender.deliver(next(gone)))
             one = next(gone)
             body = json.dumps({"traffic_mirror_session": {"traffic_mirror_sources": [one]}}).encode()
             took["list"].append(api.call("GET", sessions, "limit=2000")[0])
@@ -85,7 +85,8 @@ def beyond_its_calls(rounds: int) -> dict[str, float]:
             took["remove"].append(api.call("PUT", f"{sessions}/{holding[one]}/remove-sources", body=body)[0])
         assert cloud.state()["still_mirrored"] == 0, "each was done"
     median = {name: statistics.median(each[WARM_UP:]) for name, each in took.items()}
-    return {peer: median[peer] - sum(median[call] for call in calls) for peer, calls in CALLS.items()}
+    ours_beyond, theirs_beyond = (median[name] - sum(map(median.__getitem__, CALLS[name])) for name in (peer, "SDK"))
+    return ours_beyond, theirs_beyond
 
 
 def in_three_sessions(rounds: int, latency: float) -> dict[str, float]:

@@ -26,6 +26,7 @@ FUNCTIONS = {
     "unmirror": ROOT / "handler" / "main.py",
     "SDK": PEERS / "sdk.py",
     "ok": PEERS / "ok.py",
+    "floor": PEERS / "floor.py",
 }
 DEPLOYED = {
     "UNMIRROR_TRUST": "platform",

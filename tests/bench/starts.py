@@ -22,22 +22,23 @@ BEFORE = "3ebd024"
 """The commit with whose import time ours is compared."""
 
 
-def first_detachments(starts: int) -> dict[str, float]:
-    """Return the median seconds from a process's start to its first detachment, by peer.
+def first_detachments(starts: int, peer: str = "unmirror") -> tuple[float, float]:
+    """Return the median seconds from a process's start to its first detachment, of a peer and of the SDK's.
 
     The peers take turns, and one start of each before them fills the caches.
     """
-    took: dict[str, list[float]] = {"unmirror": [], "SDK": []}
+    took: dict[str, list[float]] = {peer: [], "SDK": []}
     with processes.cloud(Region(sessions=100, deleted=len(took) * (starts + 1))) as cloud:
         gone = iter(cloud.gone)
         for _ in range(starts + 1):
-            for peer, times in took.items():
-                with processes.function(peer, cloud.url, wait=False) as function:
+            for name, times in took.items():
+                with processes.function(name, cloud.url, wait=False) as function:
                     processes.listening(function)
                     Client(function.url).deliver(next(gone))
                     times.append(time.monotonic() - function.started)
         assert cloud.state()["still_mirrored"] == 0, "each was done"
-    return {peer: statistics.median(each[1:]) for peer, each in took.items()}
+    ours, theirs = (statistics.median(each[1:]) for each in took.values())
+    return ours, theirs
 
 
 def import_times(rounds: int) -> tuple[float, float]:
