@@ -31,7 +31,7 @@ from handler.service import Service
 from handler.vpc.credentials import AccessKey
 from handler.web import responses
 from handler.web.auth import HOW_TO_OPEN, TRUSTING, Authenticator
-from handler.web.responses import HttpResponse
+from handler.web.responses import ALLOW, HttpResponse
 
 # Bytes; FunctionGraph hands on as many for an asynchronous invocation.
 # Source: https://support.huaweicloud.com/intl/en-us/productdesc-functiongraph/functiongraph_01_0150.html
@@ -44,8 +44,8 @@ MAX_URI = 8 * 1024
 MAX_DRAINED = 8 * 1024 * 1024
 # Bytes of a body that are read between two looks at the deadline.
 CHUNK = 64 * 1024
-ALLOW = "GET, HEAD, OPTIONS, POST"
-_DEADLINE = "unmirror.deadline"
+# Where FunctionGraph posts events to an image.
+INVOKE = "/invoke"
 
 
 class WebEdge(NamedTuple):
@@ -71,14 +71,13 @@ class WebEdge(NamedTuple):
         """Answer any HTTP request: a delivery, FunctionGraph's `/init` and `/invoke`, the handshake, readiness."""
         match request.method:
             case "POST" if request.path != "/init":
-                response = self._handle(*_contents(request), invoked=request.path == "/invoke")
+                response = _enclosed(self._handle(request))
             case "POST" | "GET" | "HEAD":
                 response = self._readiness()
             case "OPTIONS":
                 response = _handshake(request.headers.get("WebHook-Request-Origin", ""))
             case _:
-                error = self.service.instrumentation.on_rejected(MethodNotAllowed(f"send one of {ALLOW}"))
-                response = responses.of_error(error, {"Allow": ALLOW})
+                raise MethodNotAllowed(f"send one of {ALLOW}")
         return _to_flask(response)
 
     def on_cloud_event(self, _: object) -> None:
@@ -88,63 +87,57 @@ class WebEdge(NamedTuple):
         broker takes for a failure. Its own parser accepts JSON that two readers could read differently, so that the
         request is read once more.
         """
-        response = self._handle(*_contents(flask.request))
+        response = self._handle(flask.request)
         if response.status >= 400:
             flask.abort(_to_flask(response))
 
-    def _handle(
-        self, headers: Mapping[str, str], body: bytes, deadline: Deadline | None, *, invoked: bool = False
-    ) -> HttpResponse:
-        """Handle a delivery, within the deadline that it has had since it began. `invoked`: on `/invoke`."""
-        deadline = (deadline or self.service.deadline()).sooner(self.authenticator.seconds(body))
-        from_gateway = False
+    def _handle(self, request: flask.Request) -> HttpResponse:
+        """Handle a delivery, within the deadline that it has had since it began."""
+        headers, body = {name.lower(): value for name, value in request.headers.items()}, request.get_data()
+        deadline: Deadline = flask.g.deadline.sooner(self.authenticator.seconds(body))
         trace = TraceContext.parse(headers.get("traceparent"))
-        current_trace.set(trace)
         try:
             signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
-            payload = _parse(headers, body, signed_by_smn=signed_by_smn)
-            from_gateway = invoked and events.is_gateway_request(payload)
+            # SMN signs no header, so none may say what its message is: a CloudEvent, say.
+            payload = events.from_http({} if signed_by_smn else headers, body)
+            flask.g.from_gateway = events.is_gateway_request(payload)
             trace = trace or TraceContext.of_event(payload)
             current_trace.set(trace)
             # FunctionGraph's key of the request; elsewhere anybody can set headers.
             key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
             report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)
             logs.log_report(report)
-            is_cloudevent = report.envelope == "cloudevent" and not invoked
-            response = responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
+            is_cloudevent = report.envelope == "cloudevent" and request.path != INVOKE
+            return responses.of_report(report, self.service.clock.now() if is_cloudevent else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender gets one line and no traceback
-            response = responses.of_error(self.service.instrumentation.on_rejected(error))
-        return responses.for_invoke(response, from_gateway=from_gateway) if invoked else response
+            return responses.of_error(self.service.instrumentation.on_rejected(error))
 
     def _readiness(self) -> HttpResponse:
         missing = [*self.service.settings.missing, *([HOW_TO_OPEN] if self.authenticator.accepts_nobody else [])]
         state = {"name": "unmirror", "version": __version__, "ready": not missing, "missing": missing}
         return HttpResponse(200, responses.JSON, state)
 
-    def limit_request(self) -> flask.Response | None:
-        """Read the body of the request that begins, within its bound; return a response where it is over one.
+    def limit_request(self) -> None:
+        """Read the body of the request that begins; raise where it is encoded, or the request is over a bound.
 
         The framework bounds neither body nor URL, and reads the whole body whatever the function does.
         """
         request = flask.request
         current_trace.set(TraceContext.parse(request.headers.get("traceparent")))
-        try:
-            request.environ[_DEADLINE] = deadline = self.service.deadline()
-            request.stream = io.BytesIO(_read_body(request, deadline))
-            if len(request.environ.get("RAW_URI") or request.full_path) > MAX_URI:
-                raise UriTooLong(f"path and query are over {MAX_URI} bytes")
-        except UnmirrorError as error:
-            response = responses.of_error(self.service.instrumentation.on_rejected(error))
-            if request.path == "/invoke":
-                response = responses.for_invoke(response, from_gateway=False)
-            return _to_flask(response)
-        return None
+        flask.g.deadline = self.service.deadline()
+        request.stream = io.BytesIO(_read_body(request, flask.g.deadline))
+        if len(request.environ.get("RAW_URI") or request.full_path) > MAX_URI:
+            raise UriTooLong(f"path and query are over {MAX_URI} bytes")
+        if request.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
+            raise UnsupportedMedia("send the body without a content encoding")
 
     def on_framework_error(self, error: Exception) -> flask.Response | HTTPException:
-        """Answer instead of `on_cloud_event`, which the framework does not call with what it cannot parse.
+        """Answer what is refused before it is handled, and what the framework cannot parse for `on_cloud_event`.
 
-        It would answer with the request, all its headers included, or with a 500.
+        It would answer the latter with the request, all its headers included, or with a 500.
         """
+        if isinstance(error, UnmirrorError):
+            return _to_flask(_enclosed(responses.of_error(self.service.instrumentation.on_rejected(error))))
         if isinstance(error, HTTPException) and (error.response is not None or error.code in (404, 405)):
             return error
         return self.on_event(flask.request)
@@ -156,13 +149,6 @@ def register(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     if flask.has_app_context():  # the framework loads its source within one; a plain import serves no requests
         flask.current_app.before_request(edge.limit_request)
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
-
-
-def _parse(headers: Mapping[str, str], body: bytes, *, signed_by_smn: bool) -> object:
-    """Return what the delivery says. SMN signs no header, so none may say what its message is: a CloudEvent, say."""
-    if headers.get("content-encoding", "").lower() not in ("", "identity"):
-        raise UnsupportedMedia("send the body without a content encoding")
-    return events.decode(body) if signed_by_smn else events.from_http(headers, body)
 
 
 def _read_body(request: flask.Request, deadline: Deadline) -> bytes:
@@ -192,10 +178,11 @@ def _handshake(origin: str) -> HttpResponse:
     return HttpResponse(204, headers)
 
 
-def _contents(request: flask.Request) -> tuple[dict[str, str], bytes, Deadline | None]:
-    """Return the headers, by names in lower case, the body, and the deadline if its reading had one."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return headers, request.get_data(), request.environ.get(_DEADLINE)
+def _enclosed(response: HttpResponse) -> HttpResponse:
+    """Return the answer to a delivery, in the form that FunctionGraph asks for where an image is invoked."""
+    if flask.request.path != INVOKE:
+        return response
+    return responses.for_invoke(response, from_gateway=flask.g.get("from_gateway", False))
 
 
 def _to_flask(response: HttpResponse) -> flask.Response:

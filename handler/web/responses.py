@@ -15,6 +15,9 @@ from handler.errors import RETRY_AFTER_SECONDS, UnmirrorError
 from handler.report import NO_OP, Report, problem, rfc3339
 
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
+ALLOW = "GET, HEAD, OPTIONS, POST"
+# Headers that RFC 9110 asks for with a status (§15.5.2, §15.5.6).
+_ASKED_BY: Mapping[int, Mapping[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": ALLOW}}
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
 
 
@@ -55,11 +58,9 @@ def of_report(report: Report, cloudevent_time: datetime | None = None) -> HttpRe
     return HttpResponse(200, headers, report.as_json)
 
 
-def of_error(error: UnmirrorError, headers: Mapping[str, str] | None = None) -> HttpResponse:
+def of_error(error: UnmirrorError) -> HttpResponse:
     """Render a raised error as problem details."""
-    headers = {"Content-Type": "application/problem+json", **_retry_after(error), **(headers or {})}
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+    headers = {"Content-Type": "application/problem+json", **_retry_after(error), **_ASKED_BY.get(error.status, {})}
     return HttpResponse(error.status, headers, problem(error))
 
 
