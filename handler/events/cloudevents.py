@@ -15,7 +15,7 @@ _JSON = (
     r"|text/plain|application/(?:json|octet-stream|cloudevents(?:-batch)?\+json)|(?!application/cloudevents).*\+json"
 )
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
-_ATTRIBUTE = r"ce-(?!data(?:contenttype)?$)([a-z0-9]+)"  # neither may come as a header of this kind
+_ATTRIBUTE = r"ce-(?!data(?:contenttype)?$)[a-z0-9]+"  # neither may come as a header of this kind
 _BINARY_MARKS = frozenset({"ce-specversion", "ce-id", "ce-source", "ce-type"})
 
 
@@ -33,8 +33,7 @@ def from_http(headers: Mapping[str, str], body: bytes, at: str = "$") -> object:
     if _BINARY_MARKS & known.keys() and not is_event:
         if "," in known.get("ce-type", ""):  # as servers join a header that came twice
             raise BadEvent("a CloudEvent has one type", (Violation(f"{at}.type", "one value"),))
-        found = [match for name in known if (match := re.fullmatch(_ATTRIBUTE, name))]
-        event: dict[str, object] = {match[1]: _attribute(known[match[0]]) for match in found}
+        event = {name[3:]: _attribute(value) for name, value in known.items() if re.fullmatch(_ATTRIBUTE, name)}
         members = {"datacontenttype": content_type, "data": body}
         return event | {name: value for name, value in members.items() if value}
     charsets = {each.removeprefix("charset=").strip('"') for each in parameters if each.startswith("charset=")}

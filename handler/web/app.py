@@ -95,14 +95,12 @@ class WebEdge(NamedTuple):
         """Handle a delivery, within the deadline that it has had since it began."""
         headers, body = {name.lower(): value for name, value in request.headers.items()}, request.get_data()
         deadline: Deadline = flask.g.deadline.sooner(self.authenticator.seconds(body))
-        trace = TraceContext.parse(headers.get("traceparent"))
         try:
             signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
             # SMN signs no header, so none may say what its message is: a CloudEvent, say.
             payload = events.from_http({} if signed_by_smn else headers, body)
             flask.g.from_gateway = events.is_gateway_request(payload)
-            trace = trace or TraceContext.of_event(payload)
-            current_trace.set(trace)
+            trace = current_trace.get() or TraceContext.of_event(payload)
             # FunctionGraph's key of the request; elsewhere anybody can set headers.
             key = AccessKey.from_headers(headers) if self.service.settings.trust_platform else None
             report = self.service.deliver(payload, deadline=deadline, key=key, trace=trace)

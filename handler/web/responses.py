@@ -44,7 +44,7 @@ def of_report(report: Report, cloudevent_time: datetime | None = None) -> HttpRe
         return HttpResponse(report.status, {**JSON, **_retry_after(report.error)}, report.as_json)
     if cloudevent_time is None:
         return HttpResponse(200, JSON, report.as_json)
-    if not _is_worth_telling(report):
+    if not any(part.outcome not in NO_OP or part.lost_targets or part.unreadable_sessions for part in report.leaves()):
         return HttpResponse(204, {})
     headers = {
         **JSON,
@@ -83,10 +83,6 @@ def for_invoke(response: HttpResponse, *, from_gateway: bool) -> HttpResponse:
     # destination. A gateway reads statusCode; to everything else HTTP says the same, so that no failure counts as done.
     status = 200 if from_gateway else response.status
     return HttpResponse(status, {**response.headers, **JSON}, for_gateway(response))
-
-
-def _is_worth_telling(report: Report) -> bool:
-    return any(part.outcome not in NO_OP or part.lost_targets or part.unreadable_sessions for part in report.leaves())
 
 
 def _retry_after(error: UnmirrorError) -> dict[str, str]:
