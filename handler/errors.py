@@ -4,11 +4,14 @@ A message is one line for an operator: what is wrong and what to do. It never ho
 token, a signature or a header. Names say what happened, without a suffix, as in gidgethub and itsdangerous.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
 # Before a delivery is sent again, where the API asked for no time. Huawei documents none; a deletion is visible within
 # seconds, an outage may pass.
 RETRY_AFTER_SECONDS = 10.0
+# The most that one error tells; a sender who breaks a hundred rules knows enough.
+MAX_VIOLATIONS = 100
 
 
 class UnmirrorError(Exception):
@@ -55,9 +58,9 @@ class BadEvent(UnmirrorError):
 
     status, title, slug = 400, "The event cannot be read", "bad-event"
 
-    def __init__(self, message: str, violations: tuple[Violation, ...] = (), envelope: str | None = None) -> None:
+    def __init__(self, message: str, violations: Iterable[Violation] = (), envelope: str | None = None) -> None:
         super().__init__(message)
-        self.violations = violations
+        self.violations = tuple(sorted(set(violations))[:MAX_VIOLATIONS])
         """All violations at once, sorted."""
         self.envelope = envelope
         """The envelope it was recognised as, None when it was not."""

@@ -131,7 +131,7 @@ def deletion(kind: Kind | None, found: list[tuple[str, object]], metadata: Event
         case "target", (target_id, *_):
             return TargetDeleted(metadata, target_id)
         case "interfaces" | "target", _ if found:
-            broken = tuple(Violation(path, "format: uuid") for path, _ in found)
+            broken = (Violation(path, "format: uuid") for path, _ in found)
             raise BadEvent(f"{source} does not say which id it deleted", broken)
         case "target", _:
             return Ignored(metadata, f"{source} does not say which load balancer it deleted")

@@ -76,7 +76,7 @@ def recognise(value: object) -> Envelope:
     broken = [Violation(miss.path, f"{name}: {miss.rule}") for name, misses in near.items() for miss in misses]
     raise BadEvent(
         f"no envelope that is known; nearest: {', '.join(near) or 'none'}",
-        tuple(sorted(broken)) or (Violation("$", "the marks of a known envelope"),),
+        broken or [Violation("$", "the marks of a known envelope")],
     )
 
 

@@ -1,7 +1,6 @@
 """From a decoded payload to its events: recognise, validate, read, and so on with what is embedded."""
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from handler.errors import BadEvent, Violation
@@ -77,7 +76,7 @@ class Parser:
                 self._events_left -= 1
         errors = [event.error for event in events if isinstance(event, Unreadable)]
         if len(errors) == len(events):
-            broken = _bounded(violation for error in errors for violation in error.violations)
+            broken = (violation for error in errors for violation in error.violations)
             raise BadEvent(f"none of its {len(content)} parts can be read", broken)
         return events
 
@@ -98,7 +97,7 @@ class Parser:
             check(value, {id(each) for each in (data, *embedded)})
         except BadEvent as error:
             broken = (Violation(at + violation.path[1:], violation.rule) for violation in error.violations)
-            raise BadEvent(str(error), _bounded(broken), name) from error
+            raise BadEvent(str(error), broken, name) from error
         self.passed[name] |= bool(embedded)
         return content or [Ignored(metadata, "an empty batch")]
 
@@ -119,10 +118,6 @@ def _require_valid(envelope: str, value: object) -> None:
 
 def _over_limit(at: str, rule: str) -> BadEvent:
     return BadEvent(f"over a limit: {rule}", (Violation(at, rule),))
-
-
-def _bounded(violations: Iterable[Violation]) -> tuple[Violation, ...]:
-    return tuple(sorted(set(violations))[: schemas.MAX_VIOLATIONS])
 
 
 def _with_id(event: Event) -> Event:

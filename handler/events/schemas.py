@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
-from handler.errors import Violation
+from handler.errors import MAX_VIOLATIONS, Violation
 from handler.events.strict_json import decode
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # What every `$id` starts with; the name follows.
 BASE = "urn:unmirror:schema:"
-# The most that one error tells; a sender who breaks a hundred rules knows enough.
-MAX_VIOLATIONS = 100
 
 
 def validate(name: str, value: object) -> tuple[Violation, ...]:
