@@ -51,7 +51,7 @@ def handler(event: object, context: Context) -> dict[str, Any]:
     current_trace.set(None)
     observing, from_gateway = Instrumentation(), False
     try:
-        payload = events.decode(event) if isinstance(event, (str, bytes)) else event
+        payload = events.decode_parts(event) if isinstance(event, (str, bytes)) else event
         from_gateway = events.is_gateway_request(payload)
         trace = TraceContext.of_event(payload)
         current_trace.set(trace)

@@ -4,6 +4,6 @@ from handler.events.cloudevents import from_http
 from handler.events.envelopes import is_gateway_request
 from handler.events.parser import Parsed, parse
 from handler.events.schemas import identifier, validate
-from handler.events.strict_json import decode
+from handler.events.strict_json import decode, decode_parts
 
-__all__ = ["Parsed", "decode", "from_http", "identifier", "is_gateway_request", "parse", "validate"]
+__all__ = ["Parsed", "decode", "decode_parts", "from_http", "identifier", "is_gateway_request", "parse", "validate"]

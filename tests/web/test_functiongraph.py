@@ -134,6 +134,13 @@ def test_an_unreadable_part_costs_the_others_nothing(user_data: UserData, tenant
     assert sources(tenant) == without(before, gone)
 
 
+def test_an_unreadable_part_of_a_text_costs_the_others_nothing(user_data: UserData, tenant: Tenant) -> None:
+    text = json.dumps([cts(delete(tenant)), {"twice": 1}]).replace('{"twice": 1}', '{"twice": 1, "twice": 2}')
+    report = functiongraph.handler(text, Context(user_data))
+    check_report(report, 400)
+    assert [part["outcome"] for part in report["parts"]] == ["detached", "failed"]
+
+
 def test_a_check_is_returned_whatever_it_found(user_data: UserData, emulator: Emulator) -> None:
     """It is the test event of a console, which shows what is returned."""
     emulator.faults.append(Fault("list_sessions", status=403, body=b'{"error_code":"VPC.2201"}', times=-1))
