@@ -13,53 +13,44 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from handler.deadline import Instant
 from handler.errors import ApiRefused, ApiThrottled, ApiUnavailable, BadReply, KeyCoolingDown, RemovalRejected
 from handler.model import Operation
 
-Meaning: TypeAlias = Literal[
-    "done",  # the documented success
-    "gone",  # what was asked for does not exist, says the VPC API itself
-    "marker_vanished",  # the session that a page starts after was deleted meanwhile
-    "rejected",  # remove-sources as a whole; reading the session tells why
-    "not_published",  # the gateway of this region does not know the operation
-    "unauthenticated",  # the signature, the key or the token
-    "refused",  # permission, project, account
-    "unacceptable",  # a request of this form
-    "throttled",
-    "transient",
-    "unreadable",  # nothing that the API documents
-]
-
-ANY = r".*"
-_GATEWAY = r"API(GW|G)\."
-
-# Three patterns and what fits them means; the first row that fits decides.
-_MEANINGS: tuple[tuple[str, str, str, Meaning], ...] = (
-    # operation            status         code                                meaning
-    (ANY, "200", ANY, "done"),
-    (ANY, "404", _GATEWAY + "0101|ApiNotFound", "not_published"),
-    (ANY, ANY, _GATEWAY + "0308", "throttled"),
-    (ANY, "429", ANY, "throttled"),
-    (ANY, "401", r"VPC\.(0005|0009)", "refused"),  # arrears, real-name authentication
-    (ANY, "401", ANY, "unauthenticated"),
-    (ANY, "403", ANY, "refused"),
-    (ANY, ANY, r"VPC\.(2204|0007|2201|2701|0010)", "refused"),  # 2204: no such resource, or no permission
-    (ANY, "409", r"VPC\.0103", "transient"),  # busy
-    (ANY, "408|500|502|503|504", ANY, "transient"),
-    ("find_interface|list_interfaces", "404", r"VPC\.\d+|PortNotFound", "gone"),  # the v1 table: the list's, too
-    ("show_session", "404", r"VPC\.\d+", "gone"),
-    ("next_sessions", "400|404", r"VPC\.\d+", "marker_vanished"),
-    ("remove_sources", "400|404|409", r"VPC\.\d+", "rejected"),
-    (ANY, "400|405|413|414", r"(VPC|APIGW|APIG)\.\d+", "unacceptable"),
-)
-
 
 class NotPublished(ApiRefused):
     """The gateway of this region does not know the operation."""
 
+
+class NotAccepted(ApiRefused):
+    """The API does not take a request of this form."""
+
+
+ANY = r".*"
+_GATEWAY = r"API(GW|G)\."
+
+# Three patterns, and the error that becomes of an answer that fits them: None where it is read. The first row that fits
+# decides; what fits none is nothing that the API documents, and a BadReply.
+_MEANINGS: tuple[tuple[str, str, str, type[ApiRefused | ApiUnavailable] | None], ...] = (
+    # operation            status         code                                meaning
+    (ANY, "200", ANY, None),  # done
+    (ANY, "404", _GATEWAY + "0101|ApiNotFound", NotPublished),
+    (ANY, ANY, _GATEWAY + "0308", ApiThrottled),
+    (ANY, "429", ANY, ApiThrottled),
+    (ANY, "401", r"VPC\.(0005|0009)", ApiRefused),  # arrears, real-name authentication
+    (ANY, "401", ANY, KeyCoolingDown),
+    (ANY, "403", ANY, ApiRefused),
+    (ANY, ANY, r"VPC\.(2204|0007|2201|2701|0010)", ApiRefused),  # 2204: no such resource, or no permission
+    (ANY, "409", r"VPC\.0103", ApiUnavailable),  # busy
+    (ANY, "408|500|502|503|504", ANY, ApiUnavailable),
+    ("find_interface|list_interfaces", "404", r"VPC\.\d+|PortNotFound", None),  # gone; the v1 table is the list's, too
+    ("show_session", "404", r"VPC\.\d+", None),  # gone
+    ("next_sessions", "400|404", r"VPC\.\d+", None),  # the session that the page starts after was deleted meanwhile
+    ("remove_sources", "400|404|409", r"VPC\.\d+", RemovalRejected),  # as a whole; reading the session tells why
+    (ANY, "400|405|413|414", r"(VPC|APIGW|APIG)\.\d+", NotAccepted),
+)
 
 _LOCK = "{cause}; it is not tried again for 5 minutes: the API locks a key for as long after more than five failures"
 _GRANT = "grant {permission} for the region's project, not for an enterprise project, and check the project id"
@@ -67,16 +58,16 @@ _ELSEWHERE = "check UNMIRROR_REGION or the endpoint; not every region has traffi
 _NO_JSON = "; it is no JSON, perhaps a web page: check the endpoint, and whether a proxy wants a login"
 _FORM = "the API here differs from its documents, perhaps in the `limit` of a page; check the endpoint, or report it"
 
-# The error that becomes of an answer, and what an operator reads.
-_ERRORS: Mapping[Meaning, tuple[type[ApiRefused] | type[ApiUnavailable], str]] = {
-    "unauthenticated": (KeyCoolingDown, "the access key or its signature is not accepted ({status}): " + _LOCK),
-    "refused": (ApiRefused, "{call} is refused ({status}): " + _GRANT),
-    "unacceptable": (ApiRefused, "{call} is not accepted in this form ({status}): " + _FORM),
-    "not_published": (NotPublished, "{call} is not offered here ({status}): " + _ELSEWHERE),
-    "rejected": (RemovalRejected, "{call} was rejected ({status})"),
-    "throttled": (ApiThrottled, "{call} is throttled ({status})"),
-    "transient": (ApiUnavailable, "{call} fails ({status})"),
-    "unreadable": (BadReply, "{call} has an undocumented answer ({status}){hint}"),
+# What an operator reads.
+_TEXTS: Mapping[type[ApiRefused | ApiUnavailable], str] = {
+    KeyCoolingDown: "the access key or its signature is not accepted ({status}): " + _LOCK,
+    ApiRefused: "{call} is refused ({status}): " + _GRANT,
+    NotAccepted: "{call} is not accepted in this form ({status}): " + _FORM,
+    NotPublished: "{call} is not offered here ({status}): " + _ELSEWHERE,
+    RemovalRejected: "{call} was rejected ({status})",
+    ApiThrottled: "{call} is throttled ({status})",
+    ApiUnavailable: "{call} fails ({status})",
+    BadReply: "{call} has an undocumented answer ({status}){hint}",
 }
 
 _PERMISSIONS: Mapping[Operation, str] = {
@@ -152,22 +143,21 @@ def is_skewed(ours: datetime, theirs: datetime | None) -> bool:
 
 
 @lru_cache(1024)
-def meaning(operation: Operation, status: int, code: str) -> Meaning:
-    """Return what an answer means."""
+def meaning(operation: Operation, status: int, code: str) -> type[ApiRefused | ApiUnavailable] | None:
+    """Return the error that an answer is; None for one that is read, which with another status than 200 says "gone"."""
     asked = (operation, str(status), code)
-    return next((found for *patterns, found in _MEANINGS if all(map(re.fullmatch, patterns, asked))), "unreadable")
+    return next((found for *patterns, found in _MEANINGS if all(map(re.fullmatch, patterns, asked))), BadReply)
 
 
 def error_for(operation: Operation, reply: Reply, now: datetime) -> ApiRefused | ApiUnavailable | None:
-    """Return the error that an answer is; None for "done", "gone" and "marker_vanished"."""
-    found = meaning(operation, reply.status, reply.code)
-    if found not in _ERRORS:
+    """Return the error that an answer is, None for one that is read."""
+    kind = meaning(operation, reply.status, reply.code)
+    if kind is None:
         return None
-    kind, text = _ERRORS[found]
     cause = "check the access key"
     if reply.date and is_skewed(now, reply.date):
         cause = f"this machine's clock is {abs(now - reply.date) // timedelta(minutes=1)} minutes off; set it"
-    message = text.format(
+    message = _TEXTS[kind].format(
         call=operation.replace("_", " "),
         status=f"status {reply.status} {reply.code}".rstrip(),
         permission=_PERMISSIONS[operation],
