@@ -126,7 +126,7 @@ class VpcApi:
         body = json.dumps({"traffic_mirror_session": {"traffic_mirror_sources": sources}}).encode()
         path = f"{self._sessions}/{_checked(session.id)}/remove-sources"
         read = partial(bodies.read_session, session_id=session.id, of_removal=True)
-        return self._sender.send(Request("remove_sources", path, read, method="PUT", body=body), deadline)
+        return self._sender.send(Request("remove_sources", path, read, body=body), deadline)
 
     def find_interface(self, interface_id: str, deadline: Deadline) -> Presence:
         """Ask for that one id; `exists` is False only after the VPC API's own 404."""

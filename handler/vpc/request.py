@@ -1,7 +1,7 @@
 """One call: signed, sent, and tried again where its failure may pass."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from handler import __version__
 from handler.deadline import Clock, Deadline, longest_backoff
@@ -21,7 +21,7 @@ CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
 
 
 class Request(Generic[T]):
-    """What is asked of the API, and how an answer that is "done", "gone" or "marker_vanished" is read."""
+    """What is asked of the API, and how an answer is read that is no error."""
 
     def __init__(
         self,
@@ -29,13 +29,12 @@ class Request(Generic[T]):
         path: str,
         read: Callable[[Reply], T],
         query: Sequence[tuple[str, str]] = (),
-        method: Literal["GET", "PUT"] = "GET",
         body: bytes = b"",
         seconds: float = CALL_SECONDS,
     ) -> None:
-        """Take the time that one try may have."""
+        """Take the body of a PUT, none for a GET, and the time that one try may have."""
         self.operation, self.path, self.read, self.query = operation, path, read, query
-        self.method, self.body, self.seconds = method, body, seconds
+        self.method, self.body, self.seconds = "PUT" if body else "GET", body, seconds
 
 
 class RequestSender(NamedTuple):
@@ -55,7 +54,7 @@ class RequestSender(NamedTuple):
     attempts: int
 
     def send(self, request: Request[T], deadline: Deadline) -> T:
-        """Return what the answer says; raise for one that has to be none of the three.
+        """Return what the answer says; raise the error that it is, or why there is none.
 
         A failure that may pass is tried again, `attempts` times in all, but not a change whose outcome is unknown: the
         caller reads the session. A read that an idle connection lost is repeated on a new one.
@@ -103,7 +102,9 @@ class RequestSender(NamedTuple):
             deadline.require("a call of the VPC API")
             query = canonical_query(request.query)
             target = f"{request.path}?{query}" if query else request.path
-            headers = self._signed_headers(request, query, key)
+            headers = {"Host": self.transport.host, "Content-Type": "application/json", "X-Project-Id": self.project_id}
+            headers = signed(request.method, request.path, query, headers, request.body, key, self.clock.now())
+            headers["User-Agent"] = USER_AGENT  # unsigned: proxies rewrite it
             began, left = self.clock.monotonic(), deadline.sooner(request.seconds)
             with self.transport.exchange(request.method, target, headers, request.body, left, reuse=reuse) as reply:
                 error = error_for(request.operation, reply, self.clock.now())
@@ -128,15 +129,3 @@ class RequestSender(NamedTuple):
                 status, request_id = (reply.status, reply.request_id) if reply else (0, "")
                 took = self.clock.monotonic() - began
                 self.on_call(ApiCall(request.operation, status, request_id, took, self.clock.now()))
-
-    def _signed_headers(self, request: Request[T], query: str, key: AccessKey) -> dict[str, str]:
-        headers = {
-            "Host": self.transport.host,
-            "Content-Type": "application/json",
-            "X-Project-Id": self.project_id,
-        }
-        if key.security_token:
-            headers["X-Security-Token"] = key.security_token
-        now = self.clock.now()
-        headers = signed(request.method, request.path, query, headers, request.body, key.id, key.secret, now)
-        return headers | {"User-Agent": USER_AGENT}  # unsigned: proxies rewrite it

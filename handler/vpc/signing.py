@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from urllib.parse import quote, unquote
 
+from handler.vpc.credentials import AccessKey
+
 ALGORITHM = "SDK-HMAC-SHA256"
 
 
@@ -19,27 +21,22 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def signed(
-    method: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    access_key: str,
-    secret_key: str,
-    when: datetime,
+    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, key: AccessKey, when: datetime
 ) -> dict[str, str]:
-    """Return the headers with `X-Sdk-Date`, of `when` in UTC, and `Authorization`; `query` is a canonical one.
+    """Return the headers with the key's token, `X-Sdk-Date`, of `when` in UTC, and `Authorization`.
 
-    All are signed but those whose name has an underscore; `Host` is to be among them, with the port if the URL has one.
+    `query` is a canonical one. All headers are signed but those whose name has an underscore; `Host` is to be among
+    them, with the port if the URL has one.
     """
     date = when.strftime("%Y%m%dT%H%M%SZ")
-    sent = {**headers, "X-Sdk-Date": date}
+    token = {"X-Security-Token": key.security_token} if key.security_token else {}
+    sent = {**headers, **token, "X-Sdk-Date": date}
     canonical = sorted((name.lower(), value.strip()) for name, value in sent.items() if "_" not in name)
     lines = "".join(f"{name}:{value}\n" for name, value in canonical)
     names = ";".join(name for name, _ in canonical)
     encoded = quote(unquote(path), safe="/~").removesuffix("/") + "/"  # the request itself goes without the slash
     request = "\n".join((method, encoded, query, lines, names, hashlib.sha256(body).hexdigest()))
     to_sign = f"{ALGORITHM}\n{date}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    signature = hmac.digest(secret_key.encode(), to_sign.encode(), "sha256").hex()
-    sent["Authorization"] = f"{ALGORITHM} Access={access_key}, SignedHeaders={names}, Signature={signature}"
+    signature = hmac.digest(key.secret.encode(), to_sign.encode(), "sha256").hex()
+    sent["Authorization"] = f"{ALGORITHM} Access={key.id}, SignedHeaders={names}, Signature={signature}"
     return sent

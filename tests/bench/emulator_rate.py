@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from handler.emulator.operations import Behaviour
 from handler.emulator.server import Emulator
 from handler.emulator.state import Cloud
+from handler.vpc.credentials import AccessKey
 from handler.vpc.signing import signed
 
 PROJECT, KEY, SECRET = "project", "KEY", "secret"
@@ -34,9 +35,7 @@ def requests_for(host: str, session: str, port: str) -> Sequence[bytes]:
     ]
     made = []
     for method, path, body in asked:
-        headers = signed(
-            method, path, "", {"Host": host}, body, access_key=KEY, secret_key=SECRET, when=datetime.now(UTC)
-        )
+        headers = signed(method, path, "", {"Host": host}, body, AccessKey(KEY, SECRET), datetime.now(UTC))
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         made.append(f"{method} {path} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return made

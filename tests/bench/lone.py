@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
+from handler.vpc.credentials import AccessKey
 from handler.vpc.signing import signed
 from tests.bench import processes
 from tests.bench.cloud import ACCESS_KEY, PROJECT_ID, SECRET_KEY, Region
@@ -48,14 +49,8 @@ class Client:
 
     def call(self, method: str, path: str, query: str = "", body: bytes = b"") -> tuple[float, bytes]:
         """Make one signed call of the API; return its seconds, without those of the signature, and the answer."""
-        headers = signed(
-            *(method, path, query),
-            {"Host": self._host, "Content-Type": "application/json", "X-Project-Id": PROJECT_ID},
-            body,
-            access_key=ACCESS_KEY,
-            secret_key=SECRET_KEY,
-            when=datetime.now(UTC),
-        )
+        headers = {"Host": self._host, "Content-Type": "application/json", "X-Project-Id": PROJECT_ID}
+        headers = signed(method, path, query, headers, body, AccessKey(ACCESS_KEY, SECRET_KEY), datetime.now(UTC))
         began = time.perf_counter()
         content = self.send(method, f"{path}?{query}" if query else path, body, headers)
         return time.perf_counter() - began, content

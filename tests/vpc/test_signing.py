@@ -14,6 +14,7 @@ from huaweicloudsdkcore.signer.signer import Signer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from handler.vpc.credentials import AccessKey
 from handler.vpc.signing import canonical_query, signed
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -30,16 +31,9 @@ headers = st.dictionaries(st.sampled_from(("X-Project-Id", "X-Security-Token", "
 def test_a_known_request_gets_the_known_signature(vector: dict[str, Any]) -> None:
     query = canonical_query((key, value) for key, value in vector["query"])
     when = datetime.strptime(vector["headers"]["X-Sdk-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    sent = signed(
-        vector["method"],
-        vector["path"],
-        query,
-        vector["headers"],
-        vector["body"].encode(),
-        vector["access_key"],
-        vector["secret_key"],
-        when,
-    )
+    given_headers = {**vector["headers"]}
+    key = AccessKey(vector["access_key"], vector["secret_key"], given_headers.pop("X-Security-Token", ""))
+    sent = signed(vector["method"], vector["path"], query, given_headers, vector["body"].encode(), key, when)
     assert (sent["Authorization"], sent["X-Sdk-Date"]) == (vector["authorization"], vector["headers"]["X-Sdk-Date"])
     assert vector["sent"] == (f"{vector['path']}?{query}" if query else vector["path"])
 
@@ -62,6 +56,6 @@ def test_the_official_signer_agrees_on_any_request(
         )
     )
     our_query = canonical_query(query)
-    ours = signed(method, path, our_query, given_headers, body, "AK", "SK", WHEN)
+    ours = signed(method, path, our_query, given_headers, body, AccessKey("AK", "SK"), WHEN)
     assert ours["Authorization"] == theirs.header_params["Authorization"]
     assert theirs.uri == (f"{path}?{our_query}" if our_query else path)
