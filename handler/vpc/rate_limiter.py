@@ -37,7 +37,7 @@ class RateLimiter:
             with self._lock:
                 deadline.require("a call of the VPC API")
                 now, gap = self._clock.monotonic(), 1 / self._rate if self._rate < MAX_RATE else 0.0
-                closed = self._closed_for()
+                closed = self.closed_for()
                 turn = now + closed if closed else max(now, self._next)
                 if 0 < turn - now >= deadline.remaining():
                     raise ApiThrottled("the VPC API throttles this project; try later", retry_after=turn - now)
@@ -46,7 +46,7 @@ class RateLimiter:
             if turn > now:
                 self._clock.sleep(turn - now)
             with self._lock:
-                if not closed and not self.is_closed:
+                if not closed and not self.closed_for():
                     self._sent.append(turn)
                     return
 
@@ -54,7 +54,7 @@ class RateLimiter:
         """Slow down, once for all the calls of one window, and send nothing for `retry_after` seconds."""
         with self._lock:
             now = self._clock.monotonic()
-            if retry_after > self._closed_for():
+            if retry_after > self.closed_for():
                 self._closed = self._clock.instant(), retry_after
             if sent_at >= self._slowed_at + WINDOW_SECONDS:
                 self._slowed_at = now
@@ -62,12 +62,7 @@ class RateLimiter:
                 self._rate = max(1.0, min(self._rate, float(sent - refused)) * BACKOFF_FACTOR)
             self._refused.append(now)
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the API has asked to send nothing now."""
-        return self._closed_for() > 0
-
-    def _closed_for(self) -> float:
+    def closed_for(self) -> float:
         """Return the seconds that are left of what the API asks to wait; a frozen process may have slept them."""
         return max(0.0, self._closed[1] - self._clock.age(self._closed[0])) if self._closed else 0.0
 

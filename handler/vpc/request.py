@@ -94,7 +94,7 @@ class RequestSender(NamedTuple):
             self.key_lockout.wait(key, deadline)  # before a turn is taken, for who waited would go out of turn
             limiter.acquire(deadline)  # before the lockout is entered, where waiting would keep others out
             probe = self.key_lockout.enter(key, deadline)
-            if not limiter.is_closed:
+            if not limiter.closed_for():
                 break
             if probe is not None:  # the API asked to wait while this call waited for another's verdict
                 self.key_lockout.on_undecided(key, probe)
