@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from sys import intern
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from handler.model import MirrorSession, Presence, SessionReply, UnreadableSession
 from handler.vpc.replies import Reply, bad_reply
@@ -25,13 +25,6 @@ class Page(Generic[T]):
         """Take what the next page starts after, empty on the last, and the answer."""
         self.items, self.next_marker = items, next_marker
         self.request_id, self.earliest = reply.request_id, reply.earliest
-
-
-class Port(NamedTuple):
-    """An interface as the ports API lists it; ids in lower case."""
-
-    id: str
-    device_id: str
 
 
 class MarkerVanished(Exception):
@@ -85,10 +78,11 @@ def read_presence(reply: Reply, interface_id: str) -> Presence:
     return Presence(exists=True, request_id=reply.request_id, device_id=str(port.get("device_id") or "").lower())
 
 
-def read_ports(reply: Reply, seen: Collection[str], server_ids: Sequence[str] = ()) -> Page[Port]:
-    """Return a page of interfaces; `seen` are the markers so far. A 404 that says "gone" is an empty one.
+def read_ports(reply: Reply, seen: Collection[str], server_ids: Sequence[str] = ()) -> Page[tuple[str, str]]:
+    """Return a page of interfaces, each with its server; `seen` are the markers so far. Ids are in lower case.
 
-    Where servers were asked for, it decides: so it has to be about the only one, and no later page.
+    A 404 that says "gone" is an empty page. Where servers were asked for, it decides: so it has to be about the only
+    one, and no later page.
     """
     if reply.status != 200:
         if len(server_ids) > 1:
@@ -101,7 +95,7 @@ def read_ports(reply: Reply, seen: Collection[str], server_ids: Sequence[str] = 
     ports = _member(reply, "ports", list)
     if not all(isinstance(port, dict) and isinstance(port.get("id"), str) for port in ports):
         raise bad_reply(reply, "has an interface without an id")
-    items = [Port(port["id"].lower(), str(port.get("device_id") or "").lower()) for port in ports]
+    items = [(port["id"].lower(), str(port.get("device_id") or "").lower()) for port in ports]
     marker = _next_marker(reply, ports[-1]["id"] if ports else "", seen, empty=not ports)
     return Page(items, marker, reply)
 

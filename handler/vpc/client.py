@@ -141,7 +141,7 @@ class VpcApi:
     def list_interfaces(self, interface_ids: Collection[str], deadline: Deadline) -> frozenset[str]:
         """Return those of the ids that the list shows; one call for every 100 ids, by V2.0 for each."""
         asked = {_checked(id_).lower() for id_ in interface_ids}
-        return frozenset(asked & {port.id for port in self._list_ports("id", asked, deadline)})
+        return frozenset(asked & self._list_ports("id", asked, deadline).keys())
 
     @property
     def servers_a_call(self) -> int:
@@ -152,8 +152,8 @@ class VpcApi:
         """Return the interfaces that the list shows of each server; one call for 50, by V1 and V2.0 for each."""
         asked = {_checked(id_).lower() for id_ in server_ids}
         ports = self._list_ports("device_id", asked, deadline)
-        having = asked & {port.device_id for port in ports}
-        return {id_: frozenset(port.id for port in ports if port.device_id == id_) for id_ in having}
+        having = asked & {*ports.values()}
+        return {id_: frozenset(port for port, server in ports.items() if server == id_) for id_ in having}
 
     def has_interfaces(self, deadline: Deadline) -> bool:
         """Tell whether the list shows any interface of the project at all."""
@@ -167,20 +167,21 @@ class VpcApi:
 
     def _list_ports(
         self, name: Literal["id", "device_id"], values: Collection[str], deadline: Deadline
-    ) -> list[bodies.Port]:
-        """Return the interfaces that the list shows for the values of a filter; of ids the first page holds all."""
+    ) -> dict[str, str]:
+        """Return the server of each interface that is listed for a filter's values; of ids the first page holds all."""
 
-        def ask(version: PortsVersion) -> list[bodies.Port]:
+        def ask(version: PortsVersion) -> dict[str, str]:
             path, ordered, size = version.path.format(project=self.project_id), sorted(values), getattr(version, name)
             some = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-            ports: list[bodies.Port] = []
+            ports: dict[str, str] = {}
             while some:
                 asked = some.pop(0)
                 query = [*((name, value) for value in asked), PAGE_LIMIT]
                 read = partial(bodies.read_ports, server_ids=asked) if name == "device_id" else bodies.read_ports
                 pages = self._pages("list_interfaces", path, read, deadline, query)
                 try:
-                    ports += [port for page in islice(pages, 1 if name == "id" else None) for port in page.items]
+                    for page in islice(pages, 1 if name == "id" else None):
+                        ports.update(page.items)
                 except bodies.ServersNotFound:
                     _, *older = self._published.get("list_interfaces", PORTS_VERSIONS)
                     self._published["list_interfaces"] = (version._replace(device_id=1), *older)
