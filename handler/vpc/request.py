@@ -57,16 +57,23 @@ class RequestSender(NamedTuple):
         """Return what the answer says; raise the error that it is, or why there is none.
 
         A failure that may pass is tried again, `attempts` times in all, but not a change whose outcome is unknown: the
-        caller reads the session. A read that an idle connection lost is repeated on a new one.
+        caller reads the session. A read that an idle connection lost is repeated on a new one, and what the API refuses
+        for the chain's own key once with another, where there is one.
         """
+        key, is_renewable = self.key or self.credentials.current(deadline), self.key is None
         attempt, reuse = 1, True
         while True:
             try:
-                return self._send_with_key(request, deadline, reuse)
+                return self._send_once(request, key, deadline, reuse)
             except StaleConnection:
                 if not deadline.remaining():
                     raise
                 reuse = False
+                continue
+            except KeyCoolingDown:
+                if not is_renewable or (another := self.credentials.refresh(key, deadline)) is None:
+                    raise
+                key, is_renewable = another, False
                 continue
             except ApiUnavailable as error:
                 lost_change = isinstance(error, OutcomeUnknown | BadReply) and request.method != "GET"
@@ -76,17 +83,6 @@ class RequestSender(NamedTuple):
                     raise
             self.clock.sleep(pause)
             attempt += 1
-
-    def _send_with_key(self, request: Request[T], deadline: Deadline, reuse: bool) -> T:
-        """Send with the given key; with the chain's own, once more with another if the API refuses the first."""
-        key = self.key or self.credentials.current(deadline)
-        try:
-            return self._send_once(request, key, deadline, reuse)
-        except KeyCoolingDown:
-            another = None if self.key else self.credentials.refresh(key, deadline)
-            if another is None:
-                raise
-        return self._send_once(request, another, deadline, reuse)
 
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, reuse: bool) -> T:
         limiter, began, reply = self.rate_limiter, None, None
