@@ -67,7 +67,6 @@ _TEXTS: Mapping[type[ApiRefused | ApiUnavailable], str] = {
     RemovalRejected: "{call} was rejected ({status})",
     ApiThrottled: "{call} is throttled ({status})",
     ApiUnavailable: "{call} fails ({status})",
-    BadReply: "{call} has an undocumented answer ({status}){hint}",
 }
 
 _PERMISSIONS: Mapping[Operation, str] = {
@@ -123,18 +122,14 @@ class Reply:
         found = self.headers.get("x-request-id") or (self.json.get("request_id") if isinstance(self.json, dict) else "")
         return re.sub(r"[^0-9A-Za-z_.:-]", "", found)[:128] if isinstance(found, str) else ""
 
-    def retry_after(self, now: datetime) -> float | None:
-        """Return the seconds that the API asks to wait, from either form of the header; MAX_RETRY_AFTER at most."""
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the API asks to wait, from either form of the header; MAX_RETRY_AFTER at most."""
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
             return min(MAX_RETRY_AFTER, float(text))
-        moment = _http_date(text)
-        return None if moment is None else min(MAX_RETRY_AFTER, max(0.0, (moment - (self.date or now)).total_seconds()))
-
-    @property
-    def hint(self) -> str:
-        """What to do about a body that is none of the API's; empty where it is JSON."""
-        return _NO_JSON if self.json is None else ""
+        moment, now = _http_date(text), self.date or self.sent.wall
+        return None if moment is None else min(MAX_RETRY_AFTER, max(0.0, (moment - now).total_seconds()))
 
 
 def is_skewed(ours: datetime, theirs: datetime | None) -> bool:
@@ -149,27 +144,25 @@ def meaning(operation: Operation, status: int, code: str) -> type[ApiRefused | A
     return next((found for *patterns, found in _MEANINGS if all(map(re.fullmatch, patterns, asked))), BadReply)
 
 
-def error_for(operation: Operation, reply: Reply, now: datetime) -> ApiRefused | ApiUnavailable | None:
+def error_for(operation: Operation, reply: Reply) -> ApiRefused | ApiUnavailable | None:
     """Return the error that an answer is, None for one that is read."""
     kind = meaning(operation, reply.status, reply.code)
     if kind is None:
         return None
-    cause = "check the access key"
-    if reply.date and is_skewed(now, reply.date):
-        cause = f"this machine's clock is {abs(now - reply.date) // timedelta(minutes=1)} minutes off; set it"
-    message = _TEXTS[kind].format(
-        call=operation.replace("_", " "),
-        status=f"status {reply.status} {reply.code}".rstrip(),
-        permission=_PERMISSIONS[operation],
-        cause=cause,
-        hint=reply.hint,
-    )
-    return kind(message, code=reply.code, request_id=reply.request_id, retry_after=reply.retry_after(now))
+    call, status = operation.replace("_", " "), f"status {reply.status} {reply.code}".rstrip()
+    if kind is BadReply:
+        return bad_reply(reply, f"to {call} is undocumented ({status})")
+    cause, ours = "check the access key", reply.sent.wall
+    if reply.date and is_skewed(ours, reply.date):
+        cause = f"this machine's clock is {abs(ours - reply.date) // timedelta(minutes=1)} minutes off; set it"
+    message = _TEXTS[kind].format(call=call, status=status, permission=_PERMISSIONS[operation], cause=cause)
+    return kind(message, code=reply.code, request_id=reply.request_id, retry_after=reply.retry_after)
 
 
 def bad_reply(reply: Reply, what: str) -> BadReply:
-    """Return the error for a success whose body is not what the API documents."""
-    return BadReply(f"an answer of the VPC API {what}{reply.hint}", code=reply.code, request_id=reply.request_id)
+    """Return the error for an answer that is not what the API documents; in words, what is wrong with it."""
+    message = f"an answer of the VPC API {what}{_NO_JSON if reply.json is None else ''}"
+    return BadReply(message, code=reply.code, request_id=reply.request_id, retry_after=reply.retry_after)
 
 
 def _http_date(text: str) -> datetime | None:

@@ -103,7 +103,7 @@ class RequestSender(NamedTuple):
             headers["User-Agent"] = USER_AGENT  # unsigned: proxies rewrite it
             began, left = self.clock.monotonic(), deadline.sooner(request.seconds)
             with self.transport.exchange(request.method, target, headers, request.body, left, reuse=reuse) as reply:
-                error = error_for(request.operation, reply, self.clock.now())
+                error = error_for(request.operation, reply)
                 match error:
                     case None:
                         limiter.on_success()
