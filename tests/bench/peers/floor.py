@@ -20,10 +20,12 @@ import requests
 from jsonschema import Draft202012Validator
 from requests.adapters import HTTPAdapter
 
+from handler.vpc.credentials import AccessKey
 from handler.vpc.signing import signed
 
 ENDPOINT = os.environ["UNMIRROR_VPC_ENDPOINT"]
 HOST = ENDPOINT.split("//")[1]
+KEY = AccessKey(os.environ["HUAWEICLOUD_SDK_AK"], os.environ["HUAWEICLOUD_SDK_SK"])
 PROJECT = os.environ["HUAWEICLOUD_SDK_PROJECT_ID"]
 SESSIONS = f"/v3/{PROJECT}/vpc/traffic-mirror-sessions"
 REMOVE_AT = int(os.environ.get("REMOVE_AT", "1"))
@@ -79,11 +81,10 @@ def list_sessions() -> None:
 def call(method: str, path: str, query: str = "", body: bytes = b"") -> Any:
     """Make one signed call; return the answer's JSON."""
     headers = {"Host": HOST, "Content-Type": "application/json", "X-Project-Id": PROJECT}
-    keys = os.environ["HUAWEICLOUD_SDK_AK"], os.environ["HUAWEICLOUD_SDK_SK"]
     sent = requests.PreparedRequest()
     sent.method, sent.body = method, body or None
     sent.url = f"{ENDPOINT}{path}" + (f"?{query}" if query else "")
-    sent.headers = signed(method, path, query, headers, body, *keys, datetime.now(UTC))  # type: ignore[assignment]
+    sent.headers = signed(method, path, query, headers, body, KEY, datetime.now(UTC))  # type: ignore[assignment]
     if body:
         sent.headers["Content-Length"] = str(len(body))
     return json.loads(adapter.send(sent, timeout=10).content)
