@@ -85,4 +85,4 @@ def _user_data(context: Context) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=1)
 def _service(user_data: tuple[tuple[str, str], ...]) -> Service:
-    return Service.from_env(os.environ | dict(user_data))
+    return Service(os.environ | dict(user_data))

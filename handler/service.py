@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import ceil, inf
-from typing import Literal, Self
+from typing import Literal
 
 from handler import events
 from handler.bulkhead import Bulkhead
@@ -27,7 +27,6 @@ from handler.model import (
     Unreadable,
 )
 from handler.observability import settings as observability_settings
-from handler.observability.instrumentation import Instrumentation
 from handler.observability.trace_context import TraceContext, current_trace
 from handler.report import Report
 from handler.settings import Settings
@@ -45,51 +44,27 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
-        client: VpcClient | None,
-        observed_by: Instrumentation,
-        clock: Clock,
-        jitter: Callable[[], float],
-        threads: float,
-        cancellation: Cancellation,
-    ) -> None:
-        """Wire the parts; `client` is None while no endpoint is configured: what needs no call works all the same."""
-        self.settings, self._client, self.clock, self.cancellation = settings, client, clock, cancellation
-        self.instrumentation, self._jitter = observed_by, jitter
-        self._check_threads = CallThreads()
-        self._bulkhead = Bulkhead(threads, len(settings.projects))
-        rules = Rules(settings.protect, settings.dry_run, settings.sweep_limit.allows)
-        self._workers = Workers(WorkerConfig(observed_by, clock, rules, jitter, settings.snapshot_max_age))
-
-    @classmethod
-    def from_env(
-        cls,
         environ: Mapping[str, str],
         *,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
         threads: float = inf,
         cancellation: Cancellation | None = None,
-    ) -> Self:
-        """Wire the service from settings; raise NotConfigured that names every wrong one. Calls nothing.
+    ) -> None:
+        """Wire the parts as the settings have it; raise NotConfigured that names every wrong one. Calls nothing.
 
         `jitter` gives numbers from 0 to 1; `threads` is how many deliveries there can be at a time.
         """
-        settings = Settings.from_env(environ)
-        cancellation = cancellation or Cancellation()
-        clock = clock or Clock(sleep=cancellation.sleep)
-        client, observed_by = None, observability_settings.from_env(environ)
-        if settings.endpoint:
-            credentials = CredentialChain.from_env(environ, clock=clock)
-            client = VpcClient(settings.endpoint, credentials, environ=environ, clock=clock, jitter=jitter)
-        return cls(settings, client, observed_by, clock, jitter, threads, cancellation)
-
-    @property
-    def client(self) -> VpcClient:
-        """The VPC API; raises NotConfigured where no endpoint is set."""
-        if self._client is None:
-            raise NotConfigured("no endpoint: set UNMIRROR_REGION or UNMIRROR_VPC_ENDPOINT")
-        return self._client
+        self.settings, self.instrumentation = Settings.from_env(environ), observability_settings.from_env(environ)
+        self.cancellation = cancellation or Cancellation()
+        self.clock, self._jitter = clock or Clock(sleep=self.cancellation.sleep), jitter
+        settings, credentials = self.settings, CredentialChain.from_env(environ, clock=self.clock)
+        self.client = VpcClient(settings.endpoint, credentials, environ=environ, clock=self.clock, jitter=jitter)
+        """Without an endpoint it cannot call; what needs no call works all the same."""
+        self._check_threads, self._bulkhead = CallThreads(), Bulkhead(threads, len(settings.projects))
+        rules = Rules(settings.protect, settings.dry_run, settings.sweep_limit.allows)
+        config = WorkerConfig(self.instrumentation, self.clock, rules, jitter, settings.snapshot_max_age)
+        self._workers = Workers(config)
 
     def deadline(self, seconds: float = inf) -> Deadline:
         """Return the time budget of a delivery that arrives now: UNMIRROR_DEADLINE, or less."""

@@ -40,8 +40,8 @@ class Settings(NamedTuple):
     """What the operator decided. Secrets never show in the `repr`."""
 
     region: str | None = None
-    endpoint: str | None = None
-    """The VPC API's base URL, without a trailing slash; None when neither region nor endpoint is set."""
+    endpoint: str = ""
+    """The VPC API's base URL, without a trailing slash; empty when neither region nor endpoint is set."""
     endpoint_source: str = "not set"
     """How the endpoint was found, in words."""
     project_id: str | None = None

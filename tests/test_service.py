@@ -11,16 +11,14 @@ from typing import Any
 
 import pytest
 
-from handler.deadline import Cancellation, Clock
+from handler.deadline import Clock
 from handler.emulator.operations import Behaviour, Fault
 from handler.emulator.sample import PROJECT_ID, Tenant
 from handler.emulator.server import Emulator
 from handler.errors import BadEvent, NotConfigured, Overloaded
 from handler.mirror.removal import still_exists
-from handler.observability.instrumentation import Instrumentation
 from handler.report import Report
 from handler.service import MAX_SWEPT_PROJECTS, Service
-from handler.settings import Settings
 from tests.support.clock import RealClock
 from tests.support.cloud import FakeApi, FakeCloud
 from tests.support.function import settings_for
@@ -68,7 +66,7 @@ def new_service(emulator: Emulator, time_out: Skipping) -> Callable[..., Service
     def make(**settings: Any) -> Service:
         threads = settings.pop("threads", 64)
         clock = Clock(time_out.monotonic, time_out.now, time_out.sleep)
-        return Service.from_env(settings_for(emulator, **settings), clock=clock, jitter=lambda: 1.0, threads=threads)
+        return Service(settings_for(emulator, **settings), clock=clock, jitter=lambda: 1.0, threads=threads)
 
     return make
 
@@ -221,16 +219,10 @@ class TestProjects:
         healthy.add("s", ["a", "b"], gone=["a"])
         hanging = FakeCloud(RealClock())
         hanging.then("list_sessions", lambda: opened.wait(30))
-        client = FakeClient({"a-hangs": hanging, "b-lives": healthy})
-        service = Service(
-            Settings(endpoint="https://vpc.example", projects=frozenset(client.clouds)),
-            client,  # type: ignore[arg-type]
-            clock=healthy.clock.clock,
-            jitter=lambda: 1.0,
-            threads=64,
-            cancellation=Cancellation(),
-            observed_by=Instrumentation(),
-        )
+        projects = {"a-hangs": hanging, "b-lives": healthy}
+        environ = {"UNMIRROR_VPC_ENDPOINT": "https://vpc.example", "UNMIRROR_PROJECTS": ",".join(projects)}
+        service = Service(environ, clock=healthy.clock.clock, jitter=lambda: 1.0, threads=64)
+        service.client = FakeClient(projects)  # type: ignore[assignment]
         report = deliver(service, timer(), seconds=0.5)
         opened.set()
         assert [part.outcome for part in report.parts] == ["failed", "detached"]

@@ -81,7 +81,7 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
 
     if logging.lastResort is not None:  # it writes warnings and errors to stderr
         logging.lastResort.setFormatter(JsonFormatter())
-    service = Service.from_env(_environ(options), cancellation=cancellation)
+    service = Service(_environ(options), cancellation=cancellation)
     settings = service.settings
     if settings.missing:
         raise NotConfigured(f"set {'; '.join(settings.missing)}")

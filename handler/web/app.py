@@ -59,7 +59,7 @@ class WebEdge(NamedTuple):
         cls, environ: Mapping[str, str], *, clock: Clock | None = None, cancellation: Cancellation | None = None
     ) -> Self:
         """Wire the edge from settings; raise NotConfigured that names every wrong one. Calls nothing."""
-        service = Service.from_env(environ, clock=clock, threads=serving_threads(environ), cancellation=cancellation)
+        service = Service(environ, clock=clock, threads=serving_threads(environ), cancellation=cancellation)
         authenticator = Authenticator.from_settings(service.settings, service.clock)
         if authenticator.accepts_nobody:
             logs.log_event(logging.WARNING, "authentication.closed", HOW_TO_OPEN)

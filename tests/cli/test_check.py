@@ -173,7 +173,7 @@ def test_a_project_whose_check_hangs_takes_no_time_from_another(
 
 @pytest.fixture
 def service(settings: dict[str, str]) -> Iterator[Service]:
-    service = Service.from_env(settings)
+    service = Service(settings)
     yield service
     service.client.close()
 

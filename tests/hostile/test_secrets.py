@@ -218,7 +218,7 @@ def test_a_defect_says_where_and_not_with_what(
 
 
 def test_what_holds_secrets_shows_none(settings: dict[str, str], ear: Ear) -> None:
-    service, edge = Service.from_env(settings), WebEdge.from_env(settings)
+    service, edge = Service(settings), WebEdge.from_env(settings)
     chain = CredentialChain.from_env(settings, clock=Clock())
     key = chain.current(service.deadline())
     assert key is not None
