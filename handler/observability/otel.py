@@ -5,7 +5,7 @@ Attributes are few and bounded: no id of an interface or a session, and no value
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,10 +17,9 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk import metrics as sdk_metrics
 from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TracerProvider
-from opentelemetry.util.re import parse_env_headers
 
 from handler import __version__
 from handler.errors import UnmirrorError
@@ -168,43 +167,30 @@ def _trace_of(span: Span) -> TraceContext | None:
     return TraceContext(f"{at.trace_id:032x}", f"{at.span_id:016x}", at.trace_flags.sampled) if at.is_valid else None
 
 
-def exporting(environ: Mapping[str, str], *, traces: bool, metrics: bool) -> OpenTelemetry:
-    """Return an instrumentation that exports by OTLP over HTTP, as OpenTelemetry's variables ask.
+def exporting(environ: Mapping[str, str], signals: Collection[str]) -> OpenTelemetry:
+    """Return an instrumentation that exports TRACES, METRICS or both by OTLP over HTTP.
 
-    What its SDK reads beyond `settings.NAMES`, such as OTEL_TRACES_SAMPLER, it takes from the process's
-    environment. On FunctionGraph, which freezes an instance after each event, each delivery ends with an export.
+    The SDK itself reads from the process's environment to where, and how. On FunctionGraph, which freezes an instance
+    after each event, each delivery ends with an export.
     """
     on_functiongraph = "RUNTIME_FUNC_NAME" in environ or "RUNTIME_PROJECT_ID" in environ
     timeout = FLUSH_SECONDS if on_functiongraph else None
-    headers = parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True) or None
     resource, readers = _resource(environ), []
-    if metrics:
-        metric_exporter = OTLPMetricExporter(_endpoint(environ, "metrics"), headers=headers, timeout=timeout)
-        readers.append(PeriodicExportingMetricReader(metric_exporter))
+    if "METRICS" in signals:
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(timeout=timeout)))
     metering = sdk_metrics.MeterProvider(readers, resource)
     flushes: list[Callable[[int], bool]] = [metering.force_flush]
     tracing = None
-    if traces:
+    if "TRACES" in signals:
         tracing = sdk_trace.TracerProvider(resource=resource)
-        span_exporter = OTLPSpanExporter(_endpoint(environ, "traces"), headers=headers, timeout=timeout)
-        tracing.add_span_processor(BatchSpanProcessor(span_exporter))
+        tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=timeout)))
         flushes.append(tracing.force_flush)
     return OpenTelemetry(tracing or api_trace.NoOpTracerProvider(), metering, flushes if on_functiongraph else ())
 
 
-def _endpoint(environ: Mapping[str, str], signal: str) -> str:
-    """Return the URL as the specification has it: a signal's own as it is, the common one with the signal's path."""
-    own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
-    common = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or "http://localhost:4318"
-    return own or f"{common.rstrip('/')}/v1/{signal}"
-
-
 def _resource(environ: Mapping[str, str]) -> Resource:
     """Describe this process; the id of the instance keeps counters of several from overwriting one another."""
-    attributes = {"service.name": "unmirror", "service.instance.id": str(uuid.uuid4())}
+    ours = {"service.name": "unmirror", "service.version": __version__, "service.instance.id": str(uuid.uuid4())}
     if region := environ.get("UNMIRROR_REGION", "").strip():
-        attributes["cloud.region"] = region
-    attributes |= parse_env_headers(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""), liberal=True)
-    if name := environ.get("OTEL_SERVICE_NAME", "").strip():  # goes before the other, says the specification
-        attributes["service.name"] = name
-    return Resource.create({**attributes, "service.version": __version__})
+        ours["cloud.region"] = region
+    return Resource.create(ours).merge(OTELResourceDetector().detect())  # what the variables say goes before ours

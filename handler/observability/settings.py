@@ -1,13 +1,14 @@
 """Which instrumentation the environment asks for."""
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 
 from handler.observability import logs
 from handler.observability.instrumentation import Instrumentation
 
-# The variables of OpenTelemetry's specification that are read here; its own SDK reads more of the environment.
+# The variables of OpenTelemetry's specification that event functions get as user data.
 NAMES = (
     *("OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"),
     *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
@@ -21,14 +22,14 @@ HOW_TO_EXPORT = "metrics and traces are exported by OTLP over HTTP only: correct
 def from_env(environ: Mapping[str, str]) -> Instrumentation:
     """Return OpenTelemetry's instrumentation where its variables ask for it and it is installed, else none.
 
-    A log line tells what is asked for and cannot be had; nothing is raised.
+    A log line tells what is asked for and cannot be had; nothing is raised. The variables become those of the process:
+    its environment is where OpenTelemetry's SDK reads them, and others such as OTEL_TRACES_SAMPLER.
     """
-    traces, metrics = _wants(environ, "TRACES"), _wants(environ, "METRICS")
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not (traces or metrics):
+    signals = [each for each in ("TRACES", "METRICS") if _wants(environ, each)]
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not signals:
         return Instrumentation()
-    unwanted = "_TRACES_" if not traces else "_METRICS_" if not metrics else None
-    looked_at = {name: form for name, form in _FORMS.items() if unwanted is None or unwanted not in name}
-    if unusable := [name for name, form in looked_at.items() if not re.fullmatch(form, environ.get(name, "").strip())]:
+    forms = {name.format(signal): form for signal in signals for name, form in _FORMS.items()}
+    if unusable := [name for name, form in forms.items() if not re.fullmatch(form, environ.get(name, "").strip())]:
         logs.log_event(logging.WARNING, "instrumentation.unavailable", HOW_TO_EXPORT + ", ".join(unusable))
         return Instrumentation()
     try:
@@ -36,7 +37,8 @@ def from_env(environ: Mapping[str, str]) -> Instrumentation:
     except ModuleNotFoundError:
         logs.log_event(logging.WARNING, "instrumentation.unavailable", HOW_TO_INSTALL)
         return Instrumentation()
-    return exporting(environ, traces=traces, metrics=metrics)
+    os.environ.update({name: environ[name] for name in NAMES if name in environ})
+    return exporting(environ, signals)
 
 
 def _wants(environ: Mapping[str, str], signal: str) -> bool:
@@ -45,17 +47,13 @@ def _wants(environ: Mapping[str, str], signal: str) -> bool:
     return exporter != "none" if exporter else any(environ.get(name, "").strip() for name in endpoints)
 
 
-_EXPORTER, _PROTOCOL = r"(otlp|none)?", r"(http/protobuf)?"
 _HEADER = r"[ \t]*+([!#-'*+.0-9A-Z^-z|~-]++[ \t]*+=[ !#-+\--:<-\[\]-~]*+[ \t]*+)?+"
 _HEADERS = rf"{_HEADER}(,{_HEADER})*"  # the SDK logs a header that it cannot parse as a whole, and that may be a key
-# What the values are like that are supported.
+# What the values are like that are supported, by names that hold for each signal that is asked for.
 _FORMS = {
-    "OTEL_TRACES_EXPORTER": _EXPORTER,
-    "OTEL_METRICS_EXPORTER": _EXPORTER,
-    "OTEL_EXPORTER_OTLP_PROTOCOL": _PROTOCOL,
-    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": _PROTOCOL,
-    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": _PROTOCOL,
+    "OTEL_{}_EXPORTER": r"(otlp)?",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": r"(http/protobuf)?",
+    "OTEL_EXPORTER_OTLP_{}_PROTOCOL": r"(http/protobuf)?",
     "OTEL_EXPORTER_OTLP_HEADERS": _HEADERS,
-    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": _HEADERS,
-    "OTEL_EXPORTER_OTLP_METRICS_HEADERS": _HEADERS,
+    "OTEL_EXPORTER_OTLP_{}_HEADERS": _HEADERS,
 }

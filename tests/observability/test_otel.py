@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -24,6 +26,13 @@ from tests.support.reports import NOON, detachment, figures, proven, report, swe
 from tests.support.telemetry import Recorder
 
 SENDER = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a test puts into the process's environment does not stay."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
@@ -208,7 +217,8 @@ def test_on_functiongraph_each_delivery_ends_with_an_export(collector: type[Coll
         "UNMIRROR_REGION": "eu-west-101",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"{collector.url}/",
         "OTEL_EXPORTER_OTLP_HEADERS": "x-key=secret",
-        "OTEL_RESOURCE_ATTRIBUTES": "cloud.account.id=account-1",
+        "OTEL_RESOURCE_ATTRIBUTES": "cloud.account.id=account-1,service.name=another",
+        "OTEL_SERVICE_NAME": "ours",
     }
     deliver(settings.from_env(asked))
     sent = {path: body for path, _, body in collector.received}
@@ -219,7 +229,7 @@ def test_on_functiongraph_each_delivery_ends_with_an_export(collector: type[Coll
     names = {metric.name for metric in metrics.resource_metrics[0].scope_metrics[0].metrics}
     assert {"unmirror.deliveries", "unmirror.api.call.duration"} <= names
     resource = {each.key: each.value.string_value for each in metrics.resource_metrics[0].resource.attributes}
-    told = {"service.name": "unmirror", "cloud.region": "eu-west-101", "cloud.account.id": "account-1"}
+    told = {"service.name": "ours", "cloud.region": "eu-west-101", "cloud.account.id": "account-1"}
     assert resource.items() >= told.items()
     assert resource["service.instance.id"]
     assert {key for _, key, _ in collector.received} == {"secret"}
@@ -233,6 +243,8 @@ def test_metrics_alone_can_be_asked_for(collector: type[Collector]) -> None:
         assert span == SENDER
         told.on_finished(proven())
     assert {path for path, _, _ in collector.received} == {"/own"}
+    metrics = ExportMetricsServiceRequest.FromString(collector.received[0][2])
+    assert 'string_value: "unmirror"' in str(metrics.resource_metrics[0].resource)
 
 
 @pytest.mark.usefixtures("nothing_at_exit")
