@@ -146,35 +146,34 @@ class Calls:
 
     def next(self) -> Ended | None:
         """Wait for the next call to end; None when none is left, or time is up. Raises a call's bug."""
-        with self.deadline.cancellation.waking(self._wake):
-            while self._running:
-                self._wake.clear()
-                if self._ended:
-                    ended = self._ended.popleft()
-                    if self._running.pop(ended.key, None) is None:
-                        continue  # it came back after its time
-                    if ended.bug is not None:
-                        raise ended.bug
-                    self._fill()
-                    return ended
-                now = self.deadline.clock()
-                if self.deadline.cancellation.cancelled:
-                    self._ends = min(self._ends, now + GRACE_SECONDS)
-                    self._line.clear()
-                if now >= self._ends:
-                    for call in self._running.values():
-                        call.left_behind = True
-                    self._running.clear()
-                    if not self.deadline.cancellation.cancelled:
-                        self._on_abandoned()
-                    return None
-                first = min(self._running.values(), key=lambda each: each.ends)
-                if now >= first.ends:
-                    first.left_behind = True
-                    del self._running[first.key]
-                    self._fill()
-                    return Ended(first.key, error=DeadlineExceeded("the VPC API gave no answer in time"))
-                self._wake.wait(min(self._ends - now, first.ends - now, LOOK_SECONDS))
+        while self._running:
+            self._wake.clear()
+            if self._ended:
+                ended = self._ended.popleft()
+                if self._running.pop(ended.key, None) is None:
+                    continue  # it came back after its time
+                if ended.bug is not None:
+                    raise ended.bug
+                self._fill()
+                return ended
+            now = self.deadline.clock()
+            if self.deadline.cancellation.cancelled:
+                self._ends = min(self._ends, now + GRACE_SECONDS)
+                self._line.clear()
+            if now >= self._ends:
+                for call in self._running.values():
+                    call.left_behind = True
+                self._running.clear()
+                if not self.deadline.cancellation.cancelled:
+                    self._on_abandoned()
+                return None
+            first = min(self._running.values(), key=lambda each: each.ends)
+            if now >= first.ends:
+                first.left_behind = True
+                del self._running[first.key]
+                self._fill()
+                return Ended(first.key, error=DeadlineExceeded("the VPC API gave no answer in time"))
+            self._wake.wait(min(self._ends - now, first.ends - now, LOOK_SECONDS))
         return None
 
     def is_running(self, key: Hashable) -> bool:

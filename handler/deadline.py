@@ -1,9 +1,7 @@
 """Time as an argument: the clock, the budget of a delivery, and what ends it early."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple, Self
@@ -13,9 +11,9 @@ from handler.errors import DeadlineExceeded, Interrupted
 # Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
-# Between two looks whether somebody said stop, where nothing wakes who waits: a signal that comes just before its wait
-# begins is heard by Python only when it ends.
-LOOK_SECONDS = 0.5
+# Between two looks of who waits whether somebody said stop. A signal handler cannot wake it: that takes a lock, and the
+# thread that it interrupts may hold it.
+LOOK_SECONDS = 0.2
 
 
 def longest_backoff(failures: int) -> float:
@@ -52,40 +50,20 @@ class Clock(NamedTuple):
 
 
 class Cancellation:
-    """Ends every deadline that carries it, at once: SIGTERM and Ctrl-C do so."""
+    """Ends every deadline that carries it, at once: SIGTERM and Ctrl-C do so. Who waits has to look for it."""
 
     def __init__(self) -> None:
         self.cancelled = False
-        self._waiting: set[threading.Event] = set()
 
     def cancel(self) -> None:
-        """End the deadlines, and wake who waits. Safe in a signal handler.
-
-        A thread of its own wakes them: a handler may interrupt its thread just while that holds the lock of an event.
-        """
+        """End the deadlines. Safe in a signal handler."""
         self.cancelled = True
-        threading.Thread(target=self._wake, name="unmirror-cancel", daemon=True).start()
-
-    def _wake(self) -> None:
-        for event in self._waiting.copy():
-            event.set()
 
     def sleep(self, seconds: float) -> None:
         """Wait so long, or until the deadlines are ended."""
-        event = threading.Event()
-        with self.waking(event):
-            event.wait(seconds)
-
-    @contextmanager
-    def waking(self, event: threading.Event) -> Iterator[None]:
-        """Set the event when the deadlines are ended, while the block runs."""
-        self._waiting.add(event)
-        try:
-            if self.cancelled:
-                event.set()
-            yield
-        finally:
-            self._waiting.discard(event)
+        ends = time.monotonic() + seconds
+        while not self.cancelled and (left := ends - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_SECONDS))
 
 
 class Deadline(NamedTuple):

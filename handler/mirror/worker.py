@@ -115,15 +115,14 @@ class Queue(Generic[J]):
 def _wait(task: Task, event: threading.Event) -> None:
     deadline = task.delivery.deadline
     ends = deadline.at
-    with deadline.cancellation.waking(event):
-        while not task.complete:
-            now = deadline.clock()
-            if deadline.cancellation.cancelled:
-                ends = min(ends, now + GRACE_SECONDS + REPORTING_SECONDS)
-            if now >= ends:
-                return
-            event.wait(min(ends - now, LOOK_SECONDS))
-            event.clear()
+    while not task.complete:
+        now = deadline.clock()
+        if deadline.cancellation.cancelled:
+            ends = min(ends, now + GRACE_SECONDS + REPORTING_SECONDS)
+        if now >= ends:
+            return
+        event.wait(min(ends - now, LOOK_SECONDS))
+        event.clear()
 
 
 # --- workers -------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class World:
     def run(self, *, stop: bool = False) -> None:
         names = ("deadline", "calls", "mirror.worker", "mirror.retry", "mirror.jobs")
         with self.schedule.loaded(*names) as (self.deadline, calls, worker, self.retry, self.jobs):
-            calls.LOOK_SECONDS = worker.LOOK_SECONDS = float("inf")  # each look is a step, which takes time here
+            calls.LOOK_SECONDS = worker.LOOK_SECONDS = 2.0  # each look is a step, which takes time here
             self.cancellation = self.deadline.Cancellation()
             self.product_clock = self.deadline.Clock(self.clock.monotonic, self.clock.now, self.schedule.sleep)
             rules = worker.Rules((KEPT,), sweep_limit=self.within)
