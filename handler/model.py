@@ -285,10 +285,6 @@ class SweepFigures(NamedTuple):
     stop: Literal["limit", "blind"] | None
     """The safety limit that kept it from changing anything."""
 
-    def is_stopped(self, *, dry_run: bool) -> bool:
-        """Tell whether the limit ended the sweep; a dry run goes on beyond the one of a number."""
-        return self.stop == "blind" or (self.stop == "limit" and not dry_run)
-
 
 class CheckStep(NamedTuple):
     """One thing that a check tried."""

@@ -141,7 +141,9 @@ class Report:
 
     @property
     def _is_stopped(self) -> bool:
-        return self.sweep is not None and self.sweep.is_stopped(dry_run=self.dry_run)
+        """Whether a safety limit ended the sweep; a dry run goes on beyond the one of a number."""
+        stop = self.sweep and self.sweep.stop
+        return stop == "blind" or (stop == "limit" and not self.dry_run)
 
     @property
     def _worst(self) -> "Report":

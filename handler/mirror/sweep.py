@@ -149,15 +149,14 @@ class Sweep:
         return {*self._suspects} - self._gone.keys() - self._alive.keys()
 
     def _result(self, failure: UnmirrorError | None) -> Swept:
-        figures = self._figures()
-        is_told = failure or figures.is_stopped(dry_run=self._rules.dry_run)
+        is_told = failure or (self._stop and not self._parts)
         undecided = [] if is_told else sorted(self._undecided())
         unlisted: dict[str, list[Kept]] = {}
         for id_, presence in self._alive.items():
             kept = still_exists(id_, self._snapshot.naming(id_), presence.request_id)
             unlisted.setdefault(presence.device_id, []).append(kept)
         return Swept(
-            figures,
+            self._figures(),
             self._snapshot,
             {},
             self._parts,
