@@ -52,8 +52,7 @@ class Clock(NamedTuple):
 class Cancellation:
     """Ends every deadline that carries it, at once: SIGTERM and Ctrl-C do so. Who waits has to look for it."""
 
-    def __init__(self) -> None:
-        self.cancelled = False
+    cancelled = False
 
     def cancel(self) -> None:
         """End the deadlines. Safe in a signal handler."""

@@ -15,7 +15,7 @@ from handler.errors import DeadlineExceeded, Forbidden, NotConfigured, Overloade
 from handler.mirror.jobs import Delivery, Job, Progress, SweepTask
 from handler.mirror.retry import Submission, work_off
 from handler.mirror.rules import Rules
-from handler.mirror.worker import WorkerConfig, Workers, earlier
+from handler.mirror.worker import MAX_CALLS, WorkerConfig, Workers, earlier
 from handler.model import (
     CheckRequested,
     Event,
@@ -35,8 +35,6 @@ from handler.vpc.credentials import AccessKey, CredentialChain
 
 # Projects that one delivery sweeps at a time: each has a share of its time, and a rate limit of its own.
 MAX_SWEPT_PROJECTS = 4
-# Projects that one delivery checks at a time, each by one call after another.
-MAX_CHECKED_PROJECTS = 32
 
 
 class Service:
@@ -185,7 +183,7 @@ class Service:
 
         on_call = partial(self.instrumentation.on_call, traces=[delivery.trace] if delivery.trace else [])
         checks = {each: Check(self.settings, self.client, each, delivery.key, on_call) for each in by_project}
-        calls = Calls(delivery.deadline, MAX_CHECKED_PROJECTS, self._check_threads)
+        calls = Calls(delivery.deadline, MAX_CALLS, self._check_threads)  # each makes one call after another
         ends = earlier(delivery.deadline)
         results = dict(calls.map(lambda each, _: checks[each].run(ends), by_project))
         late = DeadlineExceeded("no time left for the whole check")
