@@ -248,6 +248,16 @@ def test_metrics_alone_can_be_asked_for(collector: type[Collector]) -> None:
 
 
 @pytest.mark.usefixtures("nothing_at_exit")
+def test_a_signals_own_headers_go_before_the_common_ones(
+    collector: type[Collector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=of traces")
+    common = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=common"}
+    deliver(settings.from_env({"RUNTIME_FUNC_NAME": "unmirror", **os.environ, **common}))
+    assert {path: key for path, key, _ in collector.received} == {"/v1/traces": "of traces", "/v1/metrics": "common"}
+
+
+@pytest.mark.usefixtures("nothing_at_exit")
 def test_a_collector_that_is_away_fails_no_delivery(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
     deliver(settings.from_env({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "RUNTIME_FUNC_NAME": "u"}))
