@@ -68,6 +68,10 @@ def front(tmp_path: Path) -> Iterator[Connect]:
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "fullchain.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "privkey.pem")
 
+    def is_listening() -> bool:  # the socket's file is there before
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(tmp_path / "socket")) == 0
+
     def connect() -> http.client.HTTPConnection:
         plain = socket.socket(socket.AF_UNIX)
         plain.connect(str(tmp_path / "socket"))
@@ -81,7 +85,7 @@ def front(tmp_path: Path) -> Iterator[Connect]:
         tested = run(*command, "-t")
         assert tested.returncode == 0, tested.stderr
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own words
-            while process.poll() is None and not (tmp_path / "socket").exists():
+            while process.poll() is None and not is_listening():
                 time.sleep(0.01)
             yield connect
             process.terminate()
