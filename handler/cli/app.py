@@ -44,9 +44,9 @@ class Commands(click.Group):
         return name, known, left
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; where Ctrl-C ends it before it could change anything, 130 is the exit code."""
+        """Exit with the command's code; with 130 where Ctrl-C ends it before it could change anything."""
         try:
-            return super().invoke(ctx)
+            sys.exit(super().invoke(ctx))
         except KeyboardInterrupt:
             print_error("stopped")
             sys.exit(130)

@@ -3,21 +3,23 @@
 import functools
 import logging
 import os
+import signal
 import sys
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from handler.cli.interruption import interruptible
 from handler.cli.output import Output, print_error, printable
 from handler.deadline import Cancellation, Deadline
 from handler.errors import NotConfigured, UnmirrorError
 from handler.events.fields import canonical_id
 from handler.report import problem
+from handler.settings import NAMES as SETTINGS
 from handler.settings import Settings
 from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, CredentialsNotFound, profile_file, profiles
 
@@ -37,40 +39,64 @@ A_DAY = 86_400.0
 # At each call, as many as botocore makes by default, and one for the person who waits.
 ATTEMPTS = 4
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+# What a key of the profile file is from, in words, and the variables in whose place it stands; both empty without one.
+Profile: TypeAlias = tuple[str, dict[str, str]]
 
 
-def with_options(*names: str, service: bool = False, seconds: float = A_DAY) -> Callable[[Command], Command]:
-    """Give a command the common options of these names: it takes an Output, and returns its exit code.
+def with_service(command: Callable[..., int]) -> Callable[..., Any]:
+    """Give a command in the cloud its options: it takes an Output, a Service and a Deadline, and returns its exit code.
 
-    With `service` it works in the cloud: it takes a Service and a Deadline, too, of so many seconds where no other was
-    asked for, and a signal ends the deadline. An UnmirrorError is printed, as JSON as well where that was asked for.
+    A signal ends the deadline. An UnmirrorError is printed, as JSON as well where that was asked for.
     """
 
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def run(**given: Any) -> Any:
-            options = {name: given.pop(name) for name in names}
-            output = Output.standard(as_json=options["as_json"])
-            if not service:
-                sys.exit(command(output, **given))
-            with interruptible() as interruption:
-                try:
-                    code = command(output, *_connect(options, seconds, interruption.cancellation), **given)
-                except UnmirrorError as error:
-                    output.json(problem(error))
-                    print_error(error)
-                    code = Exit.FAILED
-            sys.exit(128 + interruption.signal if interruption.signal else code)  # as a shell expects of a signal
+    @functools.wraps(command)
+    def run(output: Output, profile: Profile, deadline: float, **given: Any) -> int:
+        options = {name: given.pop(name) for name in SETTINGS if name in given}
+        with _interruptible() as cancellation:
+            try:
+                return command(output, *_connect(profile, options, deadline, cancellation), **given)
+            except UnmirrorError as error:
+                output.json(problem(error))
+                print_error(error)
+        return Exit.FAILED
 
-        for name in reversed(names):
-            run = _OPTIONS[name](run)
-        return run  # type: ignore[return-value] # it takes what click gives
-
-    return decorate
+    with_options: Callable[..., Any] = run
+    for option in reversed(_CONNECTION):
+        with_options = option(with_options)
+    return with_options
 
 
-def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellation) -> "tuple[Service, Deadline]":
+@contextmanager
+def _interruptible() -> Iterator[Cancellation]:
+    """Let the first SIGINT or SIGTERM end every deadline, so that what was done is reported, and exit after the block.
+
+    The second ends the process at once.
+    """
+    cancellation, received = Cancellation(), 0
+
+    def stop(number: int, _: FrameType | None) -> None:
+        """Make no call of the API: Python interrupts the main thread for this."""
+        nonlocal received
+        if received:
+            os._exit(128 + number)  # no thread is waited for
+        received = number
+        cancellation.cancel()
+        os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancellation
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        sys.exit(128 + received)  # as a shell expects of a signal
+
+
+def _connect(
+    profile: Profile, options: Mapping[str, str | None], seconds: float, cancellation: Cancellation
+) -> "tuple[Service, Deadline]":
     """Return the service and the deadline for these options; say on stderr where the command acts.
 
     Raises NotConfigured that names what a call of the API needs.
@@ -81,33 +107,28 @@ def _connect(options: Mapping[str, Any], seconds: float, cancellation: Cancellat
 
     if logging.lastResort is not None:  # it writes warnings and errors to stderr
         logging.lastResort.setFormatter(JsonFormatter())
-    service = Service(_environ(options), cancellation=cancellation)
+    source, variables = profile
+    service = Service(_environ(variables, options), cancellation=cancellation)
     settings = service.settings
     if settings.missing:
         raise NotConfigured(f"set {'; '.join(settings.missing)}")
-    deadline = Deadline.within(options["deadline"] or seconds, service.clock.monotonic, cancellation)
+    deadline, credentials = Deadline.within(seconds, service.clock.monotonic, cancellation), service.client.credentials
     with suppress(UnmirrorError):  # the command itself will say what was tried
-        service.client.credentials.current(deadline)
-        if options["profile"]:  # whose members stand in the place of the variables
-            service.client.credentials.source = options["profile"].source
-    source = service.client.credentials.source or "nowhere"
-    where = f"key from {source}; endpoint {settings.endpoint} ({settings.endpoint_source})"
+        credentials.current(deadline)
+        credentials.source = source or credentials.source  # the profile stands in the place of the variables
+    where = f"key from {credentials.source or 'nowhere'}; endpoint {settings.endpoint} ({settings.endpoint_source})"
     click.echo(printable(f"unmirror: {describe(settings, sorted(settings.projects))}; {where}"), err=True)
     return service, deadline
 
 
-def _environ(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment with what the options say in its place."""
-    given = {
-        "HUAWEICLOUD_SDK_PROJECT_ID": options["project"],
-        "UNMIRROR_PROJECTS": options["project"],
-        "UNMIRROR_REGION": options["region"],
-        "UNMIRROR_VPC_ENDPOINT": options["endpoint"] or ("" if options["region"] else None),  # that of another region
-        "UNMIRROR_DRY_RUN": "1" if options.get("dry_run") else None,
-        "UNMIRROR_SWEEP_LIMIT": options.get("limit"),
-    }
-    profile = options["profile"].variables if options["profile"] else {}
-    return {**os.environ, **profile, **{name: text for name, text in given.items() if text is not None}}
+def _environ(profile: Mapping[str, str], options: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the environment with what the profile and the options say in its place."""
+    variables = {**profile, **{name: text for name, text in options.items() if text is not None}}
+    if "UNMIRROR_REGION" in variables:
+        variables.setdefault("UNMIRROR_VPC_ENDPOINT", "")  # the other is of another region
+    if "HUAWEICLOUD_SDK_PROJECT_ID" in variables:
+        variables["UNMIRROR_PROJECTS"] = variables["HUAWEICLOUD_SDK_PROJECT_ID"]
+    return {**os.environ, **variables}
 
 
 def project_apis(service: "Service") -> "list[VpcApi]":
@@ -140,37 +161,27 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return take_number
 
 
-class Profile(NamedTuple):
-    """A section of the official SDK's profile file."""
-
-    source: str
-    """Names it, in words."""
-    variables: Mapping[str, str]
-    """What it stands for. No part of another key is left in its place; its project, if any, is the only one."""
-
-
-def _read_profile(_: click.Context, __: click.Parameter, name: str | None) -> Profile | None:
+def _read_profile(_: click.Context, __: click.Parameter, name: str | None) -> Profile:
+    """Return a section of the official SDK's profile file. No part of another key is left in its place."""
     if not name:
-        return None
+        return "", {}
     path = profile_file(os.environ)
     try:
         sections = profiles(path)
         section = sections.get(name, {})
         parts = [section.get(member, "").strip() for member in PROFILE_MEMBERS]
-        key = AccessKey.of(*parts)
-        Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": section.get("project_id", "")})
+        project, key = section.get("project_id", "").strip(), AccessKey.of(*parts)
+        Settings.from_env({"HUAWEICLOUD_SDK_PROJECT_ID": project})
     except (CredentialsNotFound, NotConfigured) as error:
         raise click.BadParameter(f"the profile file {path}: {error}") from error
     if key is None:
         known = ", ".join(sections) or "none"
         raise click.BadParameter(f"no ak and sk in section {name!r} of {path}; it has {known}")
     variables = dict(zip(KEY_NAMES, parts, strict=True))
-    if project := section.get("project_id", "").strip():
-        variables |= {"HUAWEICLOUD_SDK_PROJECT_ID": project, "UNMIRROR_PROJECTS": project}
-    return Profile(f"section {name} of {path}", variables)
+    return f"section {name} of {path}", variables | ({"HUAWEICLOUD_SDK_PROJECT_ID": project} if project else {})
 
 
-def _setting(flag: str, metavar: str, name: str, text: str) -> Callable[[Command], Command]:
+def _setting(name: str, flag: str, metavar: str, text: str) -> Option:
     """Return an option that takes only what the setting of that name takes. No option is a secret: it is echoed."""
 
     def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -180,26 +191,34 @@ def _setting(flag: str, metavar: str, name: str, text: str) -> Callable[[Command
             raise click.BadParameter(f"{value!r}; right: {str(error).partition('right: ')[2]}") from error
         return value
 
-    return click.option(flag, metavar=metavar, callback=check, help=text)
+    return click.option(flag, name, metavar=metavar, callback=check, help=text)
 
 
-_PROFILE_HELP = "Take key and project from this section of the profile file."
-_DEADLINE_HELP = "Begin nothing after so long."
 _LIMIT_HELP = "Stop if more would be detached: a count (50) or a percentage (20%)."
+_PROFILE_HELP = "Take key and project from this section of the profile file."
+_SECONDS = number(0.001, A_DAY)
 
-_OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
-    "limit": _setting("--limit", "COUNT|PERCENT", "UNMIRROR_SWEEP_LIMIT", _LIMIT_HELP),
-    "project": _setting("--project", "ID", "HUAWEICLOUD_SDK_PROJECT_ID", "Only this one, not UNMIRROR_PROJECTS."),
-    "region": _setting("--region", "NAME", "UNMIRROR_REGION", "Instead of UNMIRROR_REGION."),
-    "endpoint": _setting("--endpoint", "URL", "UNMIRROR_VPC_ENDPOINT", "Instead of UNMIRROR_VPC_ENDPOINT."),
-    "profile": click.option("--profile", metavar="NAME", callback=_read_profile, help=_PROFILE_HELP),
-    "deadline": click.option("--deadline", metavar="SECONDS", type=number(0.001, A_DAY), help=_DEADLINE_HELP),
-    "as_json": click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else."),
-}
-
-# Those of every command that works in the cloud.
-CONNECTION = ("project", "region", "endpoint", "profile", "deadline", "as_json")
+# An option that stands for a setting gives it, by its name.
+dry_run = click.option(
+    "--dry-run", "UNMIRROR_DRY_RUN", flag_value="1", help="Say what would be done, and change nothing."
+)
+limit = _setting("UNMIRROR_SWEEP_LIMIT", "--limit", "COUNT|PERCENT", _LIMIT_HELP)
+# Gives the command its Output.
+as_json = click.option(
+    "--json",
+    "output",
+    is_flag=True,
+    callback=lambda _, __, given: Output(as_json=given),
+    help="Print JSON, and nothing else.",
+)
+_CONNECTION = (
+    _setting("HUAWEICLOUD_SDK_PROJECT_ID", "--project", "ID", "Only this one, not UNMIRROR_PROJECTS."),
+    _setting("UNMIRROR_REGION", "--region", "NAME", "Instead of UNMIRROR_REGION."),
+    _setting("UNMIRROR_VPC_ENDPOINT", "--endpoint", "URL", "Instead of UNMIRROR_VPC_ENDPOINT."),
+    click.option("--profile", metavar="NAME", callback=_read_profile, help=_PROFILE_HELP),
+    click.option("--deadline", metavar="SECONDS", type=_SECONDS, default=A_DAY, help="Begin nothing after so long."),
+    as_json,
+)
 
 
 def example(*commands: str, exits: str = "") -> str:

@@ -5,13 +5,11 @@ import os
 import shutil
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import click
 
@@ -54,7 +52,6 @@ class Row(NamedTuple):
     session_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Output:
     """Standard output, for people and for pipes.
 
@@ -62,16 +59,14 @@ class Output:
     `gh`: for grep, cut and awk.
     """
 
-    terminal: bool
-    colour: bool
-    as_json: bool
-    """Whether JSON was asked for, and nothing else is printed."""
+    def __init__(self, *, as_json: bool) -> None:
+        """Take whether JSON was asked for, and nothing else is printed.
 
-    @classmethod
-    def standard(cls, *, as_json: bool) -> Self:
-        """Return standard output; FORCE_COLOR makes it a terminal (force-color.org), NO_COLOR takes its colours."""
-        terminal = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
-        return cls(terminal, terminal and not os.environ.get("NO_COLOR"), as_json)
+        FORCE_COLOR makes standard output a terminal (force-color.org), NO_COLOR takes its colours.
+        """
+        self.as_json = as_json
+        self.terminal = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+        self.colour = self.terminal and not os.environ.get("NO_COLOR")
 
     def json(self, value: object) -> None:
         """Print the value where JSON was asked for: letters beyond ASCII are escaped, and so move no cursor."""
@@ -149,16 +144,14 @@ Progress = Callable[[str, int, int], None]
 @contextmanager
 def progress_line() -> Iterator[Progress]:
     """Give what shows how far the work has come, on stderr where that is a terminal; any thread may call it."""
-    shown = sys.stderr.isatty()
-    lock, last = threading.Lock(), 0.0
+    shown, last = sys.stderr.isatty(), 0.0
 
     def show(words: str, done: int, total: int) -> None:
         nonlocal last
-        with lock:
-            if shown and (time.monotonic() - last >= PROGRESS_SECONDS or done == total):
-                last = time.monotonic()
-                far = f" {done:,} of {total:,}" if total else ""
-                click.echo(f"{_CLEAR_LINE}{printable(words)}{far}", nl=False, err=True)
+        if shown and (time.monotonic() - last >= PROGRESS_SECONDS or done == total):
+            last = time.monotonic()
+            far = f" {done:,} of {total:,}" if total else ""
+            click.echo(f"{_CLEAR_LINE}{printable(words)}{far}", nl=False, err=True)
 
     try:
         yield show

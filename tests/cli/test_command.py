@@ -17,8 +17,7 @@ from jsonschema import Draft202012Validator
 
 from handler import __version__, events
 from handler.cli.app import COMMANDS
-from handler.cli.interruption import Interruption
-from handler.cli.options import CONNECTION
+from handler.deadline import Cancellation
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from tests.support.cli import UNMIRROR, Run, Start
 from tests.support.golden import same
@@ -67,15 +66,16 @@ def test_help_waits_for_nothing_that_only_a_command_needs(arguments: str) -> Non
 
 # --- options ----------------------------------------------------------------------------------------------------
 
+CONNECTION = {"HUAWEICLOUD_SDK_PROJECT_ID", "UNMIRROR_REGION", "UNMIRROR_VPC_ENDPOINT", "profile", "deadline", "output"}
 TAKES = {
-    "check": {*CONNECTION},
-    "demo": {"as_json"},
-    "detach": {"dry_run", *CONNECTION},
-    "emulate": {"as_json"},
-    "explain": {"as_json"},
-    "replay": {"dry_run", *CONNECTION},
-    "sessions": {*CONNECTION},
-    "sweep": {"dry_run", "limit", *CONNECTION},
+    "check": CONNECTION,
+    "demo": {"output"},
+    "detach": {"UNMIRROR_DRY_RUN", *CONNECTION},
+    "emulate": {"output"},
+    "explain": {"output"},
+    "replay": {"UNMIRROR_DRY_RUN", *CONNECTION},
+    "sessions": CONNECTION,
+    "sweep": {"UNMIRROR_DRY_RUN", "UNMIRROR_SWEEP_LIMIT", *CONNECTION},
 }
 """The common options that each takes: those that mean something to it."""
 
@@ -83,7 +83,11 @@ TAKES = {
 @pytest.mark.parametrize("name", MODULES)
 def test_each_command_takes_the_common_options_that_mean_something_to_it(name: str) -> None:
     command: click.Command = getattr(import_module(f"handler.cli.commands.{name}"), name)
-    assert {parameter.name for parameter in command.params} & {"dry_run", "limit", *CONNECTION} == TAKES[name]
+    assert {parameter.name for parameter in command.params} & {
+        "UNMIRROR_DRY_RUN",
+        "UNMIRROR_SWEEP_LIMIT",
+        *CONNECTION,
+    } == TAKES[name]
 
 
 def test_an_option_that_no_setting_would_take_is_refused(run: Run) -> None:
@@ -208,7 +212,7 @@ def test_ctrl_c_ends_the_wait_for_input_at_once(start: Start, command: str) -> N
 
 
 def test_a_signal_ends_a_pause() -> None:
-    cancellation, began = Interruption().cancellation, time.monotonic()
+    cancellation, began = Cancellation(), time.monotonic()
     threading.Timer(0.05, cancellation.cancel).start()
     cancellation.sleep(20)
     assert time.monotonic() - began < 10

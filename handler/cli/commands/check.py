@@ -2,7 +2,7 @@
 
 import click
 
-from handler.cli.options import CONNECTION, Exit, example, own_event, with_options
+from handler.cli.options import Exit, example, own_event, with_service
 from handler.cli.output import Output, print_error
 from handler.deadline import Deadline
 from handler.events.readers import CHECK_DUE
@@ -13,8 +13,11 @@ from handler.service import Service
 SECONDS = 60.0
 
 
-@click.command(epilog=example("unmirror check --region eu-west-101", exits="1 where something has to be fixed"))
-@with_options(*CONNECTION, service=True, seconds=SECONDS)
+@click.command(
+    epilog=example("unmirror check --region eu-west-101", exits="1 where something has to be fixed"),
+    context_settings={"default_map": {"deadline": SECONDS}},
+)
+@with_service
 def check(output: Output, service: Service, deadline: Deadline) -> int:
     """Say whether it can work here, and what to fix.
 

@@ -19,7 +19,7 @@ import requests
 from werkzeug.serving import make_server
 
 from handler.cli.commands.emulate import DELETED, LIVING, SERVER, variables
-from handler.cli.options import Exit, example, with_options
+from handler.cli.options import Exit, as_json, example
 from handler.cli.output import Output, count, print_error
 from handler.cli.reports import words
 from handler.emulator import sample
@@ -35,7 +35,7 @@ FOREIGN = ("UNMIRROR_", "HUAWEICLOUD_", "RUNTIME_", "HC_", "OTEL_", "HTTP_PROXY"
 
 
 @click.command(epilog=example("unmirror demo", exits="1 where the emulator's state is not as claimed"))
-@with_options("as_json")
+@as_json
 def demo(output: Output) -> int:
     """Watch events detach deleted interfaces.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from handler.cli.lookup import identify, list_sessions, look_up
-from handler.cli.options import CONNECTION, Exit, example, own_event, project_apis, resource_id, with_options
+from handler.cli.options import Exit, dry_run, example, own_event, project_apis, resource_id, with_service
 from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report
 from handler.deadline import Deadline
@@ -27,7 +27,8 @@ _UNKNOWN_HINT = "nothing, if it was detached before; `unmirror sessions` shows t
     )
 )
 @click.argument("interface_ids", nargs=-1, required=True, metavar="ID...", type=resource_id)
-@with_options("dry_run", *CONNECTION, service=True)
+@dry_run
+@with_service
 def detach(output: Output, service: Service, deadline: Deadline, interface_ids: tuple[str, ...]) -> int:
     """Detach interfaces from their sessions, if they are gone.
 

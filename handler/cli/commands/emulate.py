@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from handler.cli.options import Exit, example, number, with_options
+from handler.cli.options import Exit, as_json, example, number
 from handler.cli.output import Output, print_error
 from handler.emulator import sample
 from handler.emulator.operations import Behaviour
@@ -36,7 +36,7 @@ _option = partial(click.option, metavar="NUMBER", show_default=True)
     metavar=None,
     help="What remove-sources does with an id that the session does not list.",
 )
-@with_options("as_json")
+@as_json
 def emulate(output: Output, port: int, log: bool, seed: int, unsigned: bool, absent_source: Any, **limits: Any) -> int:
     """Serve an emulated VPC API until Ctrl-C.
 

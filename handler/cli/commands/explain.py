@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from handler.cli.options import Exit, example, with_options
+from handler.cli.options import Exit, as_json, example
 from handler.cli.output import Output, print_error
 from handler.cli.payloads import EventFile, read_file
 from handler.cli.reports import words
@@ -14,7 +14,7 @@ from handler.events.explain import explain as explain_payload
 
 @click.command(epilog=example("unmirror explain event.json", exits="1 where an event cannot be read"))
 @click.argument("file", type=click.File("rb"), callback=read_file)
-@with_options("as_json")
+@as_json
 def explain(output: Output, file: EventFile) -> int:
     """Say what an event means.
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from handler.cli.options import CONNECTION, Exit, example, with_options
+from handler.cli.options import Exit, dry_run, example, with_service
 from handler.cli.output import Output, Progress, Row, count, hint_for, print_error, progress_line
 from handler.cli.payloads import EventFile, read_file
 from handler.cli.reports import words
@@ -33,7 +33,8 @@ _OUTCOMES = {BadEvent: "unreadable", Forbidden: "forbidden", Interrupted: "not_t
     )
 )
 @click.argument("file", type=click.File("rb"), callback=read_file)
-@with_options("dry_run", *CONNECTION, service=True)
+@dry_run
+@with_service
 def replay(output: Output, service: Service, deadline: Deadline, file: EventFile) -> int:
     """Work off events from a file.
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from handler.cli.lookup import Existence, Identity, identify, list_sessions, look_up
-from handler.cli.options import CONNECTION, Exit, example, project_apis, resource_id, with_options
+from handler.cli.options import Exit, example, project_apis, resource_id, with_service
 from handler.cli.output import Output, Row, count, print_error, progress_line
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
@@ -30,7 +30,7 @@ MAX_SOURCES = 10
 @click.option("--interface", metavar="ID", type=resource_id, help="Only those that mirror this one; what is this id?")
 @click.option("--target", metavar="ID", type=resource_id, help="Only those that mirror to this target.")
 @click.option("--name", metavar="GLOB", help="Only those of such a name.")
-@with_options(*CONNECTION, service=True)
+@with_service
 def sessions(
     output: Output, service: Service, deadline: Deadline, interface: str | None, target: str | None, name: str | None
 ) -> int:

@@ -2,7 +2,7 @@
 
 import click
 
-from handler.cli.options import CONNECTION, Exit, example, own_event, with_options
+from handler.cli.options import Exit, dry_run, example, limit, own_event, with_service
 from handler.cli.output import Output, print_error, progress_line
 from handler.cli.reports import print_report, warn_of_no_session
 from handler.deadline import Deadline
@@ -26,7 +26,9 @@ _STOPPED_HINT = "`unmirror sweep --dry-run` shows what it would detach, and `unm
         exits="3 where a safety limit stopped it",
     )
 )
-@with_options("dry_run", "limit", *CONNECTION, service=True)
+@dry_run
+@limit
+@with_service
 def sweep(output: Output, service: Service, deadline: Deadline) -> int:
     """Detach every source that is gone.
 
