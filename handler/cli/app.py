@@ -58,10 +58,7 @@ class Commands(click.Group):
         except OSError as error:  # but for a reader who has read enough, whom click understands
             hint = "see to that, and run it again: what is done is not done twice"
             print_error(f"what it reads or writes here fails: {error.strerror}", hint=hint)
-            try:
-                sys.stdout.flush()
-            except OSError:
-                discard_output()
+            discard_output()
             sys.exit(Exit.FAILED)
 
 

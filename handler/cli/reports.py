@@ -1,10 +1,12 @@
 """A report for people: what came of it, session by session."""
 
 from handler.cli.output import Output, Row, count, print_error
+from handler.errors import StillExists
 from handler.model import SweepFigures
 from handler.report import Report
 from handler.settings import Settings
 
+_STOPPED_HINT = "`unmirror sweep --dry-run` shows what it would detach, and `unmirror check` what the credentials see"
 _LABELS = {"planned": "would detach", "already_absent": "was absent", "still_exists": "exists"}
 
 
@@ -13,8 +15,32 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def print_report(output: Output, report: Report) -> None:
-    """Print a report of one project: what became of it, the rows, and what it cost.
+def print_report(output: Output, report: Report, settings: Settings) -> bool:
+    """Print a report, as JSON or project by project, and its errors; return whether there are any.
+
+    No error is an interface that exists, except in a sweep: who named it is told what it is.
+    """
+    output.json(report.as_json)
+    parts = list(report.leaves())
+    for part in parts:
+        _print_part(output, part)
+    failed = False
+    for part in parts:
+        about = f"project {part.project_id}: " if report.parts else ""
+        errors = [part.failure, *(each.error for each in part.detachments), *(each.error for each in part.kept)]
+        others = [error for error in errors if error and not isinstance(error, StillExists)]
+        if error := part.error if part.sweep else max(others, key=lambda error: error.status, default=None):
+            print_error(error, about)
+            failed = True
+        elif part.outcome == "stopped":
+            print_error(part.reason, about, hint=_STOPPED_HINT)
+        elif part.sweep and not part.sweep.sessions and part.project_id:
+            warn_of_no_session(settings, part.project_id)
+    return failed
+
+
+def _print_part(output: Output, report: Report) -> None:
+    """Print what became of it, the rows, and what it cost.
 
     Where nothing but an error came of it there is nothing to print, for errors go to stderr; nor where no session is
     concerned, for what the ids are is told elsewhere.

@@ -26,11 +26,8 @@ def check(output: Output, service: Service, deadline: Deadline) -> int:
     seconds, where no other is asked for.
     """
     report = service.deliver(own_event(CHECK_DUE), deadline=deadline)
-    parts = report.parts or (report,)
-    failed = report.failed_steps
-    projects = [
-        {"project_id": part.project_id, "steps": [step._asdict() for step in part.check or ()]} for part in parts
-    ]
+    parts, failed = list(report.leaves()), report.failed_steps
+    projects = [{"project_id": part.project_id, "steps": part.as_json["check"] or []} for part in parts]
     output.json({"ok": not failed and not report.error, "projects": projects})
     for part in parts:
         if len(parts) > 1:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,24 +89,25 @@ def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[dict[str, Any
     """Yield the acts one by one, as `schemas/cli/demo.json` describes them."""
     act, cloud = partial(_act, tenant, emulator, url), tenant.cloud
     interface, server = tenant.interfaces[DELETED], tenant.servers[SERVER]
+    deletion = trace("VPC", "ports", "deletePort", interface)
     cloud.delete_port(interface)
     yield act(
         f"The interface of {DELETED} is deleted",
         "CTS tells of it: VPC, ports, deletePort. Three sessions list it.",
-        trace("VPC", "ports", "deletePort", interface, 1),
+        deletion,
         expected=(200, "detached"),
         removed=interface,
     )
     yield act(
         f"Somebody forges the same event about {LIVING}, which exists",
         "The API still shows the interface: refused. The sender may try again later.",
-        trace("VPC", "ports", "deletePort", tenant.interfaces[LIVING], 2),
+        trace("VPC", "ports", "deletePort", tenant.interfaces[LIVING]),
         expected=(503, "still_exists"),
     )
     yield act(
         "The first event is delivered once more",
         "Delivery is at least once. There is nothing left to do, and that is a success.",
-        trace("VPC", "ports", "deletePort", interface, 1),
+        deletion,
         expected=(200, "nothing_to_do"),
     )
     cloud.delete_server(server, ports="pending")
@@ -113,20 +115,18 @@ def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[dict[str, Any
     yield act(
         f"The server {SERVER} is deleted, and its interface goes a moment later",
         "The event names no interface: the function waits for the server's, then sweeps.",
-        trace("ECS", "ecs", "deleteServer", server, 3),
+        trace("ECS", "ecs", "deleteServer", server),
         expected=(200, "detached"),
         removed=tenant.interfaces[SERVER],
     )
 
 
-def trace(service: str, resource_type: str, operation: str, resource_id: str, number: int) -> dict[str, Any]:
+def trace(service: str, resource_type: str, operation: str, resource_id: str) -> dict[str, Any]:
     """Return what FunctionGraph's CTS trigger hands on for a deletion that has ended (constructed)."""
-    now = int(time.time() * 1000)
     names = {"service_type": service, "resource_type": resource_type, "trace_name": operation}
-    times = {"time": now, "record_time": now, "trace_id": f"00000000-0000-4000-8000-{number:012d}"}
-    result = {"code": 204, "trace_rating": "normal", "request": "", "response": {"status": "SUCCESS"}}
-    user = {"name": "terraform", "id": "0" * 32, "domain": {"name": "example", "id": "1" * 32}}
-    return {"cts": names | times | result | {"resource_id": resource_id, "project_id": PROJECT_ID, "user": user}}
+    about = {"resource_id": resource_id, "project_id": PROJECT_ID, "user": {"name": "terraform"}}
+    result = {"code": 204, "trace_rating": "normal", "response": {"status": "SUCCESS"}}
+    return {"cts": {"trace_id": str(uuid.uuid4()), "time": int(time.time() * 1000), **names, **about, **result}}
 
 
 def _act(

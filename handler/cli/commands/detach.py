@@ -9,11 +9,10 @@ from handler.cli.options import Exit, dry_run, example, own_event, project_apis,
 from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report
 from handler.deadline import Deadline
-from handler.errors import StillExists, UnmirrorError
+from handler.errors import UnmirrorError
 from handler.events.parser import MAX_IDS
 from handler.events.readers import INTERFACE_DELETED
 from handler.model import MirrorSession
-from handler.report import Report
 from handler.service import Service
 
 _EXISTS_HINT = "nothing, if it is to live; if it was deleted just now, run this again in a minute"
@@ -43,13 +42,14 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
     # In which project an interface was, no id says.
     events = [own_event(INTERFACE_DELETED, interface_ids=ids, project_id=each) for each in projects]
     report = service.deliver(events, deadline=deadline)
-    parts = report.parts or (report,)
-    output.json(report.as_json)
-    for part in parts:
-        print_report(output, part)
-    failed = _print_errors(parts)
-    detached = {id_ for part in parts for each in part.detachments for id_ in each.interface_ids}
-    protected = {each.interface_id for part in parts for each in part.kept if each.reason == "protected"}
+    failed = print_report(output, report, service.settings)
+    kept = [each for part in report.leaves() for each in part.kept if each.reason == "protected"]
+    for each in kept:
+        names = ", ".join(f"{session.session_name} ({session.session_id})" for session in each.sessions)
+        text = f"{each.interface_id} stays in {names}, which UNMIRROR_PROTECT names"
+        print_error(text, hint="if it is to leave, run this again with another UNMIRROR_PROTECT")
+    protected = {each.interface_id for each in kept}
+    detached = {id_ for part in report.leaves() for each in part.detachments for id_ in each.interface_ids}
     others = [each for each in interface_ids if each not in detached | protected]
     if others and not failed:
         try:
@@ -58,27 +58,6 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
             print_error(error)
             failed = True
     return Exit.FAILED if failed or report.error else Exit.STOPPED if protected else Exit.DONE
-
-
-def _print_errors(parts: Sequence[Report]) -> bool:
-    """Print the worst error of each project, and what is protected; return whether there was an error.
-
-    Not an error here is that an interface exists: what it is follows.
-    """
-    failed = False
-    for part in parts:
-        about = f"project {part.project_id}: " if len(parts) > 1 else ""
-        errors = [part.failure, *(each.error for each in part.detachments), *(each.error for each in part.kept)]
-        others = [error for error in errors if error and not isinstance(error, StillExists)]
-        if others:
-            print_error(max(others, key=lambda error: error.status), about)
-            failed = True
-        for each in part.kept:
-            if each.reason == "protected":
-                names = ", ".join(f"{session.session_name} ({session.session_id})" for session in each.sessions)
-                text = f"{each.interface_id} stays in {names}, which UNMIRROR_PROTECT names"
-                print_error(text, about, hint="if it is to leave, run this again with another UNMIRROR_PROTECT")
-    return failed
 
 
 def _identify(output: Output, service: Service, ids: Sequence[str], deadline: Deadline) -> bool:

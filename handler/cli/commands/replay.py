@@ -1,7 +1,6 @@
 """`unmirror replay`: work off here what the function did not."""
 
-import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -63,20 +62,18 @@ def _replay(
     service: Service, payloads: Sequence[tuple[str, object]], deadline: Deadline, progress: Progress
 ) -> Iterator[tuple[str, Report]]:
     """Yield the place and the report of each event; after too many failures in a row no other begins."""
-    failures, lock = 0, threading.Lock()
+    recent: deque[str] = deque(maxlen=MAX_FAILURES)
 
     def deliver(item: tuple[str, object]) -> tuple[str, Report]:
-        nonlocal failures
         place, payload = item
+        if recent.count("failed") == MAX_FAILURES:
+            skipped = Interrupted(f"skipped: {MAX_FAILURES} before it failed in a row")
+            return place, Report(place, "unknown", failure=skipped)
         try:
-            if failures >= MAX_FAILURES:
-                raise Interrupted(f"skipped: {MAX_FAILURES} before it failed in a row")
             report = service.deliver(payload, deadline=deadline)
         except UnmirrorError as error:
             report = Report(place, "unknown", failure=error)
-        with lock:
-            if failures < MAX_FAILURES:
-                failures = failures + 1 if _outcome(report) == "failed" else 0
+        recent.append(_outcome(report))
         return place, report
 
     with ThreadPoolExecutor(DELIVERIES_AT_A_TIME) as pool:
