@@ -4,10 +4,9 @@ import functools
 import logging
 import os
 import signal
-import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -53,13 +52,15 @@ def with_service(command: Callable[..., int]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(output: Output, profile: Profile, deadline: float, **given: Any) -> int:
         options = {name: given.pop(name) for name in SETTINGS if name in given}
-        with _interruptible() as cancellation:
-            try:
-                return command(output, *_connect(profile, options, deadline, cancellation), **given)
-            except UnmirrorError as error:
-                output.json(problem(error))
-                print_error(error)
-        return Exit.FAILED
+        cancellation = Cancellation()
+        received = _cancel_at_signals(cancellation)
+        code: int = Exit.FAILED
+        try:
+            code = command(output, *_connect(profile, options, deadline, cancellation), **given)
+        except UnmirrorError as error:
+            output.json(problem(error))
+            print_error(error)
+        return 128 + received[0] if received else code  # as a shell expects of a signal
 
     with_options: Callable[..., Any] = run
     for option in reversed(_CONNECTION):
@@ -67,31 +68,24 @@ def with_service(command: Callable[..., int]) -> Callable[..., Any]:
     return with_options
 
 
-@contextmanager
-def _interruptible() -> Iterator[Cancellation]:
-    """Let the first SIGINT or SIGTERM end every deadline, so that what was done is reported, and exit after the block.
+def _cancel_at_signals(cancellation: Cancellation) -> Sequence[int]:
+    """Let the first SIGINT or SIGTERM end every deadline, so that what was done is reported; the second, the process.
 
-    The second ends the process at once.
+    Return what will hold the number of the first. The handlers stay: the process ends with the command.
     """
-    cancellation, received = Cancellation(), 0
+    received: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         """Make no call of the API: Python interrupts the main thread for this."""
-        nonlocal received
-        if received:
+        received.append(number)
+        if len(received) > 1:
             os._exit(128 + number)  # no thread is waited for
-        received = number
         cancellation.cancel()
         os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancellation
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if received:
-        sys.exit(128 + received)  # as a shell expects of a signal
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return received
 
 
 def _connect(

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from handler.cli.app import unmirror
 from handler.emulator.sample import Tenant
 from handler.emulator.server import Emulator
+from tests.support.cli import invoked
 from tests.support.function import untraced
 from tests.support.secrets import FAULTS, MARKED, Ear, everything, marked, secret_settings
 from tests.support.tenant import delete
@@ -24,7 +23,7 @@ def command(emulator: Emulator, ear: Ear, tmp_path: Path) -> Callable[..., int]:
 
     def call(*arguments: str, **environ: str) -> int:
         env = {**settings, "HOME": str(tmp_path), "COLUMNS": "80", **environ}
-        result = CliRunner().invoke(unmirror, arguments, env=env, prog_name="unmirror")
+        result = invoked(arguments, env)
         ear.hear(result.output, result.stdout, result.stderr)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+from unittest import mock
 
 from click.testing import CliRunner, Result
 
@@ -27,6 +29,18 @@ TERMINAL = {"FORCE_COLOR": "1", "NO_COLOR": "1"}
 Start: TypeAlias = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
 
 
+def invoked(arguments: Sequence[str], env: Mapping[str, str], given: bytes | str = b"") -> Result:
+    """Call the command within this process, and undo what it leaves to the end of its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with mock.patch.dict(os.environ):
+            return CliRunner().invoke(unmirror, arguments, input=given, env=env, prog_name="unmirror")
+    finally:
+        logging.disable(logging.NOTSET)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @dataclass(frozen=True)
 class Run:
     """Calls the command within this process: 80 columns, a pipe, and these settings."""
@@ -37,7 +51,7 @@ class Run:
     def __call__(self, *arguments: str, given: bytes | str = b"", **settings: str) -> Result:
         """Return how it ended; `given` is its standard input, and settings are added by name."""
         env = {"COLUMNS": "80", "HOME": str(self.home), **self.settings, **settings}
-        result = CliRunner().invoke(unmirror, arguments, input=given, env=env, prog_name="unmirror")
+        result = invoked(arguments, env, given)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

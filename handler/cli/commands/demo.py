@@ -9,7 +9,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,8 @@ def demo(output: Output) -> int:
     output.text(f"{output.styled('unmirror', bold=True)}: an emulated project with 8 traffic mirror sessions and 30")
     output.text("servers, and the real function, loaded by functions-framework, over HTTP.")
     tenant, acts = sample.seed(), list[dict[str, Any]]()
-    with Emulator(tenant.cloud, keys={ACCESS_KEY: SECRET_KEY}) as emulator, _function(emulator.url) as url:
-        for act in play(tenant, emulator, url):
+    with Emulator(tenant.cloud, keys={ACCESS_KEY: SECRET_KEY}) as emulator:
+        for act in play(tenant, emulator, _serve_function(emulator.url)):
             acts.append(act)
             _print_act(output, len(acts), act, tenant)
             if act["wrong"]:
@@ -64,25 +63,17 @@ def demo(output: Output) -> int:
     return Exit.DONE
 
 
-@contextmanager
-def _function(endpoint: str) -> Iterator[str]:
-    """Serve the function on loopback while the block runs, without its log; give its URL."""
-    environ = dict(os.environ)
+def _serve_function(endpoint: str) -> str:
+    """Serve the function on loopback, without its log, until the process ends; return its URL."""
     logging.disable()
-    try:
-        for name in [name for name in environ if name.upper().startswith(FOREIGN)]:
-            del os.environ[name]
-        os.environ.update(variables(endpoint), UNMIRROR_TRUST="platform")
-        main = Path(__file__).parents[2] / "main.py"
-        app = functions_framework.create_app("on_event", str(main), "http")  # type: ignore[no-untyped-call]
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        logging.disable(logging.NOTSET)  # where it is interrupted, what is under way stays silent
-    finally:
-        os.environ.clear()
-        os.environ.update(environ)
+    for name in [name for name in os.environ if name.upper().startswith(FOREIGN)]:
+        del os.environ[name]
+    os.environ.update(variables(endpoint), UNMIRROR_TRUST="platform")
+    main = Path(__file__).parents[2] / "main.py"
+    app = functions_framework.create_app("on_event", str(main), "http")  # type: ignore[no-untyped-call]
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/"
 
 
 def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[dict[str, Any]]:
