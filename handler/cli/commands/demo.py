@@ -78,38 +78,33 @@ def _serve_function(endpoint: str) -> str:
 
 def play(tenant: Tenant, emulator: Emulator, url: str) -> Iterator[dict[str, Any]]:
     """Yield the acts one by one, as `schemas/cli/demo.json` describes them."""
-    act, cloud = partial(_act, tenant, emulator, url), tenant.cloud
+    deliver, cloud = partial(_deliver, tenant, emulator, url), tenant.cloud
     interface, server = tenant.interfaces[DELETED], tenant.servers[SERVER]
     deletion = trace("VPC", "ports", "deletePort", interface)
     cloud.delete_port(interface)
-    yield act(
-        f"The interface of {DELETED} is deleted",
-        "CTS tells of it: VPC, ports, deletePort. Three sessions list it.",
-        deletion,
-        expected=(200, "detached"),
-        removed=interface,
-    )
-    yield act(
-        f"Somebody forges the same event about {LIVING}, which exists",
-        "The API still shows the interface: refused. The sender may try again later.",
-        trace("VPC", "ports", "deletePort", tenant.interfaces[LIVING]),
-        expected=(503, "still_exists"),
-    )
-    yield act(
-        "The first event is delivered once more",
-        "Delivery is at least once. There is nothing left to do, and that is a success.",
-        deletion,
-        expected=(200, "nothing_to_do"),
-    )
+    yield {
+        "title": f"The interface of {DELETED} is deleted",
+        "text": "CTS tells of it: VPC, ports, deletePort. Three sessions list it.",
+        **deliver(deletion, 200, "detached", removed=interface),
+    }
+    forged = trace("VPC", "ports", "deletePort", tenant.interfaces[LIVING])
+    yield {
+        "title": f"Somebody forges the same event about {LIVING}, which exists",
+        "text": "The API still shows the interface: refused. The sender may try again later.",
+        **deliver(forged, 503, "still_exists"),
+    }
+    yield {
+        "title": "The first event is delivered once more",
+        "text": "Delivery is at least once. There is nothing left to do, and that is a success.",
+        **deliver(deletion, 200, "nothing_to_do"),
+    }
     cloud.delete_server(server, ports="pending")
     threading.Timer(PORTS_SECONDS, cloud.finish_deletion, (server,)).start()
-    yield act(
-        f"The server {SERVER} is deleted, and its interface goes a moment later",
-        "The event names no interface: the function waits for the server's, then sweeps.",
-        trace("ECS", "ecs", "deleteServer", server),
-        expected=(200, "detached"),
-        removed=tenant.interfaces[SERVER],
-    )
+    yield {
+        "title": f"The server {SERVER} is deleted, and its interface goes a moment later",
+        "text": "The event names no interface: the function waits for the server's, then sweeps.",
+        **deliver(trace("ECS", "ecs", "deleteServer", server), 200, "detached", removed=tenant.interfaces[SERVER]),
+    }
 
 
 def trace(service: str, resource_type: str, operation: str, resource_id: str) -> dict[str, Any]:
@@ -120,35 +115,25 @@ def trace(service: str, resource_type: str, operation: str, resource_id: str) ->
     return {"cts": {"trace_id": str(uuid.uuid4()), "time": int(time.time() * 1000), **names, **about, **result}}
 
 
-def _act(
-    tenant: Tenant,
-    emulator: Emulator,
-    url: str,
-    title: str,
-    text: str,
-    event: Mapping[str, Any],
-    *,
-    expected: tuple[int, str],
-    removed: str = "",
+def _deliver(
+    tenant: Tenant, emulator: Emulator, url: str, event: Mapping[str, Any], status: int, outcome: str, removed: str = ""
 ) -> dict[str, Any]:
-    """Deliver the event; return what was sent, what came back, what it cost, and what is not as claimed."""
+    """Deliver the event; return what came back, what it cost, and what is not as claimed."""
     before, counts, began = _sources(tenant), Counter(emulator.counts), time.monotonic()
     for _ in range(MAX_DELIVERIES):
         answer = requests.post(url, json=event, timeout=60, proxies={"no_proxy": "127.0.0.1"})
-        if answer.status_code in (expected[0], 200):
+        if answer.status_code in (status, 200):
             break
     seconds, after, report = time.monotonic() - began, _sources(tenant), answer.json()
     calls = Counter(emulator.counts) - counts
     should_be = {name: [id_ for id_ in sources if id_ != removed] for name, sources in before.items()}
     claims = {
-        f"the answer is {expected[0]}": answer.status_code == expected[0],
-        f"the outcome is {expected[1]}": report.get("outcome") == expected[1],
+        f"the answer is {status}": answer.status_code == status,
+        f"the outcome is {outcome}": report.get("outcome") == outcome,
         "every session has exactly the sources that it should": after == should_be,
         "what should change nothing asked for no change": bool(removed) == ("remove_sources" in calls),
     }
     return {
-        "title": title,
-        "text": text,
         "status": answer.status_code,
         "report": report,
         "seconds": seconds,
