@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from handler import __version__
-from handler.cli.options import Exit, example
-from handler.cli.output import discard_output, print_error
+from handler.cli.options import example
+from handler.cli.output import print_error
 
 # What each does, by name. All but `help` are in modules of their names.
 COMMANDS = {
@@ -50,16 +50,6 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             print_error("stopped")
             sys.exit(130)
-
-    def main(self, *args: Any, **given: Any) -> Any:
-        """Run the command line; where a file, a pipe or a full disk fails, say so. Help and version write, too."""
-        try:
-            return super().main(*args, **given)
-        except OSError as error:  # but for a reader who has read enough, whom click understands
-            hint = "see to that, and run it again: what is done is not done twice"
-            print_error(f"what it reads or writes here fails: {error.strerror}", hint=hint)
-            discard_output()
-            sys.exit(Exit.FAILED)
 
 
 @click.group(

@@ -10,13 +10,12 @@ from handler.cli.reports import warn_of_no_session
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
 from handler.mirror.port import MirrorApi
+from handler.mirror.sweep import CALL_SECONDS
 from handler.model import Listing, MirrorSession
 from handler.settings import Settings
 
 # At a time; a batch of the function makes up to 32, and may be under way beside this.
 MAX_CALLS = 8
-# For one call with all its attempts, as in a sweep.
-CALL_SECONDS = 60.0
 
 Existence: TypeAlias = Literal["exists", "absent", "undecided"]
 

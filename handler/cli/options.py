@@ -38,7 +38,6 @@ A_DAY = 86_400.0
 # At each call, as many as botocore makes by default, and one for the person who waits.
 ATTEMPTS = 4
 
-Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 # What a key of the profile file is from, in words, and the variables in whose place it stands; both empty without one.
 Profile: TypeAlias = tuple[str, dict[str, str]]
 
@@ -175,7 +174,7 @@ def _read_profile(_: click.Context, __: click.Parameter, name: str | None) -> Pr
     return f"section {name} of {path}", variables | ({"HUAWEICLOUD_SDK_PROJECT_ID": project} if project else {})
 
 
-def _setting(name: str, flag: str, metavar: str, text: str) -> Option:
+def _setting(name: str, flag: str, metavar: str, text: str) -> Callable[[Any], Any]:
     """Return an option that takes only what the setting of that name takes. No option is a secret: it is echoed."""
 
     def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
