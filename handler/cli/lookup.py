@@ -12,10 +12,14 @@ from handler.errors import UnmirrorError
 from handler.mirror.port import MirrorApi
 from handler.mirror.sweep import CALL_SECONDS
 from handler.model import Listing, MirrorSession
+from handler.service import Service
 from handler.settings import Settings
+from handler.vpc.client import VpcApi
 
 # At a time; a batch of the function makes up to 32, and may be under way beside this.
 MAX_CALLS = 8
+# At each call, as many as botocore makes by default, and one for the person who waits.
+ATTEMPTS = 4
 
 Existence: TypeAlias = Literal["exists", "absent", "undecided"]
 
@@ -29,6 +33,11 @@ class Identity(NamedTuple):
     mirrored_by: list[str]
     """Ids of sessions."""
     target_of: list[str]
+
+
+def project_apis(service: Service) -> list[VpcApi]:
+    """Return the API of each configured project, in the order of their ids, for somebody who waits."""
+    return [service.client.api(each, attempts=ATTEMPTS) for each in sorted(service.settings.projects)]
 
 
 def list_sessions(api: MirrorApi, settings: Settings, deadline: Deadline) -> Listing:

@@ -24,7 +24,6 @@ from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, Crede
 
 if TYPE_CHECKING:  # help and completion need none of them
     from handler.service import Service
-    from handler.vpc.client import VpcApi
 
 
 class Exit(IntEnum):
@@ -35,8 +34,6 @@ class Exit(IntEnum):
 
 # Seconds: the deadline of whoever asked for none, as it has to be finite; the longest sweep measured took minutes.
 A_DAY = 86_400.0
-# At each call, as many as botocore makes by default, and one for the person who waits.
-ATTEMPTS = 4
 
 # What a key of the profile file is from, in words, and the variables in whose place it stands; both empty without one.
 Profile: TypeAlias = tuple[str, dict[str, str]]
@@ -122,11 +119,6 @@ def _environ(profile: Mapping[str, str], options: Mapping[str, str | None]) -> d
     if "HUAWEICLOUD_SDK_PROJECT_ID" in variables:
         variables["UNMIRROR_PROJECTS"] = variables["HUAWEICLOUD_SDK_PROJECT_ID"]
     return {**os.environ, **variables}
-
-
-def project_apis(service: "Service") -> "list[VpcApi]":
-    """Return the API of each configured project, in the order of their ids, for somebody who waits."""
-    return [service.client.api(each, attempts=ATTEMPTS) for each in sorted(service.settings.projects)]
 
 
 def own_event(event_type: str, **data: object) -> dict[str, object]:

@@ -16,9 +16,9 @@ def words(name: str) -> str:
 
 
 def print_report(output: Output, report: Report, settings: Settings) -> bool:
-    """Print a report, as JSON or project by project, and its errors; return whether there are any.
+    """Print a report, as JSON or project by project, and on stderr what went wrong; return whether anything failed.
 
-    No error is an interface that exists, except in a sweep: who named it is told what it is.
+    Of named ids it tells which are protected. An interface that exists is no failure: what it is, the caller tells.
     """
     output.json(report.as_json)
     parts = list(report.leaves())
@@ -36,6 +36,11 @@ def print_report(output: Output, report: Report, settings: Settings) -> bool:
             print_error(part.reason, about, hint=_STOPPED_HINT)
         elif part.sweep and not part.sweep.sessions and part.project_id:
             warn_of_no_session(settings, part.project_id)
+        for each in part.kept:
+            if each.reason == "protected" and not part.sweep:
+                names = ", ".join(f"{session.session_name} ({session.session_id})" for session in each.sessions)
+                text = f"{each.interface_id} stays in {names}, which UNMIRROR_PROTECT names"
+                print_error(text, about, hint="if it is to leave, run this again with another UNMIRROR_PROTECT")
     return failed
 
 

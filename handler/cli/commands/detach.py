@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import click
 
-from handler.cli.lookup import identify, list_sessions, look_up
-from handler.cli.options import Exit, dry_run, example, own_event, project_apis, resource_id, with_service
+from handler.cli.lookup import identify, list_sessions, look_up, project_apis
+from handler.cli.options import Exit, dry_run, example, own_event, resource_id, with_service
 from handler.cli.output import Output, print_error
 from handler.cli.reports import print_report
 from handler.deadline import Deadline
@@ -36,20 +36,16 @@ def detach(output: Output, service: Service, deadline: Deadline, interface_ids: 
     those of the function.
     """
     projects, ids = sorted(service.settings.projects), list(interface_ids)
-    if len(ids) * len(projects) > MAX_IDS:
-        most = MAX_IDS // len(projects)
+    most = MAX_IDS // len(projects)
+    if len(ids) > most:
         raise click.UsageError(f"at most {most:,} ids at a time, to look for in {len(projects)} project(s)")
     # In which project an interface was, no id says.
     events = [own_event(INTERFACE_DELETED, interface_ids=ids, project_id=each) for each in projects]
     report = service.deliver(events, deadline=deadline)
     failed = print_report(output, report, service.settings)
-    kept = [each for part in report.leaves() for each in part.kept if each.reason == "protected"]
-    for each in kept:
-        names = ", ".join(f"{session.session_name} ({session.session_id})" for session in each.sessions)
-        text = f"{each.interface_id} stays in {names}, which UNMIRROR_PROTECT names"
-        print_error(text, hint="if it is to leave, run this again with another UNMIRROR_PROTECT")
-    protected = {each.interface_id for each in kept}
-    detached = {id_ for part in report.leaves() for each in part.detachments for id_ in each.interface_ids}
+    parts = list(report.leaves())
+    detached = {id_ for part in parts for each in part.detachments for id_ in each.interface_ids}
+    protected = {each.interface_id for part in parts for each in part.kept if each.reason == "protected"}
     others = [each for each in interface_ids if each not in detached | protected]
     if others and not failed:
         try:

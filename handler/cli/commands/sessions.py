@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from handler.cli.lookup import Existence, Identity, identify, list_sessions, look_up
-from handler.cli.options import Exit, example, project_apis, resource_id, with_service
+from handler.cli.lookup import Existence, Identity, identify, list_sessions, look_up, project_apis
+from handler.cli.options import Exit, example, resource_id, with_service
 from handler.cli.output import Output, Row, count, print_error, progress_line
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
