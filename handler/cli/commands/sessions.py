@@ -29,10 +29,10 @@ MAX_SOURCES = 10
 )
 @click.option("--interface", metavar="ID", type=resource_id, help="Only those that mirror this one; what is this id?")
 @click.option("--target", metavar="ID", type=resource_id, help="Only those that mirror to this target.")
-@click.option("--name", metavar="GLOB", help="Only those of such a name.")
+@click.option("--name", metavar="GLOB", default="*", help="Only those of such a name.")
 @with_service
 def sessions(
-    output: Output, service: Service, deadline: Deadline, interface: str | None, target: str | None, name: str | None
+    output: Output, service: Service, deadline: Deadline, interface: str | None, target: str | None, name: str
 ) -> int:
     """List the sessions, and mark what is gone.
 
@@ -51,9 +51,8 @@ def sessions(
                 chosen = [
                     each
                     for each in of_project
-                    if (interface is None or interface in each.sources)
-                    and (target is None or target == each.target_id)
-                    and (name is None or fnmatchcase(each.name, name))
+                    if interface in (None, *each.sources) and target in (None, each.target_id)
+                    if fnmatchcase(each.name, name)
                 ]
                 known = look_up(api, _interfaces(chosen) | ({interface} if interface else set()), deadline, progress)
                 found += [_as_json(api.project_id, each, known, protected=rules.protects(each)) for each in chosen]
