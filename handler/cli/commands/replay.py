@@ -62,7 +62,7 @@ def _replay(
     service: Service, payloads: Sequence[tuple[str, object]], deadline: Deadline, progress: Progress
 ) -> Iterator[tuple[str, Report]]:
     """Yield the place and the report of each event; after too many failures in a row no other begins."""
-    recent: deque[str] = deque(maxlen=MAX_FAILURES)
+    recent: deque[str] = deque(maxlen=MAX_FAILURES)  # any thread appends and counts, each in one step
 
     def deliver(item: tuple[str, object]) -> tuple[str, Report]:
         place, payload = item
