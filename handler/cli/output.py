@@ -172,8 +172,8 @@ _HINTS: tuple[tuple[type[UnmirrorError], str], ...] = (
 )
 
 
-def hint_for(error: UnmirrorError) -> str:
-    """Return the next step after an error."""
+def hint_for(error: UnmirrorError | None) -> str:
+    """Return the next step after an error, empty where there is none."""
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
 

@@ -57,6 +57,12 @@ def test_every_line_is_worked_off_and_the_summary_says_how_each_ended(
     assert still_mirrored(tenant, dead) == set()
 
 
+def test_a_check_that_finds_something_to_fix_did_not_end_well(run: Run, emulator: Emulator) -> None:
+    emulator.faults.append(Fault("list_sessions", status=403, body={"error_code": "VPC.2201", "error_msg": ""}))
+    result = run("replay", "-", given=lines({"type": "io.unmirror.check.due.v1", "id": "1", "data": {}}))
+    assert (result.exit_code, "to be fixed: list sessions" in result.stdout) == (1, True)
+
+
 def test_a_pipe_gets_a_line_for_each_event(run: Run, dead: list[str]) -> None:
     result = run("replay", "-", given=lines(event(dead[0]), event(NOTHING)))
     assert [line.split("\t")[:2] for line in result.stdout.splitlines()] == [

@@ -50,10 +50,10 @@ def replay(output: Output, service: Service, deadline: Deadline, file: EventFile
     as_json = [{"place": place, "outcome": _outcome(report), "report": report.as_json} for place, report in results]
     output.json({"events": len(results), "outcomes": outcomes, "results": as_json})
     _print_results(output, results, outcomes)
-    if errors := [report.error for _, report in results if report.error]:
-        again = sum(error.retry for error in errors)
-        text = f"{len(errors)} of {len(results)} did not end well; {again} of them can end differently later"
-        print_error(text, hint=hint_for(max(errors, key=lambda error: error.status)))
+    if failed := [report for _, report in results if _is_failed(report)]:
+        again = sum(report.retry for report in failed)
+        text = f"{len(failed)} of {len(results)} did not end well; {again} of them can end differently later"
+        print_error(text, hint=hint_for(max(failed, key=lambda report: report.status).error))
         return Exit.FAILED
     return Exit.STOPPED if "stopped" in outcomes else Exit.DONE
 
@@ -86,6 +86,10 @@ def _outcome(report: Report) -> str:
     return _OUTCOMES.get(type(report.failure), report.outcome)
 
 
+def _is_failed(report: Report) -> bool:
+    return bool(report.error or report.failed_steps)
+
+
 def _print_results(output: Output, results: Sequence[tuple[str, Report]], outcomes: Mapping[str, int]) -> None:
     """Print each result to a pipe; on a terminal how many there are of each, and those that did not end well."""
     if output.terminal:
@@ -93,5 +97,5 @@ def _print_results(output: Output, results: Sequence[tuple[str, Report]], outcom
         for outcome, many in outcomes.items():
             output.line(words(outcome), f"{many:,}")
         output.text()
-        results = [each for each in results if each[1].error]
+        results = [each for each in results if _is_failed(each[1])]
     output.rows([Row(place, words(_outcome(report)), report.reason) for place, report in results])
