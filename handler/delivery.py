@@ -74,8 +74,7 @@ class Work:
         metadata, seconds = self.event.metadata, None
         if isinstance(self.event, InterfacesDeleted) and metadata.time:
             seconds = max(0.0, (now - metadata.time).total_seconds())
-        actor = "".join(filter(str.isprintable, metadata.actor or ""))[:MAX_TEXT] or None
-        return Cause(metadata.operation, actor, metadata.time, seconds)
+        return Cause(metadata.operation, metadata.actor and metadata.actor[:MAX_TEXT], metadata.time, seconds)
 
 
 def report_of_parts(delivery_id: str, parts: Sequence[Report], kind: str = "events") -> Report:
