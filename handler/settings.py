@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from handler.errors import NotConfigured
 from handler.vpc.credentials import KEY_NAMES, AccessKey
@@ -156,11 +159,25 @@ def _each(
 
 def _seconds(most: float) -> Callable[[str], float]:
     def read(text: str) -> float:
-        if re.fullmatch(r"[0-9]*\.?[0-9]+", text) and 0 < float(text) <= most:
-            return float(text)
+        with suppress(ValueError):
+            if re.fullmatch(r"[0-9.]+", text) and 0 < (seconds := float(text)) <= most:
+                return seconds
         raise ValueError(f"seconds, more than 0 and at most {most:g}")
 
     return read
+
+
+def _endpoint(text: str) -> str:
+    with suppress(ValueError):
+        url = urlsplit(text)
+        host, _ = url.hostname or "", url.port  # which raises, for a wrong one
+        address = ip_address(host) if re.fullmatch(r"[0-9.]+|.*:.*", host) else None
+        is_host_alone = url.path in ("", "/") and not url.query and not url.fragment and "@" not in url.netloc
+        is_loopback = address.is_loopback if address else host == "localhost"
+        is_secure = url.scheme == "https" or (url.scheme == "http" and is_loopback)
+        if text.isprintable() and is_host_alone and is_secure and (address or re.fullmatch(_HOST, host)):
+            return f"{url.scheme}://{url.netloc}"
+    raise ValueError("https://host[:port], or http:// on a loopback address")
 
 
 def _limit(text: str) -> SweepLimit:
@@ -171,14 +188,9 @@ def _limit(text: str) -> SweepLimit:
 
 
 _LABEL = r"[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?"
-_HOST = rf"(?ai:{_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\])"
-_LOOPBACK = r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])"
+_HOST = rf"{_LABEL}(\.{_LABEL})*"
 _SEVERAL = "separated by blanks or commas"
 _project = _matching(r"[0-9A-Za-z_-]{1,64}", "a project id, letters and digits")
-_endpoint = _matching(
-    rf"(https://{_HOST}|http://{_LOOPBACK})(:[0-6]?[0-9]{{1,4}})?/?",
-    "https://host[:port], or http:// on a loopback address",
-)
 _topic = _matching(
     r"urn:smn:[0-9a-z-]{1,63}:[0-9A-Za-z_-]{1,64}:[0-9A-Za-z_-]{1,255}",
     f"topic URNs (urn:smn:region:project:topic), {_SEVERAL}",
@@ -197,7 +209,7 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "HUAWEICLOUD_SDK_PROJECT_ID": ("project_id", _project),
     "RUNTIME_PROJECT_ID": ("home", _project),
     "UNMIRROR_REGION": ("region", _matching(r"[a-z]{2}(-[a-z0-9]+)+", "a region such as eu-west-101")),
-    "UNMIRROR_VPC_ENDPOINT": ("endpoint", lambda text: _endpoint(text).rstrip("/")),
+    "UNMIRROR_VPC_ENDPOINT": ("endpoint", _endpoint),
     "UNMIRROR_PROJECTS": ("projects", _each(_project, r"\s*,\s*", frozenset)),
     "UNMIRROR_DRY_RUN": ("dry_run", lambda text: _matching("[01]", "0 or 1")(text) == "1"),
     "UNMIRROR_PROTECT": ("protect", _each(str)),
