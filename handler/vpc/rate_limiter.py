@@ -10,6 +10,11 @@ from handler.errors import ApiThrottled
 # Of the calls of the last second. TCP's CUBIC has 0.7 (RFC 9438). With 0.8 a simulated gateway of 20 to 200 calls a
 # second was used to 94 % and more, with 5 % of the calls refused.
 BACKOFF_FACTOR = 0.8
+# The same at most, for a window in which all is refused: another client had used it up, and the next may be ours.
+MOST_BACKOFF_FACTOR = 0.5
+# In the second before the first refusal: fewer say nothing of what the gateway bears, as another client can have used
+# its window up.
+FEWEST_CALLS = 20.0
 # The gateway counts in windows, so once one call is over the limit all the rest of its window are, at any rate.
 WINDOW_SECONDS = 1.0
 # Calls a second that each success adds: 10 s to double a rate, whatever it is.
@@ -58,8 +63,10 @@ class RateLimiter:
                 self._closed = self._clock.instant(), retry_after
             if sent_at >= self._slowed_at + WINDOW_SECONDS:
                 self._slowed_at = now
-                sent, refused = (sum(now - each <= WINDOW_SECONDS for each in of) for of in (self._sent, self._refused))
-                self._rate = max(1.0, min(self._rate, float(sent - refused)) * BACKOFF_FACTOR)
+                sent = sum(now - each <= WINDOW_SECONDS for each in self._sent)
+                refused = sum(now - each <= WINDOW_SECONDS for each in self._refused)
+                rate = self._rate if self._rate < MAX_RATE else max(FEWEST_CALLS, float(sent))
+                self._rate = max(1.0, rate * MOST_BACKOFF_FACTOR, min(rate, sent - refused) * BACKOFF_FACTOR)
             self._refused.append(now)
 
     def closed_for(self) -> float:

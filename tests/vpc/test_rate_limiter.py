@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handler.errors import ApiThrottled, DeadlineExceeded
-from handler.vpc.rate_limiter import RateLimiter
+from handler.vpc.rate_limiter import BACKOFF_FACTOR, RateLimiter
 from tests.support.clock import FakeClock
 
 
@@ -46,7 +46,7 @@ def test_who_waits_for_a_turn_when_the_api_asks_to_wait_waits_for_that_too() -> 
     limiter.acquire(time.deadline())
     assert slept == []
     limiter.acquire(time.deadline())
-    assert slept == [1, 4]
+    assert slept == [pytest.approx(0.1), 4]
 
 
 def test_a_wait_that_the_api_has_asked_for_is_nobodys_turn() -> None:
@@ -118,7 +118,32 @@ def test_what_was_refused_is_no_part_of_what_the_gateway_bears() -> None:
     limiter.acquire(deadline)
     before = time.monotonic()
     limiter.acquire(deadline)
-    assert time.monotonic() - before == pytest.approx(1 / (0.8 * 51), rel=0.05)
+    borne = 81 - 30  # of those sent within the last second
+    assert time.monotonic() - before == pytest.approx(1 / (BACKOFF_FACTOR * borne), rel=0.05)
+
+
+def test_a_second_in_which_all_is_refused_takes_no_more_than_half_of_the_rate() -> None:
+    """Another client had used up the window. Else it would take a minute until the rate is what the gateway bears."""
+    time = FakeClock()
+    limiter, deadline = RateLimiter(time.clock), time.deadline(86_400)
+    for _ in range(100):
+        limiter.acquire(deadline)
+    while time.monotonic() < 1002.5:
+        limiter.on_throttled(time.monotonic(), 0.0)
+        limiter.acquire(deadline)
+    before = time.monotonic()
+    limiter.acquire(deadline)
+    assert time.monotonic() - before == pytest.approx(1 / (BACKOFF_FACTOR * 100 / 2 / 2))
+
+
+def test_one_call_that_is_refused_does_not_make_the_next_ones_wait_for_a_second_each() -> None:
+    time = FakeClock()
+    limiter = RateLimiter(time.clock)
+    limiter.acquire(time.deadline())
+    limiter.on_throttled(time.monotonic(), 0.0)
+    for _ in range(6):
+        limiter.acquire(time.deadline())
+    assert time.monotonic() == pytest.approx(1000.5)
 
 
 def test_who_gives_up_leaves_its_turn_to_those_who_come_later() -> None:
