@@ -57,8 +57,8 @@ class RequestSender(NamedTuple):
         """Return what the answer says; raise the error that it is, or why there is none.
 
         A failure that may pass is tried again, `attempts` times in all, but not a change whose outcome is unknown: the
-        caller reads the session. A read that an idle connection lost is repeated on a new one, and what the API refuses
-        for the chain's own key once with another, where there is one.
+        caller reads the session. A read that an idle connection lost is repeated on a new one. A call that is refused
+        for the chain's own key is repeated once with another key, where there is one.
         """
         key, is_renewable = self.key or self.credentials.current(deadline), self.key is None
         attempt, reuse = 1, True
@@ -83,6 +83,8 @@ class RequestSender(NamedTuple):
                     raise
             self.clock.sleep(pause)
             attempt += 1
+            if self.key is None:  # it may have been renewed meanwhile
+                key, is_renewable = self.credentials.current(deadline), True
 
     def _send_once(self, request: Request[T], key: AccessKey, deadline: Deadline, reuse: bool) -> T:
         limiter, began, reply = self.rate_limiter, None, None

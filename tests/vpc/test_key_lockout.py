@@ -91,6 +91,20 @@ def test_a_key_is_tried_again_when_it_has_cooled_down(region: VpcRegion) -> None
     assert deliver(region, client) == "listed"
 
 
+def test_a_key_that_is_withdrawn_during_a_pause_is_not_tried_after_it(region: VpcRegion) -> None:
+    old = AccessKey("OLDACCESSKEY", "old-secret", expires_at=region.clock.now() + timedelta(seconds=400))
+    region.emulator.keys[old.id] = old.secret
+
+    def sleep(seconds: float) -> None:
+        del region.emulator.keys[old.id]
+        region.time.pass_(seconds)
+
+    region.emulator.faults.append(Fault(status=503, headers={"Retry-After": "200"}))
+    client = region.client(credentials=rotating(region.clock, old, KEY), clock=region.clock._replace(sleep=sleep))
+    assert region.api(client, attempts=2).list_sessions(region.deadline(600)).sessions == ()
+    assert region.refusals == 0
+
+
 def test_each_refusal_names_the_lock_and_its_request(region: VpcRegion) -> None:
     region.emulator.keys = {}
     client = region.client()
