@@ -170,8 +170,8 @@ def _trace_of(span: Span) -> TraceContext | None:
 def exporting(environ: Mapping[str, str], signals: Collection[str]) -> OpenTelemetry:
     """Return an instrumentation that exports TRACES, METRICS or both by OTLP over HTTP.
 
-    The SDK itself reads from the process's environment to where, and how. On FunctionGraph, which freezes an instance
-    after each event, each delivery ends with an export.
+    The SDK reads from the process's environment where to, and how. On FunctionGraph, which freezes an instance after
+    each event, each delivery ends with an export.
     """
     on_functiongraph = "RUNTIME_FUNC_NAME" in environ or "RUNTIME_PROJECT_ID" in environ
     timeout = FLUSH_SECONDS if on_functiongraph else None

@@ -16,6 +16,7 @@ NAMES = (
 )
 
 HOW_TO_INSTALL = "OTEL_ variables ask for metrics or traces, which needs the extra: pip install 'unmirror[otel]'"
+HOW_TO_SET = "OpenTelemetry's SDK does not accept the OTEL_ variables: correct or unset those of numbers and choices"
 HOW_TO_EXPORT = "metrics and traces are exported by OTLP over HTTP only: correct or unset "
 
 
@@ -37,8 +38,16 @@ def from_env(environ: Mapping[str, str]) -> Instrumentation:
     except ModuleNotFoundError:
         logs.log_event(logging.WARNING, "instrumentation.unavailable", HOW_TO_INSTALL)
         return Instrumentation()
-    os.environ.update({name: environ[name] for name in NAMES if name in environ})
-    return exporting(environ, signals)
+    for name in [*NAMES, *(name for name in os.environ if name.startswith("OTEL_"))]:
+        if value := environ.get(name, "").strip():
+            os.environ[name] = value
+        else:  # the SDK takes a variable that is empty for one that says so
+            os.environ.pop(name, None)
+    try:
+        return exporting(environ, signals)
+    except ValueError:  # whose text may hold a value
+        logs.log_event(logging.WARNING, "instrumentation.unavailable", HOW_TO_SET)
+        return Instrumentation()
 
 
 def _wants(environ: Mapping[str, str], signal: str) -> bool:
@@ -48,7 +57,8 @@ def _wants(environ: Mapping[str, str], signal: str) -> bool:
 
 
 _HEADER = r"[ \t]*+([!#-'*+.0-9A-Z^-z|~-]++[ \t]*+=[ !#-+\--:<-\[\]-~]*+[ \t]*+)?+"
-_HEADERS = rf"{_HEADER}(,{_HEADER})*"  # the SDK logs a header that it cannot parse as a whole, and that may be a key
+# The SDK logs a header that it cannot parse or send as a whole, and that may be a key: no control character in it.
+_HEADERS = rf"(?!.*%([01][0-9A-Fa-f]|7[Ff])){_HEADER}(,{_HEADER})*"
 # What the values are like that are supported, by names that hold for each signal that is asked for.
 _FORMS = {
     "OTEL_{}_EXPORTER": r"(otlp)?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ def test_nothing_is_measured_unless_it_is_asked_for(asked: dict[str, str], log: 
         ("OTEL_EXPORTER_OTLP_HEADERS", SECRET),
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", f"x-key=1,{SECRET}"),
         ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=no\u00e4scii equals"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=equals%0D%0Awrapped"),
     ],
 )
 def test_what_cannot_be_had_is_named_without_its_value(name: str, value: str, log: Callable[[], str]) -> None:
@@ -54,6 +56,13 @@ def test_what_cannot_be_had_is_named_without_its_value(name: str, value: str, lo
     line = check_line(log())
     assert (line["event"], line["message"].endswith(f" unset {name}")) == ("instrumentation.unavailable", True)
     assert "equals" not in json.dumps(line)
+
+
+def test_what_the_sdk_does_not_accept_stops_nothing(monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    assert type(settings.from_env(os.environ | COLLECTOR)) is Instrumentation
+    line = check_line(log())
+    assert (line["event"], line["message"]) == ("instrumentation.unavailable", settings.HOW_TO_SET)
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, log: Callable[[], str]) -> None:

@@ -248,11 +248,12 @@ def test_metrics_alone_can_be_asked_for(collector: type[Collector]) -> None:
 
 
 @pytest.mark.usefixtures("nothing_at_exit")
-def test_a_signals_own_headers_go_before_the_common_ones(
+def test_a_signals_own_headers_go_before_the_common_ones_and_blanks_say_nothing(
     collector: type[Collector], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=of traces")
-    common = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=common"}
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", " ")
+    common = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"{collector.url}\n", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=common"}
     deliver(settings.from_env({"RUNTIME_FUNC_NAME": "unmirror", **os.environ, **common}))
     assert {path: key for path, key, _ in collector.received} == {"/v1/traces": "of traces", "/v1/metrics": "common"}
 
