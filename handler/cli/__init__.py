@@ -8,7 +8,7 @@ _EXTRA = ("aiohttp", "click")
 
 
 def main() -> None:
-    """Run the command; say how to install it where its extra is missing, and where a file, a pipe or a disk fails."""
+    """Run the command. Say how to install it where its extra is missing, and what fails of a file, a pipe or a disk."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # whoever started us has closed it
             setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115
@@ -23,10 +23,10 @@ def main() -> None:
         sys.exit(f"unmirror: the command needs {library}: pip install 'unmirror[cli]'")
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as error:  # but for a reader who has read enough, whom click understands
+    except OSError as error:  # not a closed pipe: click ends the command then
         from handler.cli.output import discard_output, print_error
 
         hint = "see to that, and run it again: what is done is not done twice"
-        print_error(f"what it reads or writes here fails: {error.strerror}", hint=hint)
+        print_error(f"what it reads or writes here fails: {error.strerror or type(error).__name__}", hint=hint)
         discard_output()
         sys.exit(1)

@@ -22,7 +22,7 @@ from handler.settings import NAMES as SETTINGS
 from handler.settings import Settings
 from handler.vpc.credentials import KEY_NAMES, PROFILE_MEMBERS, AccessKey, CredentialsNotFound, profile_file, profiles
 
-if TYPE_CHECKING:  # help and completion need none of them
+if TYPE_CHECKING:  # help and completion do not need it
     from handler.service import Service
 
 
@@ -35,7 +35,7 @@ class Exit(IntEnum):
 # Seconds: the deadline of whoever asked for none, as it has to be finite; the longest sweep measured took minutes.
 A_DAY = 86_400.0
 
-# What a key of the profile file is from, in words, and the variables in whose place it stands; both empty without one.
+# A section of the profile file: its name in words, and the variables that it stands for; both empty without one.
 Profile: TypeAlias = tuple[str, dict[str, str]]
 
 
@@ -72,12 +72,13 @@ def _cancel_at_signals(cancellation: Cancellation) -> Sequence[int]:
     received: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
-        """Make no call of the API: Python interrupts the main thread for this."""
+        """Handle the signal. It interrupts the main thread, so it calls nothing that waits."""
         received.append(number)
         if len(received) > 1:
             os._exit(128 + number)  # no thread is waited for
         cancellation.cancel()
-        os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
+        with suppress(OSError):  # nobody may read it any more
+            os.write(2, b"unmirror: stopping, and reporting what was done; once more ends it at once\n")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -113,7 +114,7 @@ def _connect(
 
 def _environ(profile: Mapping[str, str], options: Mapping[str, str | None]) -> dict[str, str]:
     """Return the environment with what the profile and the options say in its place."""
-    variables = {**profile, **{name: text for name, text in options.items() if text is not None}}
+    variables = {**profile, **{name: text for name, text in options.items() if text}}
     if "UNMIRROR_REGION" in variables:
         variables.setdefault("UNMIRROR_VPC_ENDPOINT", "")  # the other is of another region
     if "HUAWEICLOUD_SDK_PROJECT_ID" in variables:
@@ -147,7 +148,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def _read_profile(_: click.Context, __: click.Parameter, name: str | None) -> Profile:
-    """Return a section of the official SDK's profile file. No part of another key is left in its place."""
+    """Return a section of the official SDK's profile file. It sets all parts of the key: none of another is left."""
     if not name:
         return "", {}
     path = profile_file(os.environ)
@@ -183,7 +184,7 @@ _LIMIT_HELP = "Stop if more would be detached: a count (50) or a percentage (20%
 _PROFILE_HELP = "Take key and project from this section of the profile file."
 _SECONDS = number(0.001, A_DAY)
 
-# An option that stands for a setting gives it, by its name.
+# The parameter is named after the setting that the option stands for.
 dry_run = click.option(
     "--dry-run", "UNMIRROR_DRY_RUN", flag_value="1", help="Say what would be done, and change nothing."
 )

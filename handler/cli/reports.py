@@ -1,7 +1,7 @@
 """A report for people: what came of it, session by session."""
 
 from handler.cli.output import Output, Row, count, print_error
-from handler.errors import StillExists
+from handler.errors import StillExists, UnmirrorError
 from handler.model import SweepFigures
 from handler.report import Report
 from handler.settings import Settings
@@ -27,9 +27,8 @@ def print_report(output: Output, report: Report, settings: Settings) -> bool:
     failed = False
     for part in parts:
         about = f"project {part.project_id}: " if report.parts else ""
-        errors = [part.failure, *(each.error for each in part.detachments), *(each.error for each in part.kept)]
-        others = [error for error in errors if error and not isinstance(error, StillExists)]
-        if error := part.error if part.sweep else max(others, key=lambda error: error.status, default=None):
+        error = part.error if part.sweep else _worst_of_named(part)
+        if error:
             print_error(error, about)
             failed = True
         elif part.outcome == "stopped":
@@ -42,6 +41,13 @@ def print_report(output: Output, report: Report, settings: Settings) -> bool:
                 text = f"{each.interface_id} stays in {names}, which UNMIRROR_PROTECT names"
                 print_error(text, about, hint="if it is to leave, run this again with another UNMIRROR_PROTECT")
     return failed
+
+
+def _worst_of_named(part: Report) -> UnmirrorError | None:
+    """Return the worst error beside that an interface exists."""
+    errors = [part.failure, *(each.error for each in part.detachments), *(each.error for each in part.kept)]
+    found = [error for error in errors if error and not isinstance(error, StillExists)]
+    return max(found, key=lambda error: error.status, default=None)
 
 
 def _print_part(output: Output, report: Report) -> None:

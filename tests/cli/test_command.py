@@ -211,7 +211,7 @@ def test_ctrl_c_ends_the_wait_for_input_at_once(start: Start, command: str) -> N
     assert (child.returncode, errors) == (130, "unmirror: stopped\n")
 
 
-def test_a_signal_ends_a_pause() -> None:
+def test_a_stop_ends_a_pause() -> None:
     cancellation, began = Cancellation(), time.monotonic()
     threading.Timer(0.05, cancellation.cancel).start()
     cancellation.sleep(20)

@@ -142,6 +142,14 @@ def test_an_item_of_an_array_that_is_not_strict_json_costs_the_others_nothing(ru
     assert printed["outcomes"] == {"detached": 1, "unreadable": 1}
 
 
+def test_what_was_skipped_does_not_advise_to_go_on_with_a_key_that_is_refused(run: Run, emulator: Emulator) -> None:
+    emulator.keys.clear()
+    given = lines(*(event(f"6134900d-31a6-4b71-8453-{number:012d}", number) for number in range(60)))
+    result = run("replay", "-", given=given)
+    assert (result.exit_code, "not tried" in result.stdout) == (1, True)
+    assert "\nnext: correct the key before you run this again" in result.stderr
+
+
 def test_an_empty_file_is_nothing_to_do(run: Run) -> None:
     assert run("replay", "-", given="[]").exit_code == 0
     assert run("replay", "-", given="\n").exit_code == 0

@@ -66,7 +66,7 @@ def demo(output: Output) -> int:
 def _serve_function(endpoint: str) -> str:
     """Serve the function on loopback, without its log, until the process ends; return its URL."""
     logging.disable()
-    for name in [name for name in os.environ if name.upper().startswith(FOREIGN)]:
+    for name in [name for name in os.environ if name.upper().startswith(FOREIGN) or "MIR" in name.upper()]:
         del os.environ[name]
     os.environ.update(variables(endpoint), UNMIRROR_TRUST="platform")
     main = Path(__file__).parents[2] / "main.py"

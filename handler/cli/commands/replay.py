@@ -53,7 +53,8 @@ def replay(output: Output, service: Service, deadline: Deadline, file: EventFile
     if failed := [report for _, report in results if _is_failed(report)]:
         again = sum(report.retry for report in failed)
         text = f"{len(failed)} of {len(results)} did not end well; {again} of them can end differently later"
-        print_error(text, hint=hint_for(max(failed, key=lambda report: report.status).error))
+        worst = max(failed, key=lambda report: (not isinstance(report.failure, Interrupted), report.status))
+        print_error(text, hint=hint_for(worst.error))
         return Exit.FAILED
     return Exit.STOPPED if "stopped" in outcomes else Exit.DONE
 
@@ -62,7 +63,7 @@ def _replay(
     service: Service, payloads: Sequence[tuple[str, object]], deadline: Deadline, progress: Progress
 ) -> Iterator[tuple[str, Report]]:
     """Yield the place and the report of each event; after too many failures in a row no other begins."""
-    recent: deque[str] = deque(maxlen=MAX_FAILURES)  # any thread appends and counts, each in one step
+    recent: deque[str] = deque(maxlen=MAX_FAILURES)  # safe for threads: each append and each count is one step
 
     def deliver(item: tuple[str, object]) -> tuple[str, Report]:
         place, payload = item
@@ -73,7 +74,8 @@ def _replay(
             report = service.deliver(payload, deadline=deadline)
         except UnmirrorError as error:
             report = Report(place, "unknown", failure=error)
-        recent.append(_outcome(report))
+        if recent.count("failed") < MAX_FAILURES:  # else what is still under way would let others begin again
+            recent.append(_outcome(report))
         return place, report
 
     with ThreadPoolExecutor(DELIVERIES_AT_A_TIME) as pool:

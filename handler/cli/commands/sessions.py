@@ -51,8 +51,9 @@ def sessions(
                 chosen = [
                     each
                     for each in of_project
-                    if interface in (None, *each.sources) and target in (None, each.target_id)
-                    if fnmatchcase(each.name, name)
+                    if (interface is None or interface in each.sources)
+                    and (target is None or target == each.target_id)
+                    and fnmatchcase(each.name, name)
                 ]
                 known = look_up(api, _interfaces(chosen) | ({interface} if interface else set()), deadline, progress)
                 found += [_as_json(api.project_id, each, known, protected=rules.protects(each)) for each in chosen]
