@@ -1,6 +1,7 @@
-"""Calls side by side, each within its own time, in daemon threads: one that outlasts its time is left behind there.
+"""Calls side by side in daemon threads, each with a deadline of its own.
 
-So no resolver that hangs, and no answer that drips, holds up who waits for it beyond its own deadline.
+A call that outlasts it is left behind in its thread, so that a resolver that hangs or an answer that drips holds up
+nobody.
 """
 
 import threading
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from handler.deadline import LOOK_SECONDS, Deadline
 from handler.errors import DeadlineExceeded, Overloaded, UnmirrorError
 
-# Threads of calls that outlasted their time, for each worker; each holds a socket and about 100 KiB.
+# Calls that outlasted their time, in one CallThreads: each worker has one. Each holds a socket and about 100 KiB.
 MAX_LEFT_BEHIND = 32
 # After which a thread without calls ends.
 IDLE_SECONDS = 10.0
@@ -37,7 +38,7 @@ class Call:
     """A call that is made in a thread of its own."""
 
     def __init__(self, key: Hashable, work: Callable[[], Any], done: Callable[[Any], None], ends: float = inf) -> None:
-        """Take what gets the result of the work once the call has come back, and when its time is up."""
+        """Take what is given the result of the work, and the monotonic second at which its time is up."""
         self.key, self.work, self.done, self.ends = key, work, done, ends
         self.left_behind = False
         """Whether nobody waits for it any more."""
@@ -109,7 +110,7 @@ class Calls:
         threads: CallThreads | None = None,
         on_abandoned: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take how many run at a time, in whose threads, and what hears that time was up with calls under way."""
+        """Take how many run at a time, in which threads, and what is called when time is up with calls under way."""
         self.deadline = deadline
         self._limit, self._threads, self._on_abandoned = limit, threads or CallThreads(), on_abandoned
         self._line: deque[tuple[Hashable, Callable[[Deadline], Any], float]] = deque()
@@ -124,7 +125,7 @@ class Calls:
         ended = self.next()
         if ended is None:
             self.deadline.require(what)
-            raise DeadlineExceeded(f"no time left for: {what}")
+            raise AssertionError("either time is up, or the call has ended")
         if ended.error is not None:
             raise ended.error
         result: R = ended.result
@@ -197,15 +198,6 @@ class Calls:
     def _end(self, ended: Ended) -> None:
         self._ended.append(ended)
         self._wake.set()
-
-
-def _do(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> Ended:
-    try:
-        return Ended(key, work(deadline))
-    except UnmirrorError as error:
-        return Ended(key, error=error)
-    except BaseException as bug:  # noqa: BLE001 - it is raised again, where the call is waited for
-        return Ended(key, bug=bug)
 
 
 def _call(key: Hashable, work: Callable[[Deadline], Any], deadline: Deadline) -> Ended:

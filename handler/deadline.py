@@ -11,8 +11,8 @@ from handler.errors import DeadlineExceeded, Interrupted
 # Before the second attempt at most, and twice as long each time; with full jitter, as AWS advises
 # (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.4, 5.0
-# Between two looks of who waits whether somebody said stop. A signal handler cannot wake it: that takes a lock, and the
-# thread that it interrupts may hold it.
+# Between two looks whether somebody said stop. A signal handler cannot wake who waits: that takes a lock, which the
+# thread that it interrupts may hold.
 LOOK_SECONDS = 0.2
 
 

@@ -61,7 +61,7 @@ class BadEvent(UnmirrorError):
     def __init__(self, message: str, violations: Iterable[Violation] = (), envelope: str | None = None) -> None:
         super().__init__(message)
         self.violations = tuple(sorted(set(violations))[:MAX_VIOLATIONS])
-        """All violations at once, sorted."""
+        """The first MAX_VIOLATIONS, sorted, each once."""
         self.envelope = envelope
         """The envelope it was recognised as, None when it was not."""
 

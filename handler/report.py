@@ -141,7 +141,7 @@ class Report:
 
     @property
     def _is_stopped(self) -> bool:
-        """Whether a safety limit ended the sweep; a dry run goes on beyond the one of a number."""
+        """Whether a safety limit ended the sweep; a dry run goes on beyond UNMIRROR_SWEEP_LIMIT."""
         stop = self.sweep and self.sweep.stop
         return stop == "blind" or (stop == "limit" and not self.dry_run)
 

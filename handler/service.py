@@ -53,13 +53,15 @@ class Service:
 
         `jitter` gives numbers from 0 to 1; `threads` is how many deliveries there can be at a time.
         """
-        self.settings, self.instrumentation = Settings.from_env(environ), observability_settings.from_env(environ)
+        self.settings = settings = Settings.from_env(environ)
+        self.instrumentation = observability_settings.from_env(environ)
         self.cancellation = cancellation or Cancellation()
         self.clock, self._jitter = clock or Clock(sleep=self.cancellation.sleep), jitter
-        settings, credentials = self.settings, CredentialChain.from_env(environ, clock=self.clock)
+        credentials = CredentialChain.from_env(environ, clock=self.clock)
         self.client = VpcClient(settings.endpoint, credentials, environ=environ, clock=self.clock, jitter=jitter)
         """Without an endpoint it cannot call; what needs no call works all the same."""
-        self._check_threads, self._bulkhead = CallThreads(), Bulkhead(threads, len(settings.projects))
+        self._check_threads = CallThreads()
+        self._bulkhead = Bulkhead(threads, len(settings.projects))
         rules = Rules(settings.protect, settings.dry_run, settings.sweep_limit.allows)
         config = WorkerConfig(self.instrumentation, self.clock, rules, jitter, settings.snapshot_max_age)
         self._workers = Workers(config)
@@ -183,7 +185,7 @@ class Service:
 
         on_call = partial(self.instrumentation.on_call, traces=[delivery.trace] if delivery.trace else [])
         checks = {each: Check(self.settings, self.client, each, delivery.key, on_call) for each in by_project}
-        calls = Calls(delivery.deadline, MAX_CALLS, self._check_threads)  # each makes one call after another
+        calls = Calls(delivery.deadline, MAX_CALLS, self._check_threads)  # a check makes one call at a time
         ends = earlier(delivery.deadline)
         results = dict(calls.map(lambda each, _: checks[each].run(ends), by_project))
         late = DeadlineExceeded("no time left for the whole check")

@@ -110,6 +110,7 @@ NO_ENDPOINTS = [
         "https://vpc.example .com",
         "https://vpc.example\\.com",
     ),
+    *("https://vpc.example.com:65536", "https://[1]", "https://999.999.999.999", "http://127.999.1.1"),
     *("https://*.example.com", "https://vpc..example.com", "https://vpc.example.com#x", "https://"),
 ]
 

@@ -149,8 +149,8 @@ class Sweep:
         return {*self._suspects} - self._gone.keys() - self._alive.keys()
 
     def _result(self, failure: UnmirrorError | None) -> Swept:
-        is_told = failure or (self._stop and not self._parts)
-        undecided = [] if is_told else sorted(self._undecided())
+        stopped = self._stop is not None and not self._parts
+        undecided = [] if failure or stopped else sorted(self._undecided())  # else the reason is told already
         unlisted: dict[str, list[Kept]] = {}
         for id_, presence in self._alive.items():
             kept = still_exists(id_, self._snapshot.naming(id_), presence.request_id)

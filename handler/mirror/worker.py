@@ -1,8 +1,8 @@
 """Every change in a project goes through one worker for each identity, which works off one batch at a time.
 
-The only file of the use cases with threads, queues and locks. A delivery puts jobs into a worker's queue and waits no
-longer than its own deadline. The worker's thread takes the waiting jobs as one batch; whoever arrives meanwhile is in
-the next. That thread makes no call itself: `handler.calls` does, in threads of its own.
+The only file of the use cases with queues and locks; the threads are those of `handler.calls`. A delivery puts jobs
+into a worker's queue and waits no longer than its own deadline. The worker's thread takes the waiting jobs as one
+batch; whoever arrives meanwhile is in the next. That thread makes no call itself.
 """
 
 import threading

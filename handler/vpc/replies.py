@@ -31,8 +31,8 @@ class NotAccepted(ApiRefused):
 ANY = r".*"
 _GATEWAY = r"API(GW|G)\."
 
-# Three patterns, and the error that becomes of an answer that fits them: None where it is read. The first row that fits
-# decides; what fits none is nothing that the API documents, and a BadReply.
+# Three patterns, and the error that an answer is which fits them; None for an answer that is read. The first row that
+# fits decides; an answer that fits none is a BadReply.
 _MEANINGS: tuple[tuple[str, str, str, type[ApiRefused | ApiUnavailable] | None], ...] = (
     # operation            status         code                                meaning
     (ANY, "200", ANY, None),  # done
@@ -160,7 +160,7 @@ def error_for(operation: Operation, reply: Reply) -> ApiRefused | ApiUnavailable
 
 
 def bad_reply(reply: Reply, what: str) -> BadReply:
-    """Return the error for an answer that is not what the API documents; in words, what is wrong with it."""
+    """Return the error for an answer that the API does not document; `what` says what is wrong with it."""
     message = f"an answer of the VPC API {what}{_NO_JSON if reply.json is None else ''}"
     return BadReply(message, code=reply.code, request_id=reply.request_id, retry_after=reply.retry_after)
 

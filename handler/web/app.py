@@ -92,13 +92,12 @@ class WebEdge(NamedTuple):
             flask.abort(_to_flask(response))
 
     def _handle(self, request: flask.Request) -> HttpResponse:
-        """Handle a delivery, within the deadline that it has had since it began."""
+        """Handle a delivery, within the deadline that began with its request."""
         headers, body = {name.lower(): value for name, value in request.headers.items()}, request.get_data()
         deadline: Deadline = flask.g.deadline.sooner(self.authenticator.seconds(body))
         try:
             signed_by_smn = self.authenticator.authenticate(headers, body, deadline)
-            # SMN signs no header, so none may say what its message is: a CloudEvent, say.
-            payload = events.from_http({} if signed_by_smn else headers, body)
+            payload = _parse(headers, body, signed_by_smn=signed_by_smn)
             flask.g.from_gateway = events.is_gateway_request(payload)
             trace = current_trace.get() or TraceContext.of_event(payload)
             # FunctionGraph's key of the request; elsewhere anybody can set headers.
@@ -116,7 +115,7 @@ class WebEdge(NamedTuple):
         return HttpResponse(200, responses.JSON, state)
 
     def limit_request(self) -> None:
-        """Read the body of the request that begins; raise where it is encoded, or the request is over a bound.
+        """Read the body of the request that begins, within its bound; raise where the request is over one.
 
         The framework bounds neither body nor URL, and reads the whole body whatever the function does.
         """
@@ -126,13 +125,11 @@ class WebEdge(NamedTuple):
         request.stream = io.BytesIO(_read_body(request, flask.g.deadline))
         if len(request.environ.get("RAW_URI") or request.full_path) > MAX_URI:
             raise UriTooLong(f"path and query are over {MAX_URI} bytes")
-        if request.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
-            raise UnsupportedMedia("send the body without a content encoding")
 
     def on_framework_error(self, error: Exception) -> flask.Response | HTTPException:
-        """Answer what is refused before it is handled, and what the framework cannot parse for `on_cloud_event`.
+        """Answer what is refused before it is handled, and, for `on_cloud_event`, what the framework cannot parse.
 
-        It would answer the latter with the request, all its headers included, or with a 500.
+        The framework would answer that with the request, all its headers included, or with a 500.
         """
         if isinstance(error, UnmirrorError):
             return _to_flask(_enclosed(responses.of_error(self.service.instrumentation.on_rejected(error))))
@@ -147,6 +144,13 @@ def register(edge: WebEdge) -> tuple[Callable[..., Any], Callable[..., Any]]:
     if flask.has_app_context():  # the framework loads its source within one; a plain import serves no requests
         flask.current_app.before_request(edge.limit_request)
     return functions_framework.http(edge.on_event), functions_framework.cloud_event(edge.on_cloud_event)
+
+
+def _parse(headers: Mapping[str, str], body: bytes, *, signed_by_smn: bool) -> object:
+    """Return what the delivery says. SMN signs no header, so none may say what its message is: a CloudEvent, say."""
+    if headers.get("content-encoding", "").lower() not in ("", "identity"):
+        raise UnsupportedMedia("send the body without a content encoding")
+    return events.from_http({} if signed_by_smn else headers, body)
 
 
 def _read_body(request: flask.Request, deadline: Deadline) -> bytes:

@@ -17,7 +17,7 @@ from handler.report import NO_OP, Report, problem, rfc3339
 JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 ALLOW = "GET, HEAD, OPTIONS, POST"
 # Headers that RFC 9110 asks for with a status (§15.5.2, §15.5.6).
-_ASKED_BY: Mapping[int, Mapping[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": ALLOW}}
+_REQUIRED: Mapping[int, Mapping[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 405: {"Allow": ALLOW}}
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes an encoder at every call
 
 
@@ -60,7 +60,7 @@ def of_report(report: Report, cloudevent_time: datetime | None = None) -> HttpRe
 
 def of_error(error: UnmirrorError) -> HttpResponse:
     """Render a raised error as problem details."""
-    headers = {"Content-Type": "application/problem+json", **_retry_after(error), **_ASKED_BY.get(error.status, {})}
+    headers = {"Content-Type": "application/problem+json", **_retry_after(error), **_REQUIRED.get(error.status, {})}
     return HttpResponse(error.status, headers, problem(error))
 
 

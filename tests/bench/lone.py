@@ -80,8 +80,11 @@ def beyond_its_calls(rounds: int, peer: str = "unmirror") -> tuple[float, float]
             took["remove"].append(api.call("PUT", f"{sessions}/{holding[one]}/remove-sources", body=body)[0])
         assert cloud.state()["still_mirrored"] == 0, "each was done"
     median = {name: statistics.median(each[WARM_UP:]) for name, each in took.items()}
-    ours_beyond, theirs_beyond = (median[name] - sum(map(median.__getitem__, CALLS[name])) for name in (peer, "SDK"))
-    return ours_beyond, theirs_beyond
+
+    def beyond(name: str) -> float:
+        return median[name] - sum(median[call] for call in CALLS[name])
+
+    return beyond(peer), beyond("SDK")
 
 
 def in_three_sessions(rounds: int, latency: float) -> dict[str, float]:

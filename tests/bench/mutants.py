@@ -34,7 +34,7 @@ from coverage import CoverageData
 
 from tests.bench.processes import ROOT
 
-PACKAGES = ("handler/mirror", "handler/vpc", "handler/web")
+PACKAGES = ("handler/calls.py", "handler/mirror", "handler/vpc", "handler/web")
 FIRST_TESTS = 40  # together they take little more than the start of pytest
 MORE_SECONDS = 30.0
 """What the other tests may take together that see a survivor of the first."""

@@ -293,11 +293,11 @@ class TestHungCalls:
 
     def test_a_call_that_comes_back_says_nothing_of_another_that_hangs(self, gate: NewGate) -> None:
         threads, deadline = CallThreads(), Deadline.within(CATCHES_A_HANG, Clock().monotonic)
-        for _ in range(MAX_LEFT_BEHIND):
+        for number in range(MAX_LEFT_BEHIND):
             hung = Call("call", gate(), lambda _: None)
             threads.run(hung)
             hung.left_behind = True
-            if _ < MAX_LEFT_BEHIND - 1:
+            if number < MAX_LEFT_BEHIND - 1:
                 assert Calls(deadline, threads=threads).call("call", lambda _: "back") == "back"
         with pytest.raises(Overloaded):
             threads.run(Call("call", lambda: None, lambda _: None))
@@ -337,7 +337,7 @@ class TestHungCalls:
         told = [each.status for each in (*first.detachments, *second.detachments)]
         assert told == ["not_tried", "already_absent"], "somebody else removed it"
 
-    def test_a_single_call_is_bounded_as_well(self, gate: NewGate) -> None:
+    def test_a_single_call_that_hangs_is_given_up_at_the_deadline(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
         with pytest.raises(DeadlineExceeded):
             Calls(deadline).call("a check", lambda _: gate()())

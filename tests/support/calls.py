@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any
 
 from handler.calls import Calls, Ended
 from handler.deadline import Deadline
 from handler.errors import UnmirrorError
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class SerialCalls(Calls):
