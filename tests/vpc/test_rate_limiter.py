@@ -98,8 +98,8 @@ def test_it_uses_most_of_the_limit_and_is_seldom_refused(limit: int) -> None:
         else:
             good += 1
             limiter.on_success()
-    assert good / (time.monotonic() - 1000) >= 0.85 * limit
-    assert refused <= 0.05 * good
+    assert good / (time.monotonic() - 1000) >= 0.95 * limit
+    assert refused <= 0.07 * good
 
 
 def test_what_was_refused_is_no_part_of_what_the_gateway_bears() -> None:
@@ -109,7 +109,7 @@ def test_what_was_refused_is_no_part_of_what_the_gateway_bears() -> None:
     for _ in range(100):
         limiter.acquire(deadline)
     limiter.on_throttled(time.monotonic(), 0.0)
-    for _ in range(80):
+    for _ in range(86):
         limiter.acquire(deadline)
     for _ in range(30):
         limiter.on_throttled(time.monotonic() - 0.01, 0.0)
@@ -118,7 +118,7 @@ def test_what_was_refused_is_no_part_of_what_the_gateway_bears() -> None:
     limiter.acquire(deadline)
     before = time.monotonic()
     limiter.acquire(deadline)
-    borne = 81 - 30  # of those sent within the last second
+    borne = 86 - 30  # of those sent within the last second
     assert time.monotonic() - before == pytest.approx(1 / (BACKOFF_FACTOR * borne), rel=0.05)
 
 
