@@ -337,6 +337,17 @@ class TestHungCalls:
         told = [each.status for each in (*first.detachments, *second.detachments)]
         assert told == ["not_tried", "already_absent"], "somebody else removed it"
 
+    def test_a_call_that_is_out_of_time_ends_alone(self, gate: NewGate) -> None:
+        calls, other = Calls(Deadline.within(CATCHES_A_HANG, Clock().monotonic), 2), gate()
+        calls.start("hung", gate(), 0.05)
+        calls.start("other", other, CATCHES_A_HANG)
+        first = calls.next()
+        other.opened.set()
+        second = calls.next()
+        assert first is not None
+        assert second is not None
+        assert (first.key, type(first.error), second.key, second.error) == ("hung", DeadlineExceeded, "other", None)
+
     def test_a_single_call_that_hangs_is_given_up_at_the_deadline(self, gate: NewGate) -> None:
         deadline = Deadline.within(0.05, Clock().monotonic)
         with pytest.raises(DeadlineExceeded):
