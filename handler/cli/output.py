@@ -143,7 +143,10 @@ Progress = Callable[[str, int, int], None]
 
 @contextmanager
 def progress_line() -> Iterator[Progress]:
-    """Give what shows how far the work has come, on stderr where that is a terminal; any thread may call it."""
+    """Give what shows how far the work has come, on stderr where that is a terminal.
+
+    Any thread may call it; two at once may show a line twice.
+    """
     shown, last = sys.stderr.isatty(), 0.0
 
     def show(words: str, done: int, total: int) -> None:

@@ -21,7 +21,7 @@ CALL_SECONDS, PAGE_SECONDS = 5.0, 10.0
 
 
 class Request(Generic[T]):
-    """What is asked of the API, and how an answer is read that is no error."""
+    """What is asked of the API, and how its answer is read, unless that is an error."""
 
     def __init__(
         self,

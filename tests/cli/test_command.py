@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
 from importlib import import_module
 from pathlib import Path
 from subprocess import PIPE
@@ -17,7 +15,6 @@ from jsonschema import Draft202012Validator
 
 from handler import __version__, events
 from handler.cli.app import COMMANDS
-from handler.deadline import Cancellation
 from handler.emulator.sample import ACCESS_KEY, PROJECT_ID, SECRET_KEY
 from tests.support.cli import UNMIRROR, Run, Start
 from tests.support.golden import same
@@ -209,10 +206,3 @@ def test_ctrl_c_ends_the_wait_for_input_at_once(start: Start, command: str) -> N
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=20)
     assert (child.returncode, errors) == (130, "unmirror: stopped\n")
-
-
-def test_a_stop_ends_a_pause() -> None:
-    cancellation, began = Cancellation(), time.monotonic()
-    threading.Timer(0.05, cancellation.cancel).start()
-    cancellation.sleep(20)
-    assert time.monotonic() - began < 10
